@@ -1,0 +1,13 @@
+//! The messages between controller and worker, and the records of the ledger.
+//!
+//! Every Python process of a run (zygotes and actors alike) runs the same loop: it connects to the
+//! controller's unix socket, says [`Hello`], then answers one [`Reply`] to each [`Request`].
+//! Both directions are JSON, one message per line.
+
+mod ledger;
+mod message;
+
+pub use ledger::Record;
+pub use message::{
+    ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Prepare, Prepared, Reply, Request, Stepped,
+};

@@ -1,0 +1,191 @@
+//! Requests of the controller and what a worker answers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a process says first on its connection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The name it was started or forked under; unique in a run.
+    pub name: String,
+    /// Its process id.
+    pub pid: u32,
+    /// `platform.python_version()`, e.g. `3.11.7`.
+    pub python: String,
+}
+
+/// What the controller asks of a process.
+///
+/// A process begins as a bare interpreter. `Import` and `Prepare` turn it into a zygote, `Fork`
+/// makes a copy of it, `Enter` makes a copy an actor of one arm; the rest are steps of an actor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Import these modules, so that forked copies have them already. Answered by `Done`.
+    Import(Vec<String>),
+    /// Put this state's code and settings in place and run `django.setup()`. Answered by `Prepared`.
+    Prepare(Prepare),
+    /// Fork a copy that leads its own session and is a child of the keeper (by a double fork).
+    /// Answered by `Done`; the copy says its own `Hello`.
+    Fork(Fork),
+    /// Become an actor of an arm. Answered by `Entered` with the code this actor really loaded.
+    Enter(Enter),
+    /// Run Django's migrations on this arm's database and close the connection. Answered by `Done`.
+    Migrate,
+    /// Create the tables of all `DatabaseCache`s (`createcachetable`). Answered by `Done`.
+    CreateCacheTables,
+    /// Simulated cluster: a new identity and one registering beat. Answered by `Stepped`.
+    Start,
+    /// Simulated cluster: `count` times, `downtime_ns` of virtual time pass, then a new identity
+    /// registers with one beat.
+    Restart {
+        /// How many restarts.
+        count: u64,
+        /// Virtual nanoseconds that pass before each new identity.
+        downtime_ns: i64,
+    },
+    /// Simulated cluster: `count` heartbeats; before each the clock moves by `every_ns`.
+    Beat {
+        /// How many heartbeats.
+        count: u64,
+        /// Virtual nanoseconds between two beats (0: the clock is not touched).
+        every_ns: i64,
+    },
+    /// Simulated cluster: take tasks from the broker and run them in this process, until none is left.
+    Drain {
+        /// At most so many tasks, so that a task that enqueues itself cannot hold the arm.
+        at_most: u64,
+    },
+    /// Execute Python source in the actor's namespace.
+    Python {
+        /// The source text.
+        source: String,
+        /// How often to execute it. The loop's index is in the namespace as `i`.
+        times: u64,
+    },
+    /// Evaluate Python expressions in the actor's namespace; the values come back by name.
+    Read(BTreeMap<String, String>),
+}
+
+/// One state's code and settings.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Prepare {
+    /// Folders to put first on `sys.path`, in this order (overlays, then the app's folder).
+    pub sys_path: Vec<String>,
+    /// The settings module of the app, e.g. `shop.settings`.
+    pub settings_module: String,
+    /// The case's settings: each name replaces the module's; where both are mappings, merged deeply.
+    pub settings: BTreeMap<String, Value>,
+    /// Environment variables to set before anything of the app is imported.
+    pub env: BTreeMap<String, String>,
+    /// Top-level packages whose loaded code is reported.
+    pub watch: Vec<String>,
+}
+
+/// A zygote that is set up.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Prepared {
+    /// The code that was loaded, per watched package.
+    pub code: BTreeMap<String, Fingerprint>,
+    /// Hash over what a migrated, empty database depends on: the migrations on this state's path,
+    /// `INSTALLED_APPS`, Django's version, `AUTH_USER_MODEL`, `DEFAULT_AUTO_FIELD`.
+    pub template: String,
+    /// `Conf.GUARD_CYCLE`: seconds between two heartbeats of a real cluster. Absent without django-q2.
+    pub guard_cycle: Option<f64>,
+    /// Distribution name -> version, for those that matter (`django`, `django-q2`, `psycopg`).
+    pub versions: BTreeMap<String, String>,
+}
+
+/// Which code a process loaded for a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// The package's folder: the parent of its `__file__`.
+    pub path: String,
+    /// BLAKE3 in hex over the package's `.py` files. For each file, sorted by its path relative to
+    /// the package folder with `/` separators: the path, a zero byte, the length as 8 bytes little
+    /// endian, the bytes. `__pycache__` is left out.
+    pub hash: String,
+}
+
+/// A copy to fork.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fork {
+    /// The name the copy says in its `Hello`.
+    pub name: String,
+}
+
+/// What makes a forked copy an actor of an arm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enter {
+    /// The actor's name in the case; `probe` for the harness's own reader.
+    pub actor: String,
+    /// What it does.
+    pub kind: ActorKind,
+    /// The arm's folder: the process's working directory. `/proc/self/cwd/redis.sock` is its Redis.
+    pub directory: String,
+    /// libpq's service file, which names the arm's database as service `arm`.
+    pub service_file: String,
+    /// The arm's ledger, opened with `O_APPEND`.
+    pub ledger: String,
+    /// The arm's clock: 8 bytes, the offset in nanoseconds (i64, native endian), mapped shared.
+    pub clock: String,
+    /// Standard output and error are appended here.
+    pub log: String,
+    /// Packages to report again, as this process sees them.
+    pub watch: Vec<String>,
+}
+
+/// What an actor is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorKind {
+    /// A django-q2 cluster played inside the process: real `Sentinel`, real `Stat.save`, no children.
+    SimulatedCluster,
+    /// Code of the case, executed in the namespace of this module (empty: only the standard names).
+    Python {
+        /// A dotted module of the app.
+        module: String,
+    },
+}
+
+/// What a process answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// It was done; there is nothing to tell.
+    Done,
+    /// To `Prepare`.
+    Prepared(Prepared),
+    /// To `Enter`: the code that this actor loaded.
+    Entered(BTreeMap<String, Fingerprint>),
+    /// To a step.
+    Stepped(Stepped),
+    /// An exception came out of it.
+    Failed(Failed),
+}
+
+/// What a step did.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Stepped {
+    /// Heartbeats given, the registering ones included.
+    pub beats: u64,
+    /// Tasks executed.
+    pub tasks: u64,
+    /// New identities taken after the first.
+    pub restarts: u64,
+    /// What `Read` read. Values that JSON cannot say come as their `repr`.
+    pub values: BTreeMap<String, Value>,
+}
+
+/// An exception, as Python saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// The exception's class, e.g. `ImportError`.
+    pub exception: String,
+    /// `str(exception)`.
+    pub message: String,
+    /// The formatted traceback.
+    pub traceback: String,
+}

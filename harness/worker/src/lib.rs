@@ -1,0 +1,1 @@
+//! The extension module `dj_regress.worker` (stub).

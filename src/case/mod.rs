@@ -1,0 +1,4 @@
+//! The case language.
+
+pub mod bound;
+pub mod model;

@@ -1,0 +1,83 @@
+//! Errors that the user or the machine can cause, told apart from bugs in dj-regress.
+
+use std::fmt;
+
+/// What an error means for the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The command line or a case file is wrong: exit 3.
+    Usage,
+    /// Nothing was selected: exit 4.
+    NothingSelected,
+    /// The machine cannot run what was asked: exit 2.
+    CannotRun,
+    /// A bug in dj-regress: exit 70.
+    Bug,
+}
+
+/// An error with what was asked, what was found, and (as its hint) what to do next.
+#[derive(Debug)]
+pub struct Error {
+    /// What it means for the exit code.
+    pub kind: ErrorKind,
+    /// What was asked and what was found; no final full stop.
+    pub message: String,
+    /// What to do next; one line or more.
+    pub hint: Option<String>,
+}
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// The command line or a case file is wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Usage, message)
+    }
+
+    /// Nothing was selected.
+    pub fn nothing_selected(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NothingSelected, message)
+    }
+
+    /// The machine cannot run what was asked.
+    pub fn cannot_run(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::CannotRun, message)
+    }
+
+    /// A bug in dj-regress.
+    pub fn bug(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Bug, message)
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Says what was being done when an error of a library came.
+pub trait Context<T> {
+    /// Turns the error into "cannot run": `doing: error`.
+    fn cannot_run(self, doing: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: fmt::Display> Context<T> for std::result::Result<T, E> {
+    fn cannot_run(self, doing: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| Error::cannot_run(format!("{}: {error}", doing())))
+    }
+}

@@ -1,0 +1,5 @@
+//! Bounds, verdicts: pure functions from measurements to findings.
+
+mod verdict;
+
+pub use verdict::Verdict;
