@@ -1,0 +1,8 @@
+//! Measurements: one file each, and what reconciles them.
+
+pub mod ledger;
+pub mod reconcile;
+pub mod rows;
+pub mod server;
+pub mod sql;
+pub mod statements;

@@ -1,0 +1,100 @@
+//! Ledger against server, per verb and table: *ended well <= server <= begun*, and equal when
+//! nothing was killed. A difference means that one of the two did not see something.
+
+use std::collections::BTreeMap;
+
+use super::ledger::Ledger;
+use super::server::{Executed, is_unseen};
+use super::sql::Shape;
+
+/// What the ledger says of one shape.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    begun: u64,
+    ended_well: u64,
+}
+
+/// The differences, as sentences that name the statements; none when the two agree.
+pub fn differences(ledger: &Ledger, server: &Executed, killed: bool) -> Vec<String> {
+    let mut counts: BTreeMap<&Shape, Counts> = server.keys().map(|shape| (shape, Counts::default())).collect();
+    for statement in ledger.statements.iter().filter(|statement| !is_unseen(&statement.sql)) {
+        let counts = counts.entry(&statement.shape).or_default();
+        counts.begun += statement.times;
+        if statement.end.as_ref().is_some_and(|end| end.error.is_none()) {
+            counts.ended_well += statement.times;
+        }
+    }
+    counts
+        .into_iter()
+        .filter_map(|(shape, Counts { begun, ended_well })| {
+            let executed = server.get(shape).copied().unwrap_or_default();
+            let agree = if killed { (ended_well..=begun).contains(&executed) } else { executed == ended_well };
+            (!agree).then(|| format!("{shape}: the ledger has {begun} begun and {ended_well} ended well, the server executed {executed}"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::super::ledger::{End, Statement};
+    use super::super::sql;
+    use super::*;
+
+    fn statement(sql: &str, end: Option<Option<&str>>, times: u64) -> Statement {
+        Statement {
+            actor: "q".into(),
+            role: "main".into(),
+            shape: sql::shape(sql),
+            sql: sql.into(),
+            site: String::new(),
+            begin: 0,
+            times,
+            end: end.map(|error| End { at: 1, rows: 0, error: error.map(str::to_owned) }),
+        }
+    }
+
+    fn server(pairs: &[(&str, u64)]) -> Executed {
+        pairs.iter().map(|&(sql, calls)| (sql::shape(sql), calls)).collect()
+    }
+
+    const WELL: Option<Option<&str>> = Some(None);
+    const BADLY: Option<Option<&str>> = Some(Some("IntegrityError"));
+
+    #[rstest]
+    #[case::equal(vec![statement("SELECT a FROM t", WELL, 1)], &[("SELECT a FROM t", 1)], false, 0)]
+    #[case::many(vec![statement("INSERT INTO t", WELL, 5)], &[("INSERT INTO t", 5)], false, 0)]
+    #[case::failed(vec![statement("INSERT INTO t", BADLY, 1)], &[], false, 0)]
+    #[case::unseen(vec![statement("SELECT 1", WELL, 1)], &[], false, 0)]
+    #[case::stranger(vec![], &[("DELETE FROM t", 1)], false, 1)]
+    #[case::lost(vec![statement("SELECT a FROM t", WELL, 1)], &[], false, 1)]
+    #[case::open_and_alive(vec![statement("SELECT a FROM t", None, 1)], &[("SELECT a FROM t", 1)], false, 1)]
+    #[case::open_and_killed(vec![statement("SELECT a FROM t", None, 1)], &[("SELECT a FROM t", 1)], true, 0)]
+    #[case::open_and_killed_before(vec![statement("SELECT a FROM t", None, 1)], &[], true, 0)]
+    #[case::more_than_begun(vec![statement("SELECT a FROM t", None, 1)], &[("SELECT a FROM t", 2)], true, 1)]
+    fn ledger_and_server_agree_or_the_shape_is_named(
+        #[case] statements: Vec<Statement>,
+        #[case] executed: &[(&str, u64)],
+        #[case] killed: bool,
+        #[case] expected: usize,
+    ) {
+        assert_eq!(differences(&Ledger { statements }, &server(executed), killed).len(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn what_agrees_alive_agrees_killed(well in 0_u64..5, badly in 0_u64..5, open in 0_u64..5, executed in 0_u64..12) {
+            let mut statements = Vec::new();
+            statements.extend((0..well).map(|_| statement("UPDATE t", WELL, 1)));
+            statements.extend((0..badly).map(|_| statement("UPDATE t", BADLY, 1)));
+            statements.extend((0..open).map(|_| statement("UPDATE t", None, 1)));
+            let ledger = Ledger { statements };
+            let server = server(&[("UPDATE t", executed)]);
+            if differences(&ledger, &server, false).is_empty() {
+                prop_assert!(differences(&ledger, &server, true).is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! `rows`: how many rows a table has.
+
+use serde_json::Value;
+use tokio_postgres::Client;
+
+/// `count(*)` of a table in the database that `client` is connected to. The error is what the
+/// server said, e.g. that there is no such table.
+pub async fn count(client: &Client, table: &str) -> Result<Value, String> {
+    let quoted = format!("\"{}\"", table.replace('"', "\"\""));
+    match client.query_one(&format!("SELECT count(*) FROM {quoted}"), &[]).await {
+        Ok(row) => Ok(Value::from(row.get::<_, i64>(0))),
+        Err(error) => Err(error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())),
+    }
+}

@@ -1,0 +1,50 @@
+//! What the server says that it executed: pg_stat_statements, scoped to an arm's database and role.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Client;
+
+use super::sql::{self, Shape};
+use crate::error::{Context as _, Error, Result};
+
+/// Executions per shape, without what Django's wrappers cannot see.
+pub type Executed = BTreeMap<Shape, u64>;
+
+/// Asks the server what the role `role` executed in the database with this oid.
+/// `client` is connected to the database that has the extension.
+pub async fn executed(client: &Client, database: u32, role: &str) -> Result<Executed> {
+    let doing = || "ask pg_stat_statements".to_owned();
+    let evicted: i64 = client.query_one("SELECT dealloc FROM pg_stat_statements_info", &[]).await.cannot_run(doing)?.get(0);
+    if evicted != 0 {
+        return Err(Error::cannot_run(format!("pg_stat_statements dropped entries {evicted} times: its counts cannot be trusted")));
+    }
+    let rows = client
+        .query(
+            "SELECT query, calls FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid WHERE s.dbid = $1 AND r.rolname = $2",
+            &[&database, &role],
+        )
+        .await
+        .cannot_run(doing)?;
+    let mut executed = Executed::new();
+    for row in rows {
+        let (query, calls): (String, i64) = (row.get(0), row.get(1));
+        if !is_unseen(&query) {
+            *executed.entry(sql::shape(&query)).or_default() += calls.unsigned_abs();
+        }
+    }
+    Ok(executed)
+}
+
+/// Statements that reach the server without passing Django's execute wrappers: the driver's
+/// transaction control, session set-up and pings, and what it does with server-side cursors.
+pub fn is_unseen(sql: &str) -> bool {
+    let shape = sql::shape(sql);
+    match shape.verb.as_str() {
+        "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SET" | "SHOW" | "FETCH" | "MOVE" | "CLOSE" | "DISCARD" => true,
+        "SELECT" if shape.table.is_none() => {
+            let text = sql.trim().trim_end_matches(';');
+            text.contains("set_config(") || text.eq_ignore_ascii_case("SELECT $1") || text.eq_ignore_ascii_case("SELECT 1")
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,111 @@
+//! Environments: one virtual environment per package set, cached by the hash of its lock.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use indexmap::IndexMap;
+
+use super::lock::{self, Lock, Locks};
+use super::uv::Uv;
+use crate::cache::Cache;
+use crate::case::model::Take;
+use crate::error::{Context as _, Error, Result};
+
+/// What the harness needs in every environment, beside the packages of the case.
+/// time-machine's internals are leaned on, hence the exact pins; 3.6.0 needs Python 3.11.
+const HARNESS: &[&str] = &[
+    "psycopg[binary]==3.3.*",
+    "redis==6.*",
+    "time-machine==2.19.0 ; python_version < '3.11'",
+    "time-machine==3.6.0 ; python_version >= '3.11'",
+];
+
+/// A virtual environment that is ready to use. Never edited: uv may have linked its files.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Environment {
+    /// Hash of lock and interpreter; names it in the cache.
+    pub id: String,
+    /// The environment's `python`.
+    pub python: PathBuf,
+    /// Its `site-packages`.
+    pub site_packages: PathBuf,
+}
+
+/// Makes environments and unpacks wheels, each once.
+pub struct Environments {
+    cache: Cache,
+    locks: Locks,
+    /// The interpreter that cases without a pin of their own use: a version or a path.
+    python: Option<String>,
+    uv: OnceLock<Uv>,
+    made: Mutex<HashMap<String, Arc<Mutex<Option<Environment>>>>>,
+}
+
+impl Environments {
+    /// Environments in `cache`, from `locks`.
+    pub fn new(cache: Cache, locks: Locks, python: Option<String>) -> Self {
+        Self { cache, locks, python, uv: OnceLock::new(), made: Mutex::default() }
+    }
+
+    fn uv(&self) -> Result<Uv> {
+        if let Some(uv) = self.uv.get() {
+            return Ok(uv.clone());
+        }
+        let uv = Uv::find(&self.cache)?;
+        Ok(self.uv.get_or_init(|| uv).clone())
+    }
+
+    /// The environment with these packages (distribution -> version) and a Python; blocks while it is made.
+    pub fn get(&self, packages: &IndexMap<String, String>, python: Option<&str>) -> Result<Environment> {
+        let python = python.map(str::to_owned).or_else(|| self.python.clone());
+        let name = lock::name(packages);
+        let slot = {
+            let mut made = self.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            made.entry(format!("{name} {python:?}")).or_default().clone()
+        };
+        let mut slot = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(environment) = slot.as_ref() {
+            return Ok(environment.clone());
+        }
+        let mut requirements: Vec<String> = packages.iter().map(|(package, version)| lock::requirement(package, version)).collect();
+        requirements.sort();
+        requirements.extend(HARNESS.iter().map(|&requirement| requirement.to_owned()));
+        let lock = self.locks.get(&name, &requirements, true, &|| self.uv())?;
+        let environment = self.make(&lock, python.as_deref())?;
+        *slot = Some(environment.clone());
+        Ok(environment)
+    }
+
+    fn make(&self, lock: &Lock, python: Option<&str>) -> Result<Environment> {
+        let id = blake3::hash(format!("{} {}", lock.hash, interpreter_identity(python)).as_bytes()).to_hex()[..16].to_owned();
+        let folder = self.cache.directory(&format!("environments/{id}"), |folder| self.uv()?.environment(folder, python, &lock.path))?;
+        let site_packages = site_packages(&folder)?;
+        Ok(Environment { id, python: folder.join("bin/python"), site_packages })
+    }
+
+    /// The unpacked wheel of another release: the folder that holds its packages.
+    pub fn wheel(&self, take: &Take) -> Result<PathBuf> {
+        let requirements = [lock::requirement(&take.package, &take.version)];
+        let name = format!("{}.wheel", lock::name([(&take.package, &take.version)]));
+        let lock = self.locks.get(&name, &requirements, false, &|| self.uv())?;
+        self.cache.directory(&format!("wheels/{}", &lock.hash[..16]), |folder| self.uv()?.unpack(folder, &lock.path))
+    }
+}
+
+/// Tells two interpreters apart without starting them: what was asked, and where that leads.
+fn interpreter_identity(python: Option<&str>) -> String {
+    let found = super::interpreter::on_path(python.unwrap_or("python3"));
+    let path = found.and_then(|path| fs::canonicalize(path).ok());
+    format!("{python:?} {path:?} {:?}", std::env::var_os("PYENV_VERSION"))
+}
+
+fn site_packages(environment: &Path) -> Result<PathBuf> {
+    let lib = environment.join("lib");
+    fs::read_dir(&lib)
+        .cannot_run(|| format!("look into {}", lib.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path().join("site-packages")))
+        .find(|path| path.is_dir())
+        .ok_or_else(|| Error::cannot_run(format!("no site-packages below {}", lib.display())).hint("`dj-regress clean --cache` empties the cache"))
+}

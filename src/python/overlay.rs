@@ -1,0 +1,142 @@
+//! Overlays: this state's copy of each package that it changes, named by content hash.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dj_regress_protocol::Fingerprint;
+
+use super::source::{Sources, package_of};
+use crate::cache::Cache;
+use crate::error::{Context as _, Error, Result};
+
+/// The code of a state: what goes on `sys.path`, and which code each watched package must then be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overlay {
+    /// Folders to put before everything else on `sys.path`.
+    pub folders: Vec<PathBuf>,
+    /// Watched package -> the code that every actor must report.
+    pub expected: BTreeMap<String, Fingerprint>,
+}
+
+impl Overlay {
+    /// Copies each changed package into the cache, with its changes, and fingerprints it and the
+    /// other packages in `watch`.
+    pub fn build(cache: &Cache, sources: &Sources, watch: &[&str]) -> Result<Self> {
+        let changed: BTreeSet<&str> = sources.changed().keys().map(|file| package_of(file)).collect();
+        let mut overlay = Self::default();
+        for package in changed.iter().copied().chain(watch.iter().copied().filter(|package| !changed.contains(package))) {
+            let root = sources.root_of(package).ok_or_else(|| Error::cannot_run(format!("no package {package} in this environment")))?;
+            let mut files = read_package(root, package)?;
+            let folder = if changed.contains(package) {
+                change(&mut files, sources, package);
+                let folder = cache.directory(&format!("overlays/{}", name(&files)), |folder| write(folder, &files))?;
+                overlay.folders.push(folder.clone());
+                folder
+            } else {
+                root.to_owned()
+            };
+            let path = folder.join(package).display().to_string();
+            overlay.expected.insert(package.to_owned(), Fingerprint { path, hash: fingerprint(&files, package) });
+        }
+        Ok(overlay)
+    }
+}
+
+/// All files of a package, by their path below `root`.
+fn read_package(root: &Path, package: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![root.join(package)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).cannot_run(|| format!("read {}", folder.display()))? {
+            let path = entry.cannot_run(|| format!("read {}", folder.display()))?.path();
+            if path.is_dir() {
+                if path.file_name().is_some_and(|name| name != "__pycache__") {
+                    folders.push(path);
+                }
+            } else if let Ok(below) = path.strip_prefix(root) {
+                files.insert(below.display().to_string(), fs::read(&path).cannot_run(|| format!("read {}", path.display()))?);
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn change(files: &mut BTreeMap<String, Vec<u8>>, sources: &Sources, package: &str) {
+    for (file, text) in sources.changed().iter().filter(|(file, _)| package_of(file) == package) {
+        match text {
+            Some(text) => files.insert(file.clone(), text.clone().into_bytes()),
+            None => files.remove(file),
+        };
+    }
+}
+
+fn write(folder: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
+    for (file, bytes) in files {
+        let path = folder.join(file);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).cannot_run(|| format!("create {}", parent.display()))?;
+        }
+        fs::write(&path, bytes).cannot_run(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The hash over all files that names an overlay: two states of the same text share one.
+fn name(files: &BTreeMap<String, Vec<u8>>) -> String {
+    digest(files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())))[..16].to_owned()
+}
+
+/// [`Fingerprint::hash`]: over the package's `.py` files, by their path below the package.
+fn fingerprint(files: &BTreeMap<String, Vec<u8>>, package: &str) -> String {
+    let prefix = format!("{package}/");
+    let python = files.iter().filter(|(file, _)| Path::new(file).extension().is_some_and(|ending| ending == "py"));
+    digest(python.filter_map(|(file, bytes)| Some((file.strip_prefix(&prefix)?, bytes.as_slice()))))
+}
+
+fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (file, bytes) in files {
+        hasher.update(file.as_bytes()).update(&[0]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// What is wrong with the code that a process reports, if anything.
+pub fn mismatch(expected: &BTreeMap<String, Fingerprint>, loaded: &BTreeMap<String, Fingerprint>) -> Option<String> {
+    expected.iter().find_map(|(package, want)| match loaded.get(package) {
+        None => Some(format!("{package} was not loaded, expected from {}", want.path)),
+        Some(have) if have.path != want.path => Some(format!("{package} was loaded from {}, expected from {}", have.path, want.path)),
+        Some(have) if have.hash != want.hash => Some(format!("{package} at {} is not the code of this state (hash {}, expected {})", have.path, &have.hash[..8.min(have.hash.len())], &want.hash[..8])),
+        Some(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fingerprint_at(path: &str, hash: &str) -> BTreeMap<String, Fingerprint> {
+        BTreeMap::from([("django_q".to_owned(), Fingerprint { path: path.into(), hash: hash.into() })])
+    }
+
+    #[test]
+    fn code_from_another_path_or_with_another_hash_is_a_mismatch() {
+        let expected = fingerprint_at("/overlay/django_q", "0123456789");
+        assert_eq!(mismatch(&expected, &expected), None);
+        assert!(mismatch(&expected, &fingerprint_at("/site-packages/django_q", "0123456789")).is_some_and(|why| why.contains("was loaded from /site-packages")));
+        assert!(mismatch(&expected, &fingerprint_at("/overlay/django_q", "x")).is_some_and(|why| why.contains("not the code of this state")));
+        assert!(mismatch(&expected, &BTreeMap::new()).is_some_and(|why| why.contains("was not loaded")));
+    }
+
+    #[test]
+    fn a_fingerprint_sees_python_files_only_and_a_name_sees_all() {
+        let mut files = BTreeMap::from([("app/a.py".to_owned(), b"x = 1\n".to_vec()), ("app/t.html".to_owned(), b"<p>".to_vec())]);
+        let (name_before, print_before) = (name(&files), fingerprint(&files, "app"));
+        files.insert("app/t.html".to_owned(), b"<b>".to_vec());
+        assert_ne!(name(&files), name_before);
+        assert_eq!(fingerprint(&files, "app"), print_before);
+        files.insert("app/a.py".to_owned(), b"x = 2\n".to_vec());
+        assert_ne!(fingerprint(&files, "app"), print_before);
+    }
+}

@@ -1,0 +1,256 @@
+//! A state's source text: the base's files with `take`, `patch` and `edits` put on, in memory.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use diffy::patch_set::{FileOperation, ParseOptions, PatchSet};
+
+use crate::case::model::{Edit, Take};
+
+/// Why a change cannot be made. Not a user's typing error but a finding about this fix on this
+/// base: it makes a run INCONCLUSIVE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal(pub String);
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The files of a state. Files are named from a folder of `sys.path`: `django_q/status.py`.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Folders of `sys.path`, first one first: the app's, then `site-packages`.
+    roots: Vec<PathBuf>,
+    /// What differs from the folders; `None`: the file is taken away.
+    changed: BTreeMap<String, Option<String>>,
+}
+
+impl Sources {
+    /// The unchanged files below these folders.
+    pub fn new(roots: Vec<PathBuf>) -> Self {
+        Self { roots, changed: BTreeMap::new() }
+    }
+
+    /// What differs from the base: file -> new text, or `None` where it is taken away.
+    pub fn changed(&self) -> &BTreeMap<String, Option<String>> {
+        &self.changed
+    }
+
+    /// The folder that holds the package of this file in the base, i.e. its parent on `sys.path`.
+    pub fn root_of(&self, package: &str) -> Option<&Path> {
+        self.roots.iter().map(PathBuf::as_path).find(|root| root.join(package).exists())
+    }
+
+    /// The text of a file in this state.
+    pub fn read(&self, file: &str) -> Result<String, Refusal> {
+        match self.changed.get(file) {
+            Some(Some(text)) => Ok(text.clone()),
+            Some(None) => Err(Refusal(format!("{file} is taken away by the fix"))),
+            None => {
+                let root = self.root_of(package_of(file)).ok_or_else(|| Refusal(format!("no package {} in this environment", package_of(file))))?;
+                fs::read_to_string(root.join(file)).map_err(|error| Refusal(format!("{file}: {error}")))
+            }
+        }
+    }
+
+    /// Puts files of an unpacked wheel in place of the base's.
+    pub fn take(&mut self, take: &Take, wheel: &Path) -> Result<(), Refusal> {
+        for file in &take.files {
+            let text = fs::read_to_string(wheel.join(file))
+                .map_err(|error| Refusal(format!("take: {file} of {} {}: {error}", take.package, take.version)))?;
+            if self.read(file).is_ok_and(|base| base == text) {
+                return Err(Refusal(format!("take: {file} of {} {} is the same as the base's", take.package, take.version)));
+            }
+            self.changed.insert(file.clone(), Some(text));
+        }
+        Ok(())
+    }
+
+    /// Applies a unified diff, without fuzz: every line of context must be there.
+    pub fn patch(&mut self, diff: &str) -> Result<(), Refusal> {
+        let options = if diff.contains("diff --git ") { ParseOptions::gitdiff() } else { ParseOptions::unidiff() };
+        let mut files = 0;
+        for file in PatchSet::parse(diff, options) {
+            let file = file.map_err(|error| Refusal(format!("patch: {error}")))?;
+            let patch = file.patch().as_text().ok_or_else(|| Refusal("patch: binary files cannot be patched".into()))?;
+            let operation = strip(file.operation());
+            let (from, to) = match &operation {
+                FileOperation::Modify { modified, .. } => (Some(modified), Some(modified)),
+                FileOperation::Create(path) => (None, Some(path)),
+                FileOperation::Delete(path) => (Some(path), None),
+                FileOperation::Rename { from, to } => (Some(from), Some(to)),
+                FileOperation::Copy { .. } => return Err(Refusal("patch: copies are not understood".into())),
+            };
+            let before = from.map_or(Ok(String::new()), |path| self.read(path)).map_err(|refusal| Refusal(format!("patch: {refusal}")))?;
+            let name = to.or(from).map_or("", |path| path.as_ref());
+            let after = diffy::apply(&before, patch).map_err(|error| Refusal(format!("patch does not apply to {name}: {error}")))?;
+            if let Some(from) = from {
+                self.changed.insert(from.to_string(), None);
+            }
+            if let Some(to) = to {
+                self.changed.insert(to.to_string(), Some(after));
+            }
+            files += 1;
+        }
+        if files == 0 {
+            return Err(Refusal("patch: no file header (`--- a/...`, `+++ b/...`) in it".into()));
+        }
+        Ok(())
+    }
+
+    /// Replaces the reverted span of an edit, which must be there once, with the applied one.
+    pub fn apply(&mut self, name: &str, edit: &Edit) -> Result<(), Refusal> {
+        self.replace(name, &edit.file, &edit.reverted, &edit.applied)
+    }
+
+    /// Replaces the applied span of an edit, which must be there once, with the reverted one.
+    pub fn take_back(&mut self, name: &str, edit: &Edit) -> Result<(), Refusal> {
+        self.replace(name, &edit.file, &edit.applied, &edit.reverted)
+    }
+
+    /// Checks that an edit names one span of this (applied) state.
+    pub fn names_one_span(&self, name: &str, edit: &Edit) -> Result<(), Refusal> {
+        self.once(name, &edit.file, &edit.applied).map(drop)
+    }
+
+    fn replace(&mut self, name: &str, file: &str, from: &str, to: &str) -> Result<(), Refusal> {
+        let text = self.once(name, file, from)?;
+        self.changed.insert(file.to_owned(), Some(text.replacen(from, to, 1)));
+        Ok(())
+    }
+
+    /// The file's text, if `span` stands in it exactly once.
+    fn once(&self, name: &str, file: &str, span: &str) -> Result<String, Refusal> {
+        let text = self.read(file).map_err(|refusal| Refusal(format!("edit `{name}`: {refusal}")))?;
+        match count(&text, span) {
+            1 => Ok(text),
+            0 => Err(Refusal(format!("edit `{name}` does not match in {file}: {}", first_line(span)))),
+            n => Err(Refusal(format!("edit `{name}` matches {n} times in {file}, it must match once: {}", first_line(span)))),
+        }
+    }
+}
+
+/// The top-level package (or module) that a file belongs to.
+pub fn package_of(file: &str) -> &str {
+    file.split('/').next().unwrap_or(file)
+}
+
+/// `a/django_q/x.py` and `b/django_q/x.py` name `django_q/x.py`, as git writes them.
+fn strip<'a>(operation: &'a FileOperation<'_, str>) -> FileOperation<'a, str> {
+    let prefixed = |path: &str| path.starts_with("a/") || path.starts_with("b/") || path == "/dev/null";
+    let all = match operation {
+        FileOperation::Modify { original, modified } => prefixed(original) && prefixed(modified),
+        FileOperation::Rename { from, to } | FileOperation::Copy { from, to } => prefixed(from) && prefixed(to),
+        FileOperation::Create(path) | FileOperation::Delete(path) => prefixed(path),
+    };
+    operation.strip_prefix(usize::from(all))
+}
+
+/// Occurrences, overlapping ones included: two that overlap are two places an edit could mean.
+fn count(text: &str, span: &str) -> usize {
+    if span.is_empty() {
+        return 0;
+    }
+    text.char_indices().filter(|&(at, _)| text[at..].starts_with(span)).count()
+}
+
+fn first_line(span: &str) -> String {
+    let mut lines = span.lines();
+    let first = lines.next().unwrap_or_default().trim();
+    if lines.next().is_some() { format!("`{first} ...`") } else { format!("`{first}`") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sources(text: &str) -> (tempfile::TempDir, Sources) {
+        let root = tempfile::tempdir().expect("a temp folder");
+        fs::create_dir(root.path().join("app")).expect("a folder");
+        fs::write(root.path().join("app/views.py"), text).expect("a file");
+        let sources = Sources::new(vec![root.path().to_owned()]);
+        (root, sources)
+    }
+
+    fn edit(applied: &str, reverted: &str) -> Edit {
+        Edit { file: "app/views.py".into(), applied: applied.into(), reverted: reverted.into() }
+    }
+
+    #[test]
+    fn an_edit_that_matches_once_is_applied_and_taken_back() {
+        let (_root, mut sources) = sources("a = 1\nb = 1\n");
+        let edit = edit("a = 2", "a = 1");
+        sources.apply("two", &edit).expect("it matches");
+        assert_eq!(sources.read("app/views.py").expect("it is there"), "a = 2\nb = 1\n");
+        sources.take_back("two", &edit).expect("it matches");
+        assert_eq!(sources.read("app/views.py").expect("it is there"), "a = 1\nb = 1\n");
+    }
+
+    #[test]
+    fn an_edit_that_matches_twice_is_refused_with_the_count() {
+        let (_root, mut sources) = sources("a = 1\na = 1\n");
+        let Refusal(reason) = sources.apply("two", &edit("a = 2", "a = 1")).expect_err("it is ambiguous");
+        assert_eq!(reason, "edit `two` matches 2 times in app/views.py, it must match once: `a = 1`");
+    }
+
+    #[test]
+    fn overlapping_matches_are_ambiguous_too() {
+        assert_eq!(count("aaa", "aa"), 2);
+    }
+
+    #[test]
+    fn a_patch_applies_with_and_without_git_prefixes() {
+        for (a, b) in [("a/app/views.py", "b/app/views.py"), ("app/views.py", "app/views.py")] {
+            let (_root, mut sources) = sources("a = 1\nb = 1\n");
+            sources.patch(&format!("--- {a}\n+++ {b}\n@@ -1,2 +1,2 @@\n-a = 1\n+a = 2\n b = 1\n")).expect("it applies");
+            assert_eq!(sources.read("app/views.py").expect("it is there"), "a = 2\nb = 1\n");
+        }
+    }
+
+    #[test]
+    fn a_patch_whose_context_is_not_there_is_refused() {
+        let (_root, mut sources) = sources("a = 1\nc = 1\n");
+        let Refusal(reason) = sources
+            .patch("--- a/app/views.py\n+++ b/app/views.py\n@@ -1,2 +1,2 @@\n-a = 1\n+a = 2\n b = 1\n")
+            .expect_err("the context is not there");
+        assert!(reason.starts_with("patch does not apply to app/views.py"), "{reason}");
+    }
+
+    #[test]
+    fn text_without_a_file_header_is_not_a_patch() {
+        let (_root, mut sources) = sources("a = 1\n");
+        assert!(sources.patch("this is no diff\n").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_diff_of_two_texts_turns_one_into_the_other(before in "([ab]{0,2}\n){0,12}", after in "([ab]{0,2}\n){0,12}") {
+            prop_assume!(before != after && !before.is_empty() && !after.is_empty());
+            let (_root, mut sources) = sources(&before);
+            let diff = diffy::DiffOptions::default().set_original_filename("a/app/views.py").set_modified_filename("b/app/views.py").create_patch(&before, &after).to_string();
+            sources.patch(&diff).expect("its own diff applies");
+            prop_assert_eq!(sources.read("app/views.py").expect("it is there"), after);
+        }
+
+        #[test]
+        fn patching_never_panics(diff in "(--- a/app/views.py\n|\\+\\+\\+ b/app/views.py\n|@@ -1,2 \\+1,2 @@\n|[-+ ]a = 1\n|.{0,9}\n){0,9}") {
+            let (_root, mut sources) = sources("a = 1\nb = 1\n");
+            let _ = sources.patch(&diff);
+        }
+
+        #[test]
+        fn taking_an_edit_back_restores_the_text(head in "[a-c\n]{0,20}", span in "[x-z]{1,5}", new in "[u-w]{1,5}", tail in "[a-c\n]{0,20}") {
+            let before = format!("{head}{span}{tail}");
+            let (_root, mut sources) = sources(&before);
+            let edit = edit(&new, &span);
+            sources.apply("e", &edit).expect("it matches once");
+            sources.take_back("e", &edit).expect("it matches once");
+            prop_assert_eq!(sources.read("app/views.py").expect("it is there"), before);
+        }
+    }
+}

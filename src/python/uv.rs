@@ -1,0 +1,111 @@
+//! uv: found on PATH, or installed into a cached tool environment.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::interpreter;
+use crate::cache::Cache;
+use crate::error::{Context as _, Error, Result};
+
+/// The release that a tool environment gets; a `uv` on PATH may be any.
+const VERSION: &str = "0.13.8";
+
+/// A uv that can be run.
+#[derive(Debug, Clone)]
+pub struct Uv {
+    program: PathBuf,
+}
+
+impl Uv {
+    /// Finds uv, or installs it with pip. Needs a package index only in the second case.
+    pub fn find(cache: &Cache) -> Result<Self> {
+        if let Some(program) = interpreter::on_path("uv") {
+            return Ok(Self { program });
+        }
+        let folder = cache.directory(&format!("tools/uv-{VERSION}"), |folder| {
+            let python = interpreter::any()?;
+            run(Command::new(&python).args(["-m", "venv"]).arg(folder), "make a tool environment")?;
+            run(
+                Command::new(folder.join("bin/python")).args(["-m", "pip", "install", "--quiet"]).arg(format!("uv=={VERSION}")),
+                "install uv",
+            )
+            .map_err(|error| error.hint("install uv by hand (`pip install uv`), or make a package index reachable"))?;
+            Ok(())
+        })?;
+        Ok(Self { program: folder.join("bin/uv") })
+    }
+
+    /// The program's path.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Resolves requirements to exact releases with hashes, for every Python from 3.10.
+    pub fn compile(&self, requirements: &[String], with_dependencies: bool) -> Result<String> {
+        let mut command = self.command();
+        command.args(["pip", "compile", "--quiet", "--universal", "--python-version", "3.10", "--generate-hashes"]);
+        command.args(["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]);
+        if !with_dependencies {
+            command.arg("--no-deps");
+        }
+        command.arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let doing = || format!("resolve {} with uv", requirements.join(", "));
+        let mut child = command.spawn().cannot_run(doing)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(requirements.join("\n").as_bytes()).cannot_run(doing)?;
+        }
+        let output = child.wait_with_output().cannot_run(doing)?;
+        if !output.status.success() {
+            return Err(Error::cannot_run(format!("{}: {}", doing(), tail(&output.stderr))));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Makes a virtual environment in `folder` with exactly what the lock says, compiled to bytecode.
+    pub fn environment(&self, folder: &Path, python: Option<&str>, lock: &Path) -> Result<()> {
+        let mut venv = self.command();
+        venv.args(["venv", "--quiet", "--relocatable", "--no-python-downloads", "--python", python.unwrap_or(">=3.10")]).arg(folder);
+        run(&mut venv, &format!("make an environment with Python {}", python.unwrap_or(">=3.10")))
+            .map_err(|error| error.hint("`--python` takes a version or the path of an interpreter that is installed"))?;
+        let mut install = self.command();
+        install.args(["pip", "install", "--quiet", "--require-hashes", "--no-deps", "--compile-bytecode", "--python"]);
+        install.arg(folder.join("bin/python")).arg("-r").arg(lock);
+        run(&mut install, &format!("install {}", lock.display()))
+    }
+
+    /// Unpacks the wheels of a lock into `folder`, without installing them anywhere.
+    pub fn unpack(&self, folder: &Path, lock: &Path) -> Result<()> {
+        let mut command = self.command();
+        command.args(["pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target"]).arg(folder);
+        command.arg("--python").arg(interpreter::any()?).arg("-r").arg(lock);
+        run(&mut command, &format!("unpack {}", lock.display()))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        // A venv of the user's, or a wish for no bytecode, must not leak into ours.
+        command.env_remove("VIRTUAL_ENV").env_remove("CONDA_PREFIX").env_remove("PYTHONDONTWRITEBYTECODE").env_remove("PYTHONPATH");
+        command.env("UV_NO_PROGRESS", "1").env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+}
+
+fn run(command: &mut Command, doing: &str) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output().cannot_run(|| doing.to_owned())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::cannot_run(format!("{doing}: {}", tail(&output.stderr))))
+}
+
+/// The last lines of what a tool said, which is where tools say why.
+fn tail(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(12)..].iter().fold(String::new(), |mut all, line| {
+        let _ = write!(all, "\n  {line}");
+        all
+    })
+}
