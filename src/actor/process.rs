@@ -1,0 +1,118 @@
+//! The controller's end of the worker protocol.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dj_regress_protocol::{Failed, Hello, Reply, Request};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot;
+
+use crate::error::{Context as _, Result};
+
+/// How long a single request may take. No step of a case waits on the wall clock, so this is a
+/// harness limit that only a hang reaches.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Why a process did not do what it was asked.
+#[derive(Debug, Clone)]
+pub enum Trouble {
+    /// A Python exception came out of it.
+    Failed(Failed),
+    /// Its connection closed: the process is gone.
+    Died(String),
+    /// It did not answer within the deadline.
+    Late(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(failed) => write!(f, "{}: {}", failed.exception, failed.message),
+            Self::Died(who) => write!(f, "{who} died"),
+            Self::Late(what) => write!(f, "{what} did not answer within {} s", DEADLINE.as_secs()),
+        }
+    }
+}
+
+/// A Python process that said hello.
+#[derive(Debug)]
+pub struct Process {
+    /// What it said.
+    pub hello: Hello,
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    writer: OwnedWriteHalf,
+}
+
+impl Process {
+    /// Sends a request and waits for its reply. An exception becomes [`Trouble::Failed`].
+    pub async fn ask(&mut self, request: &Request) -> Result<Reply, Trouble> {
+        let name = self.hello.name.clone();
+        let died = || Trouble::Died(format!("the process {name}"));
+        let mut line = serde_json::to_vec(request).map_err(|_| died())?;
+        line.push(b'\n');
+        let answer = async {
+            self.writer.write_all(&line).await.map_err(|_| died())?;
+            self.lines.next_line().await.ok().flatten().ok_or_else(died)
+        };
+        let answer = tokio::time::timeout(DEADLINE, answer).await.map_err(|_| Trouble::Late(format!("the process {name}")))??;
+        match serde_json::from_str(&answer) {
+            Ok(Reply::Failed(failed)) => Err(Trouble::Failed(failed)),
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(Trouble::Died(format!("the process {name} said what is no reply ({error}) and"))),
+        }
+    }
+}
+
+type Waiting = Arc<Mutex<HashMap<String, oneshot::Sender<Process>>>>;
+
+/// The socket that processes connect to.
+#[derive(Debug)]
+pub struct Control {
+    /// Its path.
+    pub socket: PathBuf,
+    waiting: Waiting,
+    listening: tokio::task::JoinHandle<()>,
+}
+
+impl Control {
+    /// Listens in the run's folder.
+    pub fn listen(folder: &Path) -> Result<Self> {
+        let socket = folder.join("control.sock");
+        let listener = UnixListener::bind(&socket).cannot_run(|| format!("listen on {}", socket.display()))?;
+        let waiting = Waiting::default();
+        let listening = tokio::spawn(accept(listener, waiting.clone()));
+        Ok(Self { socket, waiting, listening })
+    }
+
+    /// Announces a process by name; resolves when it says hello.
+    pub fn expect(&self, name: &str) -> oneshot::Receiver<Process> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), sender);
+        receiver
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+async fn accept(listener: UnixListener, waiting: Waiting) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(greet(stream, waiting.clone()));
+    }
+}
+
+async fn greet(stream: UnixStream, waiting: Waiting) -> Option<()> {
+    let (reader, writer) = stream.into_split();
+    let mut lines = BufReader::new(reader).lines();
+    let hello: Hello = serde_json::from_str(&lines.next_line().await.ok()??).ok()?;
+    let sender = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&hello.name)?;
+    sender.send(Process { hello, lines, writer }).ok()
+}

@@ -1,0 +1,18 @@
+//! Consumers of events. The console owns the terminal; the others write files.
+
+mod console;
+mod output;
+mod results;
+
+pub use console::Console;
+pub use output::OutputDirectory;
+pub use results::Results;
+
+use crate::error::Result;
+use crate::runner::Event;
+
+/// Consumes the events of a run.
+pub trait Reporter {
+    /// Takes one event.
+    fn event(&mut self, event: &Event) -> Result<()>;
+}

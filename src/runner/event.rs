@@ -1,0 +1,166 @@
+//! What happens in a run, as the reporters are told.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::judge::Verdict;
+use crate::plan::State;
+use crate::probe::statements::Writer;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Something slow is being made for the first time, e.g. an environment.
+    Preparing(String),
+    /// Services answer and environments are there.
+    Ready(Setting),
+    /// An arm begins.
+    ArmStarted {
+        /// The case's name.
+        case: String,
+        /// Its state.
+        state: State,
+    },
+    /// A case has its verdict. Comes in the order of the cases.
+    CaseFinished(Box<CaseReport>),
+    /// The run is over.
+    Finished(RunReport),
+}
+
+/// What a run stands on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Setting {
+    /// e.g. `PostgreSQL 15.18`.
+    pub postgres: String,
+    /// e.g. `Redis 7.0.15`; absent where no case needed one.
+    pub redis: Option<String>,
+    /// Where services come from, e.g. `local`.
+    pub services: String,
+    /// Python versions of the environments.
+    pub python: Vec<String>,
+    /// Arms that run at the same time.
+    pub lanes: usize,
+}
+
+/// A finished run.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// Cases that got the verdict they declare.
+    pub as_declared: usize,
+    /// Cases that did not.
+    pub otherwise: usize,
+    /// Cases that were skipped.
+    pub skipped: usize,
+    /// Wall-clock time of the whole run, in seconds.
+    pub wall: f64,
+    /// What templates and zygotes took, which arms share.
+    pub shared: SharedTimings,
+}
+
+/// A finished case.
+#[derive(Debug, Clone, Serialize)]
+pub struct CaseReport {
+    /// e.g. `django_q/stat_master_list`.
+    pub name: String,
+    /// What goes wrong.
+    pub title: String,
+    /// The worst of its fixes.
+    pub verdict: Verdict,
+    /// Whether every fix got the verdict it declares.
+    pub as_declared: bool,
+    /// Why, where the verdict needs a word.
+    pub reason: Option<String>,
+    /// Wall-clock seconds from its first arm's start to its last arm's end.
+    pub wall: f64,
+    /// Per fix; one entry without a name for a case that has none.
+    pub fixes: Vec<FixReport>,
+    /// Its arms.
+    pub arms: Vec<ArmReport>,
+}
+
+/// The finding about one fix.
+#[derive(Debug, Clone, Serialize)]
+pub struct FixReport {
+    /// Its name; absent for a case without a fix.
+    pub fix: Option<String>,
+    /// What it got.
+    pub verdict: Verdict,
+    /// What it declares.
+    pub declared: Verdict,
+    /// Why.
+    pub reason: Option<String>,
+    /// Invariants that decided against what was declared.
+    pub decisive: Vec<String>,
+}
+
+/// A finished arm.
+#[derive(Debug, Clone, Serialize)]
+pub struct ArmReport {
+    /// The fix that was applied.
+    pub fix: Option<String>,
+    /// The state.
+    pub state: State,
+    /// Why it was not measured, if it was not.
+    pub broken: Option<String>,
+    /// What was measured.
+    pub invariants: Vec<InvariantReport>,
+    /// Package versions of the environment.
+    pub versions: std::collections::BTreeMap<String, String>,
+    /// Where its time went.
+    pub timings: Timings,
+    /// Its log, below the output directory.
+    pub log: PathBuf,
+}
+
+/// One invariant in one state.
+#[derive(Debug, Clone, Serialize)]
+pub struct InvariantReport {
+    /// Its name.
+    pub name: String,
+    /// What was measured.
+    pub value: Value,
+    /// The bound of this state, as text.
+    pub bound: String,
+    /// Whether the value is within it.
+    pub holds: bool,
+    /// Whether it is a guard, the same in both states.
+    pub guard: bool,
+    /// For counts of statements: who sent the most.
+    pub writers: Vec<Writer>,
+}
+
+/// Where an arm's time went, in seconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Timings {
+    /// Cloning the database.
+    pub clone: f64,
+    /// Forking actors and entering the arm.
+    pub fork: f64,
+    /// The steps, without forks.
+    pub steps: f64,
+    /// Reading ledger, server and rows.
+    pub probes: f64,
+    /// Ending processes, dropping the database.
+    pub teardown: f64,
+}
+
+/// What arms share, in seconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct SharedTimings {
+    /// Starting services.
+    pub services: f64,
+    /// Finding or making environments.
+    pub environments: f64,
+    /// Setting up zygotes, waiting for the same one not counted twice.
+    pub zygotes: f64,
+    /// Migrating templates.
+    pub templates: f64,
+}
+
+/// Seconds, rounded to the microsecond, for results.
+pub fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e6
+}
