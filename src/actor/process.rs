@@ -12,7 +12,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
-use crate::error::{Context as _, Result};
+use crate::error::{Context as _, Error, Result};
 
 /// How long a single request may take. No step of a case waits on the wall clock, so this is a
 /// harness limit that only a hang reaches.
@@ -27,6 +27,10 @@ pub enum Trouble {
     Died(String),
     /// It did not answer within the deadline.
     Late(String),
+    /// It runs other code than this state's.
+    WrongCode(String),
+    /// The harness itself could not do its part, e.g. the server refused a statement.
+    Refused(String),
 }
 
 impl fmt::Display for Trouble {
@@ -35,7 +39,15 @@ impl fmt::Display for Trouble {
             Self::Failed(failed) => write!(f, "{}: {}", failed.exception, failed.message),
             Self::Died(who) => write!(f, "{who} died"),
             Self::Late(what) => write!(f, "{what} did not answer within {} s", DEADLINE.as_secs()),
+            Self::WrongCode(why) => write!(f, "wrong code: {why}"),
+            Self::Refused(why) => f.write_str(why),
         }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Refused(error.message)
     }
 }
 

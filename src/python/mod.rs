@@ -3,10 +3,11 @@
 mod environment;
 mod interpreter;
 mod lock;
-pub mod overlay;
-pub mod source;
+mod overlay;
+mod source;
 mod uv;
 
 pub use environment::{Environment, Environments};
 pub use lock::Locks;
-pub use source::Sources;
+pub use overlay::{Overlay, mismatch};
+pub use source::{Refusal, Sources};

@@ -1,0 +1,199 @@
+//! The zygote tree: a warm interpreter per environment, forked into one set-up process per state,
+//! forked into actors.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dj_regress_protocol::{Fork, Prepare, Prepared, Reply, Request};
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::timeout;
+
+use super::process::{Control, DEADLINE, Process, Trouble};
+use crate::error::{Error, Result};
+use crate::python::{Environment, Overlay, mismatch};
+use crate::service::keeper::{Keeper, Spawn};
+
+/// Imported into an environment's first process, so that every copy has them. None of them reads
+/// settings at import.
+const PRELOAD: &[&str] = &[
+    "django",
+    "django.apps",
+    "django.conf",
+    "django.core.management",
+    "django.core.cache.backends.db",
+    "django.core.cache.backends.locmem",
+    "django.db.backends.postgresql.base",
+    "django.db.models",
+    "django.db.migrations.loader",
+    "django.utils.timezone",
+    "psycopg",
+    "time_machine",
+];
+
+/// The code and settings of a state, as processes need them.
+#[derive(Debug, Clone)]
+pub struct StateCode {
+    /// The environment that it runs in.
+    pub environment: Environment,
+    /// What is put over it.
+    pub overlay: Overlay,
+    /// What its zygote is told.
+    pub prepare: Prepare,
+}
+
+impl StateCode {
+    /// Two states with the same key can share a zygote.
+    fn key(&self) -> String {
+        let prepare = serde_json::to_string(&self.prepare).unwrap_or_default();
+        format!("{} {prepare}", self.environment.id)
+    }
+}
+
+/// A process with a state's code loaded and Django set up, from which actors are forked.
+#[derive(Debug)]
+pub struct Zygote {
+    process: Mutex<Process>,
+    /// What it said when it was set up.
+    pub prepared: Prepared,
+    /// `platform.python_version()`.
+    pub python: String,
+}
+
+type Shared<T> = SyncMutex<HashMap<String, Arc<OnceCell<Arc<T>>>>>;
+
+/// All Python processes of a run.
+pub struct Tree {
+    keeper: Keeper,
+    control: Control,
+    run_folder: PathBuf,
+    worker: PathBuf,
+    environments: Shared<Mutex<Process>>,
+    states: Shared<Zygote>,
+    names: AtomicU64,
+    /// Nanoseconds spent on making zygotes.
+    spent: AtomicU64,
+}
+
+impl Tree {
+    /// A tree whose processes live below this keeper and load the worker package in `worker`.
+    pub fn new(keeper: Keeper, run_folder: PathBuf, worker: PathBuf) -> Result<Self> {
+        let control = Control::listen(&run_folder)?;
+        Ok(Self {
+            keeper,
+            control,
+            run_folder,
+            worker,
+            environments: Shared::default(),
+            states: Shared::default(),
+            names: AtomicU64::new(0),
+            spent: AtomicU64::new(0),
+        })
+    }
+
+    /// Time spent on making zygotes so far.
+    pub fn spent(&self) -> Duration {
+        Duration::from_nanos(self.spent.load(Ordering::Relaxed))
+    }
+
+    /// The zygote of a state; made when first asked for. What it loaded is checked against what was
+    /// expected: a process that imported other code must not be measured.
+    pub async fn zygote(&self, code: &StateCode) -> Result<Arc<Zygote>, Trouble> {
+        let slot = slot(&self.states, code.key());
+        let zygote = slot.get_or_try_init(|| async {
+            let start = Instant::now();
+            let mut process = self.fork_environment(code).await?;
+            let Reply::Prepared(prepared) = process.ask(&Request::Prepare(code.prepare.clone())).await? else {
+                return Err(unexpected(&process));
+            };
+            if let Some(why) = mismatch(&code.overlay.expected, &prepared.code) {
+                return Err(Trouble::WrongCode(why));
+            }
+            let python = process.hello.python.clone();
+            self.spent.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            Ok(Arc::new(Zygote { process: Mutex::new(process), prepared, python }))
+        });
+        zygote.await.cloned()
+    }
+
+    /// Forks a copy of a zygote. It leads a session of its own: its id is the session's.
+    pub async fn fork(&self, zygote: &Zygote, what: &str) -> Result<Process, Trouble> {
+        let mut process = zygote.process.lock().await;
+        self.fork_process(&mut process, what).await
+    }
+
+    async fn fork_environment(&self, code: &StateCode) -> Result<Process, Trouble> {
+        // An overlay of Django itself must be imported before any other Django: such a state gets
+        // an interpreter that has not seen one.
+        let overlaid = |package: &str| code.overlay.folders.iter().any(|folder| folder.join(package).exists());
+        if overlaid("django") || overlaid("psycopg") || overlaid("time_machine") {
+            return self.spawn(&code.environment).await.map_err(|error| Trouble::Died(error.message));
+        }
+        let slot = slot(&self.environments, code.environment.id.clone());
+        let environment = slot
+            .get_or_try_init(|| async {
+                let mut process = self.spawn(&code.environment).await.map_err(|error| Trouble::Died(error.message))?;
+                process.ask(&Request::Import(PRELOAD.iter().map(|&module| module.to_owned()).collect())).await?;
+                Ok::<_, Trouble>(Arc::new(Mutex::new(process)))
+            })
+            .await?;
+        self.fork_process(&mut *environment.lock().await, "state").await
+    }
+
+    async fn fork_process(&self, process: &mut Process, what: &str) -> Result<Process, Trouble> {
+        let name = self.name(what);
+        let hello = self.control.expect(&name);
+        process.ask(&Request::Fork(Fork { name: name.clone() })).await?;
+        match timeout(DEADLINE, hello).await {
+            Ok(Ok(copy)) => Ok(copy),
+            Ok(Err(_)) => Err(Trouble::Died(format!("the copy {name}"))),
+            Err(_) => Err(Trouble::Late(format!("the copy {name}"))),
+        }
+    }
+
+    /// Starts a bare interpreter of an environment, below the keeper.
+    async fn spawn(&self, environment: &Environment) -> Result<Process> {
+        let name = self.name("python");
+        let hello = self.control.expect(&name);
+        let log = self.run_folder.join(format!("{name}.log"));
+        let command = vec![
+            environment.python.display().to_string(),
+            "-m".to_owned(),
+            "dj_regress".to_owned(),
+            self.control.socket.display().to_string(),
+            name.clone(),
+        ];
+        let mut spawn = Spawn::new(&name, command, &self.run_folder, &log).variable("PYTHONPATH", &self.worker.display().to_string());
+        // The user's shell must not decide how fast or how reproducible an arm is.
+        for unwanted in ["PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONHASHSEED", "PYTHONUNBUFFERED", "DJANGO_SETTINGS_MODULE", "Q_CLUSTER_NAME", "VIRTUAL_ENV"] {
+            spawn.environment.insert(unwanted.to_owned(), None);
+        }
+        for (variable, _) in std::env::vars_os() {
+            // libpq reads all of these; an arm's database comes from its service file alone.
+            if let Some(variable) = variable.to_str().filter(|variable| variable.starts_with("PG")) {
+                spawn.environment.insert(variable.to_owned(), None);
+            }
+        }
+        let pid = self.keeper.spawn(spawn).await?;
+        let told = || std::fs::read_to_string(&log).unwrap_or_default().trim_end().to_owned();
+        tokio::select! {
+            hello = hello => hello.map_err(|_| Error::bug("the control socket closed")),
+            exit = self.keeper.exited(pid) => Err(Error::cannot_run(format!("{} ended at once ({exit:?}): {}", environment.python.display(), told()))),
+            () = tokio::time::sleep(DEADLINE) => Err(Error::cannot_run(format!("{} did not answer: {}", environment.python.display(), told()))),
+        }
+    }
+
+    fn name(&self, what: &str) -> String {
+        format!("{what}-{}", self.names.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn slot<T>(shared: &Shared<T>, key: String) -> Arc<OnceCell<Arc<T>>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+}
+
+fn unexpected(process: &Process) -> Trouble {
+    Trouble::Died(format!("the process {} gave a reply to another request and", process.hello.name))
+}

@@ -1,0 +1,72 @@
+//! The Python half of the harness: carried inside this program, unpacked by content hash.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rust_embed::RustEmbed;
+
+use crate::cache::Cache;
+use crate::error::{Context as _, Error, Result};
+
+/// The Python package `dj_regress`.
+#[derive(RustEmbed)]
+#[folder = "harness/worker/python"]
+#[include = "*.py"]
+struct Package;
+
+/// The app that most cases drive.
+#[derive(RustEmbed)]
+#[folder = "harness/shop"]
+#[include = "*.py"]
+struct Shop;
+
+/// The name of the extension module inside the package; `abi3` loads in every Python from 3.10.
+const MODULE: &str = "dj_regress/worker.abi3.so";
+
+/// The folder to put on `PYTHONPATH`: the package with its extension module.
+pub fn package(cache: &Cache) -> Result<PathBuf> {
+    let library = library()?;
+    let bytes = fs::read(&library).cannot_run(|| format!("read {}", library.display()))?;
+    let mut files = embedded::<Package>();
+    files.push((MODULE.to_owned(), bytes));
+    unpack(cache, "worker", files)
+}
+
+/// The folder of the shop's project, for `sys.path`.
+pub fn shop(cache: &Cache) -> Result<PathBuf> {
+    unpack(cache, "shop", embedded::<Shop>())
+}
+
+/// Cargo leaves the extension module in `deps/` beside the program.
+fn library() -> Result<PathBuf> {
+    let name = "libdj_regress_worker.so";
+    let program = std::env::current_exe().cannot_run(|| "find this program".to_owned())?;
+    let folder = program.parent().unwrap_or(Path::new("."));
+    // A test binary is itself in deps/.
+    [folder.join("deps").join(name), folder.join(name)].into_iter().find(|path| path.exists()).ok_or_else(|| {
+        Error::cannot_run(format!("{name} is not beside {}", program.display())).hint("build the whole workspace: `cargo build --release`")
+    })
+}
+
+fn embedded<E: RustEmbed>() -> Vec<(String, Vec<u8>)> {
+    E::iter().filter_map(|name| Some((name.to_string(), E::get(&name)?.data.into_owned()))).collect()
+}
+
+fn unpack(cache: &Cache, what: &str, mut files: Vec<(String, Vec<u8>)>) -> Result<PathBuf> {
+    files.sort();
+    let mut hasher = blake3::Hasher::new();
+    for (name, bytes) in &files {
+        hasher.update(name.as_bytes()).update(&[0]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    }
+    let id = hasher.finalize().to_hex()[..16].to_owned();
+    cache.directory(&format!("{what}/{id}"), |folder| {
+        for (name, bytes) in &files {
+            let path = folder.join(name);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).cannot_run(|| format!("create {}", parent.display()))?;
+            }
+            fs::write(&path, bytes).cannot_run(|| format!("write {}", path.display()))?;
+        }
+        Ok(())
+    })
+}

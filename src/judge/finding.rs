@@ -1,0 +1,188 @@
+//! From measured values to a finding: which bounds are met, and what that says.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::verdict::{self, Held, Verdict};
+use crate::case::bound::Bound;
+use crate::case::model::StateBounds;
+use crate::case::resolve::Invariant;
+
+/// What is known of one state.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The invariants, with the bounds as this state's variables make them.
+    pub invariants: &'a IndexMap<String, Invariant>,
+    /// The values by invariant; or why there are none.
+    pub measured: Result<&'a IndexMap<String, Value>, &'a str>,
+}
+
+/// What was found about a fix, or about a case without one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, in a sentence; absent where the verdict says it all.
+    pub reason: Option<String>,
+    /// The invariants that decided it against the fix.
+    pub decisive: Vec<String>,
+}
+
+impl Finding {
+    fn inconclusive(reason: String) -> Self {
+        Self { verdict: Verdict::Inconclusive, reason: Some(reason), decisive: Vec::new() }
+    }
+}
+
+/// Whose bounds are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// What must hold with the fix.
+    Applied,
+    /// What must hold without it.
+    Reverted,
+}
+
+/// The bound of an invariant on a side. A guard has the same on both.
+pub fn bound(invariant: &Invariant, side: Side) -> Option<&Bound> {
+    match (&invariant.bounds, side) {
+        (StateBounds::Both(bound), _) => Some(bound),
+        (StateBounds::Each { applied, .. }, Side::Applied) => applied.as_ref(),
+        (StateBounds::Each { reverted, .. }, Side::Reverted) => Some(reverted),
+    }
+}
+
+/// The invariants whose bound on `side` the values do not meet. A value that is missing meets none.
+fn unmet(invariants: &IndexMap<String, Invariant>, side: Side, values: &IndexMap<String, Value>) -> Vec<String> {
+    let bounds = invariants.iter().filter_map(|(name, invariant)| Some((name, bound(invariant, side)?)));
+    bounds.filter(|(name, bound)| values.get(*name).is_none_or(|value| !bound.holds(value))).map(|(name, _)| name.clone()).collect()
+}
+
+/// The finding about a fix.
+pub fn on_fix(applied: Evidence<'_>, reverted: Evidence<'_>) -> Finding {
+    let (with, without) = match (applied.measured, reverted.measured) {
+        (Ok(with), Ok(without)) => (with, without),
+        (Err(why), _) => return Finding::inconclusive(format!("applied: {why}")),
+        (_, Err(why)) => return Finding::inconclusive(format!("reverted: {why}")),
+    };
+    let applied_unmet = unmet(applied.invariants, Side::Applied, with);
+    let reverted_as_applied_unmet = unmet(applied.invariants, Side::Applied, without);
+    let reverted_unmet = unmet(reverted.invariants, Side::Reverted, without);
+    let verdict = verdict::on_fix(Held {
+        applied: applied_unmet.is_empty(),
+        reverted_as_applied: reverted_as_applied_unmet.is_empty(),
+        reverted: reverted_unmet.is_empty(),
+    });
+    let (reason, decisive) = match verdict {
+        Verdict::Backwards => (Some("the bounds of the applied state hold without the fix, and not with it".to_owned()), applied_unmet),
+        Verdict::NotFixed => (Some(format!("with the fix, {} not hold", list(&applied_unmet))), applied_unmet),
+        Verdict::NotPinned => {
+            let telling = applied.invariants.iter().filter(|(_, invariant)| matches!(invariant.bounds, StateBounds::Each { .. }));
+            let reason = "every bound of the applied state holds without the fix too: the case would not notice if it were taken away";
+            (Some(reason.to_owned()), telling.map(|(name, _)| name.clone()).collect())
+        }
+        Verdict::Inconclusive => {
+            (Some(format!("broke otherwise: without the fix, {} not hold as the case says of that state", list(&reverted_unmet))), reverted_unmet)
+        }
+        _ => (None, Vec::new()),
+    };
+    Finding { verdict, reason, decisive }
+}
+
+/// The finding about a case without a fix: the base must show the bug, the control must not.
+pub fn on_bug(base: Evidence<'_>, control: Result<&IndexMap<String, Value>, &str>, control_bounds: &IndexMap<String, Bound>) -> Finding {
+    let (base_values, control_values) = match (base.measured, control) {
+        (Ok(base), Ok(control)) => (base, control),
+        (Err(why), _) => return Finding::inconclusive(why.to_owned()),
+        (_, Err(why)) => return Finding::inconclusive(format!("control: {why}")),
+    };
+    let unseen = unmet(base.invariants, Side::Reverted, base_values);
+    let unheld: Vec<String> = control_bounds
+        .iter()
+        .filter(|(name, bound)| control_values.get(*name).is_none_or(|value| !bound.holds(value)))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let verdict = verdict::on_bug(unseen.is_empty(), unheld.is_empty());
+    let (reason, decisive) = match verdict {
+        Verdict::Inconclusive => (Some(format!("the control does not hold: {} not within its bound", list(&unheld))), unheld),
+        Verdict::NotReproduced => (Some(format!("{} not hold", list(&unseen))), unseen),
+        _ => (None, Vec::new()),
+    };
+    Finding { verdict, reason, decisive }
+}
+
+/// "`a` does" or "`a`, `b` do".
+fn list(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!("{} {}", quoted.join(", "), if names.len() == 1 { "does" } else { "do" })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::case::model::Quantity;
+
+    fn invariant(bounds: StateBounds<Bound>) -> Invariant {
+        Invariant { of: Quantity::Reading("x".into()), per: None, bounds, line: 1 }
+    }
+
+    fn parse(bound: &Value) -> Bound {
+        Bound::parse(bound).expect("a bound")
+    }
+
+    fn one(applied: u32, reverted: u32) -> IndexMap<String, Invariant> {
+        let bounds = StateBounds::Each { applied: Some(parse(&json!(applied))), reverted: parse(&json!(reverted)) };
+        IndexMap::from([("x".to_owned(), invariant(bounds))])
+    }
+
+    fn values(x: u32) -> IndexMap<String, Value> {
+        IndexMap::from([("x".to_owned(), json!(x))])
+    }
+
+    #[test]
+    fn an_arm_that_was_not_measured_never_counts_as_having_caught_the_bug() {
+        let (invariants, with) = (one(1, 2), values(1));
+        let applied = Evidence { invariants: &invariants, measured: Ok(&with) };
+        let reverted = Evidence { invariants: &invariants, measured: Err("ImportError: x") };
+        let finding = on_fix(applied, reverted);
+        assert_eq!(finding.verdict, Verdict::Inconclusive);
+        assert_eq!(finding.reason.as_deref(), Some("reverted: ImportError: x"));
+    }
+
+    #[test]
+    fn a_guard_that_breaks_in_the_reverted_state_only_is_broke_otherwise() {
+        let mut invariants = one(1, 2);
+        invariants.insert("guard".into(), invariant(StateBounds::Both(parse(&json!(true)))));
+        let mut with = values(1);
+        with.insert("guard".into(), json!(true));
+        let mut without = values(2);
+        without.insert("guard".into(), json!(false));
+        let finding = on_fix(Evidence { invariants: &invariants, measured: Ok(&with) }, Evidence { invariants: &invariants, measured: Ok(&without) });
+        assert_eq!((finding.verdict, finding.decisive), (Verdict::Inconclusive, vec!["guard".to_owned()]));
+    }
+
+    #[test]
+    fn a_bug_whose_control_shows_it_too_is_inconclusive() {
+        let invariants = IndexMap::from([("x".to_owned(), invariant(StateBounds::Each { applied: None, reverted: parse(&json!(2)) }))]);
+        let (seen, bounds) = (values(2), IndexMap::from([("x".to_owned(), parse(&json!(1)))]));
+        let evidence = Evidence { invariants: &invariants, measured: Ok(&seen) };
+        assert_eq!(on_bug(evidence, Ok(&values(1)), &bounds).verdict, Verdict::Reproduced);
+        assert_eq!(on_bug(evidence, Ok(&values(2)), &bounds).verdict, Verdict::Inconclusive);
+    }
+
+    proptest! {
+        #[test]
+        fn every_pair_of_measurements_has_a_verdict_that_fits_it(applied in 0_u32..3, reverted in 0_u32..3, with in 0_u32..4, without in 0_u32..4) {
+            prop_assume!(applied != reverted);
+            let (invariants, with_values, without_values) = (one(applied, reverted), values(with), values(without));
+            let finding = on_fix(Evidence { invariants: &invariants, measured: Ok(&with_values) }, Evidence { invariants: &invariants, measured: Ok(&without_values) });
+            prop_assert_eq!(finding.verdict == Verdict::Proven, with == applied && without == reverted);
+            prop_assert_eq!(finding.verdict == Verdict::NotPinned, with == applied && without == applied);
+            prop_assert_eq!(finding.verdict == Verdict::Backwards, with != applied && without == applied);
+            prop_assert_eq!(finding.reason.is_none(), finding.verdict == Verdict::Proven);
+        }
+    }
+}

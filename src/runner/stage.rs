@@ -1,0 +1,242 @@
+//! What all arms of a run share: services, environments, zygotes, templates.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dj_regress_protocol::{ActorKind, Enter, Prepare, Reply, Request};
+use tokio::sync::OnceCell;
+
+use super::clock::Clock;
+use crate::actor::{Process, StateCode, Tree, Trouble, Zygote, worker};
+use crate::cache::Cache;
+use crate::case::resolve::ResolvedState;
+use crate::error::{Context as _, Error, Result};
+use crate::probe::ledger::PROBE;
+use crate::python::{Environment, Environments, Overlay, Refusal, Sources, mismatch};
+use crate::service::keeper::Keeper;
+use crate::service::locate::{self, ServerSource};
+use crate::service::postgres::Postgres;
+use crate::service::redis::Redis;
+
+/// The package that most cases are about, and the app that drives it: always watched.
+const WATCHED: &[&str] = &["django_q", "shop"];
+
+/// libpq's service that every actor's database goes by.
+const SERVICE: &str = "arm";
+
+/// What all arms share.
+pub struct Stage {
+    cache: Cache,
+    environments: Arc<Environments>,
+    server_source: ServerSource,
+    /// Owner of all processes.
+    pub keeper: Keeper,
+    /// The run's server.
+    pub postgres: Postgres,
+    /// All Python processes.
+    pub tree: Tree,
+    /// The run's private folder.
+    pub folder: PathBuf,
+    shop: PathBuf,
+    templates: SyncMutex<HashMap<String, Arc<OnceCell<()>>>>,
+    template_time: AtomicU64,
+    redis_version: SyncMutex<Option<String>>,
+}
+
+impl Stage {
+    /// Puts the shared pieces together; the services answer already.
+    pub fn new(
+        cache: Cache,
+        environments: Arc<Environments>,
+        server_source: ServerSource,
+        keeper: Keeper,
+        postgres: Postgres,
+        folder: PathBuf,
+    ) -> Result<Self> {
+        let tree = Tree::new(keeper.clone(), folder.clone(), worker::package(&cache)?)?;
+        let shop = worker::shop(&cache)?;
+        Ok(Self {
+            cache,
+            environments,
+            server_source,
+            keeper,
+            postgres,
+            tree,
+            folder,
+            shop,
+            templates: SyncMutex::default(),
+            template_time: AtomicU64::new(0),
+            redis_version: SyncMutex::default(),
+        })
+    }
+
+    /// The code of a state: environment, overlay, settings. Blocks on the file system, and on the
+    /// network where something is not cached.
+    pub fn code(&self, state: &ResolvedState, python: Option<&str>) -> Result<StateCode, Refused> {
+        let environment = self.environments.get(&state.packages, python)?;
+        let mut sources = Sources::new(vec![self.shop.clone(), environment.site_packages.clone()]);
+        self.change(&mut sources, state)?;
+        let watch: Vec<&str> = WATCHED.iter().copied().filter(|package| sources.root_of(package).is_some()).collect();
+        let overlay = Overlay::build(&self.cache, &sources, &watch)?;
+        let folders = overlay.folders.iter().chain([&self.shop]);
+        let prepare = Prepare {
+            sys_path: folders.map(|folder| folder.display().to_string()).collect(),
+            settings_module: "shop.settings".to_owned(),
+            settings: state.settings.clone().into_iter().collect(),
+            env: state.env.clone().into_iter().collect(),
+            watch: overlay.expected.keys().cloned().collect(),
+        };
+        Ok(StateCode { environment, overlay, prepare })
+    }
+
+    /// Puts a delta's `take`, `patch` and `edits` on. Edits name spans of what `take` and `patch`
+    /// made; without those they make the change themselves.
+    fn change(&self, sources: &mut Sources, state: &ResolvedState) -> Result<(), Refused> {
+        if let Some(take) = &state.take {
+            sources.take(take, &self.environments.wheel(take)?)?;
+        }
+        if let Some(patch) = &state.patch {
+            sources.patch(patch)?;
+        }
+        let edits_make_the_change = state.take.is_none() && state.patch.is_none();
+        for (name, edit) in &state.edits {
+            if edits_make_the_change {
+                sources.apply(name, edit)?;
+            } else {
+                sources.names_one_span(name, edit)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the server has a template for this zygote's state, migrating one if need be.
+    pub async fn template(&self, code: &StateCode, zygote: &Zygote) -> Result<(), Trouble> {
+        let key = &zygote.prepared.template;
+        let slot = {
+            let mut templates = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
+            templates.entry(key.clone()).or_default().clone()
+        };
+        slot.get_or_try_init(|| async {
+            if self.postgres.has_template(key).await? {
+                return Ok(());
+            }
+            let start = Instant::now();
+            let database = self.postgres.create_template_database(key).await?;
+            let folder = self.folder.join(format!("template-{}", &key[..16.min(key.len())]));
+            fs::create_dir_all(&folder).cannot_run(|| format!("make {}", folder.display()))?;
+            let _clock = Clock::create(&folder.join("clock"))?;
+            let mut process = self.enter(code, zygote, &folder, &database, &folder.join("log"), PROBE, ActorKind::Python { module: String::new() }).await?;
+            let migrated = process.ask(&Request::Migrate).await;
+            self.keeper.end_sessions(&[process.hello.pid]).await?;
+            migrated?;
+            self.postgres.seal_template(key).await?;
+            self.template_time.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            Ok(())
+        })
+        .await
+        .copied()
+    }
+
+    /// Forks an actor of an arm and checks that it runs this state's code.
+    #[expect(clippy::too_many_arguments, reason = "an actor is where code, database, folder and log meet")]
+    pub async fn enter(
+        &self,
+        code: &StateCode,
+        zygote: &Zygote,
+        folder: &Path,
+        database: &str,
+        log: &Path,
+        actor: &str,
+        kind: ActorKind,
+    ) -> Result<Process, Trouble> {
+        let service_file = folder.join("service.conf");
+        if !service_file.exists() {
+            let text = format!(
+                "[{SERVICE}]\nhost={}\nport={}\ndbname={database}\nuser=app\n",
+                self.postgres.socket_directory().display(),
+                self.postgres.port()
+            );
+            fs::write(&service_file, text).cannot_run(|| format!("write {}", service_file.display()))?;
+        }
+        let mut process = self.tree.fork(zygote, actor).await?;
+        let text = |path: &Path| path.display().to_string();
+        let enter = Enter {
+            actor: actor.to_owned(),
+            kind,
+            directory: text(folder),
+            service_file: text(&service_file),
+            ledger: text(&folder.join("ledger")),
+            clock: text(&folder.join("clock")),
+            log: text(log),
+            watch: code.prepare.watch.clone(),
+        };
+        let entered = process.ask(&Request::Enter(enter)).await;
+        let wrong = match &entered {
+            Ok(Reply::Entered(loaded)) => mismatch(&code.overlay.expected, loaded).map(Trouble::WrongCode),
+            Ok(_) => Some(Trouble::Died(format!("{actor} gave a reply to another request and"))),
+            Err(trouble) => Some(trouble.clone()),
+        };
+        match wrong {
+            None => Ok(process),
+            Some(trouble) => {
+                self.keeper.end_sessions(&[process.hello.pid]).await?;
+                Err(trouble)
+            }
+        }
+    }
+
+    /// Starts a Redis in an arm's folder.
+    pub async fn redis(&self, folder: &Path) -> Result<Redis> {
+        let (source, cache) = (self.server_source, self.cache.clone());
+        let binary = tokio::task::spawn_blocking(move || locate::redis(source, &cache)).await.cannot_run(|| "look for Redis".to_owned())??;
+        *self.redis_version.lock().unwrap_or_else(PoisonError::into_inner) = Some(binary.version.clone());
+        Redis::start(&self.keeper, &binary, folder).await
+    }
+
+    /// Time spent on migrating templates so far.
+    pub fn template_time(&self) -> Duration {
+        Duration::from_nanos(self.template_time.load(Ordering::Relaxed))
+    }
+}
+
+/// Why a state's code could not be put together.
+#[derive(Debug)]
+pub enum Refused {
+    /// The change cannot be made on this base: a finding about the fix.
+    Change(Refusal),
+    /// The machine could not do it.
+    Machine(Error),
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::Change(refusal)
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Machine(error)
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Change(refusal) => refusal.fmt(f),
+            Self::Machine(error) => error.fmt(f),
+        }
+    }
+}
+
+/// An environment, as a reporter wants it.
+pub fn python_version(environment: &Environment) -> String {
+    let folder = environment.python.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+    let configuration = fs::read_to_string(folder.join("pyvenv.cfg")).unwrap_or_default();
+    let version = configuration.lines().find_map(|line| line.strip_prefix("version_info"));
+    version.map_or_else(|| "?".to_owned(), |version| version.trim_start_matches([' ', '=']).trim().to_owned())
+}
