@@ -1,4 +1,17 @@
-//! The case language.
+//! The case language: reading it, saying what is wrong with it, and settling its states.
+//!
+//! `text -> node -> file -> lower -> model -> check`, and from the model `resolve`.
 
 pub mod bound;
+mod check;
+mod decode;
+pub mod diagnostic;
+pub mod file;
+pub mod load;
+mod lower;
 pub mod model;
+mod node;
+pub mod resolve;
+pub mod schema;
+pub mod unit;
+mod vars;

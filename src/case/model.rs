@@ -1,9 +1,10 @@
 //! A case, read and checked: what the rest of the program works with.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::bound::Bound;
@@ -103,8 +104,8 @@ pub struct Fix {
 pub struct Control {
     /// What it changes.
     pub delta: Delta,
-    /// Bounds, by the name of the invariant, that must hold then.
-    pub bounds: IndexMap<String, Bound>,
+    /// Bounds, by the name of the invariant, that must hold then; parsed by [`super::resolve`].
+    pub bounds: IndexMap<String, Scalar>,
 }
 
 /// A process (group) of the app that the harness drives.
@@ -152,7 +153,7 @@ pub enum Action {
         /// How many.
         count: Scalar,
         /// Virtual time between two of them.
-        every: Option<Duration>,
+        every: Option<Scalar>,
     },
     /// Runs queued tasks in the actor's process until none is left.
     Drain {
@@ -190,8 +191,38 @@ pub enum Action {
     },
 }
 
-/// A YAML scalar that may be or hold `$vars`.
-#[derive(Debug, Clone, PartialEq)]
+impl Action {
+    /// The verb as it is written.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Restart { .. } => "restart",
+            Self::Beat { .. } => "beat",
+            Self::Drain { .. } => "drain",
+            Self::Python { .. } => "python",
+            Self::Sql { .. } => "sql",
+            Self::Read { .. } => "read",
+            Self::Advance { .. } => "advance",
+            Self::Measure { .. } => "measure",
+        }
+    }
+
+    /// The actor that does it, where one does.
+    pub fn actor(&self) -> Option<&str> {
+        match self {
+            Self::Start { actor }
+            | Self::Restart { actor, .. }
+            | Self::Beat { actor, .. }
+            | Self::Drain { actor }
+            | Self::Python { actor, .. } => Some(actor),
+            Self::Sql { .. } | Self::Read { .. } | Self::Advance { .. } | Self::Measure { .. } => None,
+        }
+    }
+}
+
+/// A single YAML value (not a list, not a mapping) that may be or hold `$vars`.
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(extend("type" = ["string", "number", "boolean", "null"]))]
 pub struct Scalar(pub Value);
 
 /// What is judged.
@@ -201,24 +232,24 @@ pub struct Invariant {
     pub of: Quantity,
     /// Counts per this unit, over the same window.
     pub per: Option<Per>,
-    /// Bounds per state.
-    pub bounds: StateBounds,
+    /// Bounds per state, which may still hold `$vars`.
+    pub bounds: StateBounds<Scalar>,
     /// Line in the case file, 1-based.
     pub line: usize,
 }
 
-/// The bounds of an invariant, per state.
+/// The bounds of an invariant, per state: written ([`Scalar`]) or resolved ([`Bound`]).
 #[derive(Debug, Clone, PartialEq)]
-pub enum StateBounds {
+pub enum StateBounds<B = Bound> {
     /// `applied` and `reverted`: what tells the states apart. A case without a fix has `reverted` only.
     Each {
         /// Must hold with the fix.
-        applied: Option<Bound>,
+        applied: Option<B>,
         /// Must hold without it.
-        reverted: Bound,
+        reverted: B,
     },
     /// `both`: a guard.
-    Both(Bound),
+    Both(B),
 }
 
 /// What an invariant looks at.
@@ -243,7 +274,8 @@ pub enum Quantity {
 }
 
 /// What of the statements is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum StatementUnit {
     /// How many the server was asked to execute.
     #[default]
@@ -270,7 +302,8 @@ pub struct StatementFilter {
 }
 
 /// What a count is divided by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Per {
     /// Heartbeats in the window.
     Beat,

@@ -1,0 +1,235 @@
+//! YAML as a tree in which every key and value knows its place in the file.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
+
+use super::diagnostic::{Diagnostic, Span};
+
+/// A YAML value with its place.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it is.
+    pub span: Span,
+    /// A scalar's characters as they stand in the file: `1.10` is not the number 1.1 there.
+    pub text: String,
+}
+
+/// What a YAML value is.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// Null, a bool, a number or text.
+    Scalar(Value),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping, in the file's order; keys are unique.
+    Map(Vec<(Key, Node)>),
+}
+
+/// A mapping's key with its place.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// The key.
+    pub name: String,
+    /// Where it is.
+    pub span: Span,
+}
+
+/// Reads YAML text.
+pub fn parse(source: &str) -> Result<Node, Diagnostic> {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let raw: Raw = serde_saphyr::from_str_with_options(source, options).map_err(|error| diagnose(&error))?;
+    Ok(raw.into_node(source))
+}
+
+fn diagnose(error: &serde_saphyr::Error) -> Diagnostic {
+    let error = error.without_snippet();
+    let message = match error {
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => format!("duplicate key `{key}`"),
+        other => UserMessageFormatter.format_message(other).into_owned(),
+    };
+    let mut diagnostic = Diagnostic::new(message);
+    if let Some(location) = error.location() {
+        diagnostic = diagnostic.at(span_of(location));
+    }
+    diagnostic
+}
+
+fn span_of(location: Location) -> Span {
+    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    Span { line: size(location.line()).max(1), column: size(location.column()).max(1), len: size(location.span().len()) }
+}
+
+struct Raw(Spanned<RawKind>);
+
+enum RawKind {
+    Scalar(Value),
+    List(Vec<Raw>),
+    Map(Vec<(Spanned<String>, Raw)>),
+}
+
+impl Raw {
+    fn into_node(self, source: &str) -> Node {
+        let Self(Spanned { value, referenced, defined }) = self;
+        let text = verbatim(defined, source);
+        let kind = match value {
+            RawKind::Scalar(value) => Kind::Scalar(value),
+            RawKind::List(items) => Kind::List(items.into_iter().map(|item| item.into_node(source)).collect()),
+            RawKind::Map(entries) => Kind::Map(
+                entries
+                    .into_iter()
+                    .map(|(key, value)| {
+                        let span = span_of(key.referenced);
+                        (Key { name: key.value, span }, value.into_node(source))
+                    })
+                    .collect(),
+            ),
+        };
+        Node { kind, span: span_of(referenced), text }
+    }
+}
+
+fn verbatim(location: Location, source: &str) -> String {
+    let span = location.span();
+    let text = span.byte_offset().zip(span.byte_len()).and_then(|(start, len)| {
+        let start = usize::try_from(start).ok()?;
+        source.get(start..start.checked_add(usize::try_from(len).ok()?)?)
+    });
+    text.unwrap_or_default().trim().to_owned()
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Spanned::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = RawKind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(Value::Null))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(value.into()))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(value.into()))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(value.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawKind, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(RawKind::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawKind, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(RawKind::Map(entries))
+    }
+}
+
+/// One step of the way from the top of a case to one of its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// Into a mapping.
+    Key(String),
+    /// Into a list.
+    Item(usize),
+}
+
+/// A cursor into the tree. Walking to what is not there stays where it is, so that an error about
+/// something absent points at what should have held it.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    node: &'a Node,
+    key: Option<Span>,
+}
+
+impl<'a> Place<'a> {
+    /// The top of the file.
+    pub fn top(node: &'a Node) -> Self {
+        Self { node, key: None }
+    }
+
+    /// The value of this key.
+    #[must_use]
+    pub fn get(self, name: &str) -> Self {
+        match &self.node.kind {
+            Kind::Map(entries) => entries
+                .iter()
+                .find(|(key, _)| key.name == name)
+                .map_or(self, |(key, node)| Self { node, key: Some(key.span) }),
+            _ => self,
+        }
+    }
+
+    /// This item of the list.
+    #[must_use]
+    pub fn item(self, index: usize) -> Self {
+        match &self.node.kind {
+            Kind::List(items) => items.get(index).map_or(self, |node| Self { node, key: None }),
+            _ => self,
+        }
+    }
+
+    /// Where this path leads.
+    #[must_use]
+    pub fn walk(self, path: &[Segment]) -> Self {
+        path.iter().fold(self, |place, segment| match segment {
+            Segment::Key(name) => place.get(name),
+            Segment::Item(index) => place.item(*index),
+        })
+    }
+
+    /// The value's place; of a mapping or list, the place of the key that holds it.
+    pub fn span(self) -> Span {
+        match &self.node.kind {
+            Kind::Scalar(_) => self.node.span,
+            Kind::Map(entries) => {
+                self.key.or_else(|| entries.first().map(|(key, _)| key.span)).unwrap_or(self.node.span)
+            }
+            Kind::List(_) => self.key.unwrap_or(Span { len: 1, ..self.node.span }),
+        }
+    }
+
+    /// The place of the key that holds the value.
+    pub fn key_span(self) -> Span {
+        self.key.unwrap_or_else(|| self.span())
+    }
+}

@@ -1,0 +1,84 @@
+//! Units: bytes, durations, percent.
+
+use std::time::Duration;
+
+/// What a unit measures. Measured values are in its base: bytes, seconds, percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dimension {
+    /// Bytes.
+    Bytes,
+    /// Seconds.
+    Time,
+    /// Percent.
+    Percent,
+}
+
+/// A unit as it is written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Unit {
+    /// Its symbol.
+    pub symbol: &'static str,
+    /// What it measures.
+    pub dimension: Dimension,
+    /// How much of the base it is.
+    pub factor: f64,
+}
+
+const fn unit(symbol: &'static str, dimension: Dimension, factor: f64) -> Unit {
+    Unit { symbol, dimension, factor }
+}
+
+/// All units.
+pub const UNITS: [Unit; 16] = [
+    unit("B", Dimension::Bytes, 1.0),
+    unit("kB", Dimension::Bytes, 1e3),
+    unit("MB", Dimension::Bytes, 1e6),
+    unit("GB", Dimension::Bytes, 1e9),
+    unit("TB", Dimension::Bytes, 1e12),
+    unit("KiB", Dimension::Bytes, 1024.0),
+    unit("MiB", Dimension::Bytes, 1_048_576.0),
+    unit("GiB", Dimension::Bytes, 1_073_741_824.0),
+    unit("ns", Dimension::Time, 1e-9),
+    unit("us", Dimension::Time, 1e-6),
+    unit("ms", Dimension::Time, 1e-3),
+    unit("s", Dimension::Time, 1.0),
+    unit("min", Dimension::Time, 60.0),
+    unit("h", Dimension::Time, 3600.0),
+    unit("d", Dimension::Time, 86400.0),
+    unit("%", Dimension::Percent, 1.0),
+];
+
+/// The unit of this symbol.
+pub fn find(symbol: &str) -> Option<Unit> {
+    UNITS.into_iter().find(|unit| unit.symbol == symbol)
+}
+
+/// Splits `2.5s` into `2.5` and `s`.
+pub fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let number = text
+        .char_indices()
+        .find(|&(i, c)| {
+            let exponent = matches!(c, 'e' | 'E')
+                && text[i + 1..].starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+');
+            let sign = matches!(c, '+' | '-') && (i == 0 || text[..i].ends_with(['e', 'E']));
+            !(c.is_ascii_digit() || c == '.' || exponent || sign)
+        })
+        .map_or(text.len(), |(i, _)| i);
+    (&text[..number], text[number..].trim_start())
+}
+
+/// A duration such as `2.5s`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let (number, symbol) = split(text);
+    let amount: f64 = number.parse().map_err(|_| format!("`{text}` is not a duration such as `2.5s`"))?;
+    if amount < 0.0 {
+        return Err(format!("`{text}` is negative: the clock only moves forward"));
+    }
+    let unit = match find(symbol) {
+        Some(unit) if unit.dimension == Dimension::Time => unit,
+        _ if symbol.is_empty() => return Err(format!("`{text}` has no unit: say for instance `{number}s`")),
+        _ => return Err(format!("`{symbol}` is not a unit of time (ns, us, ms, s, min, h, d)")),
+    };
+    Duration::try_from_secs_f64(amount * unit.factor).map_err(|_| format!("`{text}` is too long"))
+}
