@@ -1,0 +1,112 @@
+//! Copies of whole folders.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use super::user::ServerUser;
+
+/// Threads that copy: more do not help on tmpfs.
+const THREADS: usize = 4;
+
+/// Files up to this many bytes are read at once.
+const SMALL: u64 = 1 << 20;
+
+/// What to do with a path, relative to the folder that is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    /// Copy it (a folder: with what it takes of it).
+    Copy,
+    /// Copy a folder without what is in it.
+    Empty,
+    /// Leave it out.
+    Skip,
+}
+
+/// Copies a folder into a new one with its modes, giving everything to `user`; returns the bytes copied.
+/// Only folders, files and symbolic links are copied. The new folder appears with all its files or not at all only as
+/// far as the caller renames it.
+///
+/// # Errors
+///
+/// The first error of the file system.
+pub fn copy_folder(
+    from: &Path,
+    to: &Path,
+    user: Option<&ServerUser>,
+    take: &(dyn Fn(&Path) -> Take + Sync),
+) -> io::Result<u64> {
+    let mut files = Vec::new();
+    let mut folders = vec![(PathBuf::new(), Take::Copy)];
+    while let Some((folder, how)) = folders.pop() {
+        let target = to.join(&folder);
+        let mode = from.join(&folder).metadata()?.mode();
+        fs::create_dir(&target)?;
+        fs::set_permissions(&target, fs::Permissions::from_mode(mode & 0o7777))?;
+        give(&target, user)?;
+        if how == Take::Empty {
+            continue;
+        }
+        for entry in fs::read_dir(from.join(&folder))? {
+            let entry = entry?;
+            let path = folder.join(entry.file_name());
+            let how = take(&path);
+            let kind = entry.file_type()?;
+            if how == Take::Skip {
+            } else if kind.is_dir() {
+                folders.push((path, how));
+            } else if kind.is_file() {
+                files.push(path);
+            } else if kind.is_symlink() {
+                std::os::unix::fs::symlink(fs::read_link(entry.path())?, to.join(&path))?;
+            }
+        }
+    }
+    let (next, bytes) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let copy_some = || -> io::Result<()> {
+        let mut buffer = Vec::new();
+        while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            bytes.fetch_add(copy_file(&from.join(path), &to.join(path), user, &mut buffer)?, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..THREADS.min(files.len() / 16)).map(|_| scope.spawn(copy_some)).collect();
+        let mut result = copy_some();
+        for thread in threads {
+            result = result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a copying thread panicked"))));
+        }
+        result
+    })?;
+    Ok(bytes.into_inner())
+}
+
+/// Gives a path to the user that servers run as.
+///
+/// # Errors
+///
+/// Those of chown(2).
+pub fn give(path: &Path, user: Option<&ServerUser>) -> io::Result<()> {
+    match user {
+        Some(user) => chown(path, Some(user.user), Some(user.group)),
+        None => Ok(()),
+    }
+}
+
+fn copy_file(from: &Path, to: &Path, user: Option<&ServerUser>, buffer: &mut Vec<u8>) -> io::Result<u64> {
+    let mut source = File::open(from)?;
+    let metadata = source.metadata()?;
+    let mut target = File::options().write(true).create_new(true).mode(metadata.mode() & 0o7777).open(to)?;
+    if let Some(user) = user {
+        std::os::unix::fs::fchown(&target, Some(user.user), Some(user.group))?;
+    }
+    if metadata.len() > SMALL {
+        return io::copy(&mut source, &mut target);
+    }
+    buffer.clear();
+    source.read_to_end(buffer)?;
+    target.write_all(buffer)?;
+    Ok(buffer.len() as u64)
+}

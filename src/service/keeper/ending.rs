@@ -1,0 +1,92 @@
+//! How the keeper ends a session, and in the end everything.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+
+use super::process::{Keeping, pid_of};
+use crate::service::procfs::Process;
+use crate::service::shared_memory;
+
+/// A process that is still there so long after SIGKILL hangs in the kernel.
+const KILL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Postgres itself kills its children 5 s after an immediate shutdown began.
+const QUIT_DEADLINE: Duration = Duration::from_secs(6);
+
+impl Keeping {
+    /// SIGKILLs all descendants of these sessions until none is left; says how many there were.
+    pub(super) fn end_sessions(&mut self, sessions: &[u32]) -> Result<u32, String> {
+        let own = std::process::id();
+        let deadline = Instant::now() + KILL_DEADLINE;
+        let mut killed = std::collections::HashSet::new();
+        loop {
+            // A child forked while we looked is found by the next look.
+            let left: Vec<Process> = Process::descendants(own)
+                .into_iter()
+                .filter(|process| sessions.contains(&process.session))
+                // One that ended and is a child of somebody else holds nothing; ours are reaped below.
+                .filter(|process| !process.is_zombie() || process.parent == own)
+                .collect();
+            if left.is_empty() {
+                return Ok(u32::try_from(killed.len()).unwrap_or(u32::MAX));
+            }
+            if Instant::now() > deadline {
+                let pids: Vec<u32> = left.iter().map(|process| process.pid).collect();
+                return Err(format!("{pids:?} still run {} s after SIGKILL", KILL_DEADLINE.as_secs()));
+            }
+            for process in left.iter().filter(|process| !process.is_zombie()) {
+                killed.insert((process.pid, process.started));
+                // It may have ended since we looked.
+                let _ = kill(pid_of(process.pid), Signal::SIGKILL);
+            }
+            self.wait_for_signal();
+            self.reap(true).map_err(|error| error.to_string())?;
+        }
+    }
+
+    /// Ends every descendant, then removes the run directory.
+    pub(super) fn end(&mut self) {
+        let own = std::process::id();
+        for quitter in self.quitters.clone() {
+            let _ = kill(pid_of(quitter), Signal::SIGQUIT);
+            // One that a case has stopped would not hear it.
+            let _ = kill(pid_of(quitter), Signal::SIGCONT);
+        }
+        let quit_until = Instant::now() + QUIT_DEADLINE;
+        let deadline = Instant::now() + QUIT_DEADLINE + KILL_DEADLINE;
+        loop {
+            let spared = if Instant::now() < quit_until { self.quitters.clone() } else { Vec::new() };
+            let below: Vec<u32> =
+                spared.iter().flat_map(|pid| Process::descendants(*pid)).map(|process| process.pid).collect();
+            let left = Process::descendants(own);
+            if left.is_empty() || Instant::now() > deadline {
+                break;
+            }
+            for process in left {
+                if !process.is_zombie() && !spared.contains(&process.pid) && !below.contains(&process.pid) {
+                    let _ = kill(pid_of(process.pid), Signal::SIGKILL);
+                }
+            }
+            self.wait_for_signal();
+            // Nobody listens any more.
+            let _ = self.reap(false);
+        }
+        shared_memory::remove_below(&self.directory);
+        if let Err(error) = fs::remove_dir_all(&self.directory)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            eprintln!("keeper: cannot remove {}: {error}", self.directory.display());
+        }
+    }
+
+    /// Until a signal (the end of a child), at most 2 ms: grandchildren end without one.
+    fn wait_for_signal(&self) {
+        let mut files = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut files, PollTimeout::from(2_u8));
+    }
+}

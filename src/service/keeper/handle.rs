@@ -1,0 +1,261 @@
+//! The controller's side of the keeper.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use super::COMMAND;
+use super::message::{Exit, Order, Reply, Request, Spawn, Target};
+use crate::error::{Context, Error, Result};
+use crate::service::run_directory::RunDirectory;
+
+/// Longer than the keeper itself waits for anything.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// A handle on the keeper; clones share it. When the last one goes without [`Keeper::shutdown`], the keeper ends
+/// everything all the same.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pid: u32,
+    input: tokio::sync::Mutex<Option<ChildStdin>>,
+    child: tokio::sync::Mutex<Child>,
+    heard: Arc<Heard>,
+}
+
+/// What the keeper has said so far.
+#[derive(Debug, Default)]
+struct Heard {
+    state: Mutex<State>,
+    /// Counts changes of the state.
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    waiting: HashMap<u64, Waiting>,
+    /// pid -> (session, exit)
+    exits: HashMap<u32, (u32, Exit)>,
+    gone: bool,
+}
+
+/// A request that is not answered yet.
+#[derive(Debug)]
+struct Waiting {
+    sender: oneshot::Sender<Result<u32, String>>,
+    is_spawn: bool,
+}
+
+impl Keeper {
+    /// Starts a keeper for this run: this program again, with the hidden subcommand `keeper`.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the process cannot be started.
+    pub async fn start(run_directory: &RunDirectory) -> Result<Self> {
+        // Not `current_exe`: this works also when the file has been replaced meanwhile.
+        Self::start_program(Path::new("/proc/self/exe"), run_directory).await
+    }
+
+    /// As [`Keeper::start`], for a controller that is not `dj-regress` itself (a test).
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the process cannot be started.
+    pub async fn start_program(program: &Path, run_directory: &RunDirectory) -> Result<Self> {
+        let log = run_directory.path().join("keeper.log");
+        let log = std::fs::File::create(&log).cannot_run(|| format!("make {}", log.display()))?;
+        let mut child = Command::new(program)
+            .arg(COMMAND)
+            .arg(run_directory.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .cannot_run(|| "start the keeper".to_owned())?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Error::bug("the keeper has no pipes"));
+        };
+        let mut output = BufReader::new(output);
+        let mut line = String::new();
+        output.read_line(&mut line).await.cannot_run(|| "hear the keeper".to_owned())?;
+        let Ok(Reply::Ready { pid }) = serde_json::from_str(&line) else {
+            let log = std::fs::read_to_string(run_directory.path().join("keeper.log")).unwrap_or_default();
+            return Err(Error::cannot_run(format!("the keeper did not start: {}{}", line, log.trim_end())));
+        };
+        run_directory.set_keeper(pid)?;
+        let heard = Arc::new(Heard::default());
+        tokio::spawn(Arc::clone(&heard).listen(output));
+        let (input, child) = (tokio::sync::Mutex::new(Some(input)), tokio::sync::Mutex::new(child));
+        Ok(Self { shared: Arc::new(Shared { pid, input, child, heard }) })
+    }
+
+    /// The keeper's process id.
+    pub fn pid(&self) -> u32 {
+        self.shared.pid
+    }
+
+    /// Starts a process below the keeper, in its own session; gives its pid, which is its session id too.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if it cannot be started or the keeper is gone.
+    pub async fn spawn(&self, spawn: Spawn) -> Result<u32> {
+        self.request(Order::Spawn(Box::new(spawn))).await
+    }
+
+    /// Signals a descendant of the keeper; nothing else is ever reached. Says whether it was still there.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the kernel refuses or the keeper is gone.
+    pub async fn signal(&self, pid: u32, signal: Signal) -> Result<bool> {
+        Ok(self.signal_all(Target::Process(pid), signal).await? > 0)
+    }
+
+    /// Signals descendants of the keeper; says how many were reached.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the kernel refuses or the keeper is gone.
+    pub async fn signal_all(&self, target: Target, signal: Signal) -> Result<u32> {
+        self.request(Order::Signal { target, signal: signal as i32 }).await
+    }
+
+    /// SIGKILLs all descendants that belong to these sessions, and waits until they are gone. Says how many there
+    /// were, and forgets how members of these sessions ended.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if one does not go within 10 s or the keeper is gone.
+    pub async fn end_sessions(&self, sessions: &[u32]) -> Result<u32> {
+        let ended = self.request(Order::EndSessions(sessions.to_vec())).await?;
+        // A later process may get one of their pids.
+        self.shared.heard.lock().exits.retain(|_, (session, _)| !sessions.contains(session));
+        Ok(ended)
+    }
+
+    /// How a process below the keeper ended (children and orphans that the keeper adopted); waits until it does.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the keeper is gone.
+    pub async fn exited(&self, pid: u32) -> Result<Exit> {
+        let mut changes = self.shared.heard.changed.subscribe();
+        loop {
+            changes.borrow_and_update();
+            {
+                let state = self.shared.heard.lock();
+                if let Some((_, exit)) = state.exits.get(&pid) {
+                    return Ok(*exit);
+                }
+                if state.gone {
+                    return Err(gone());
+                }
+            }
+            // The sender lives as long as we do.
+            let _ = changes.changed().await;
+        }
+    }
+
+    /// Ends everything below the keeper and the keeper itself; the run directory is gone then. Call it on any clone;
+    /// the others find the keeper gone.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the keeper does not end within 20 s.
+    pub async fn shutdown(&self) -> Result<()> {
+        // The end of its input is the order.
+        drop(self.shared.input.lock().await.take());
+        let mut child = self.shared.child.lock().await;
+        match timeout(SHUTDOWN_DEADLINE, child.wait()).await {
+            Ok(status) => status.map(|_| ()).cannot_run(|| "wait for the keeper".to_owned()),
+            Err(_) => Err(Error::cannot_run(format!(
+                "the keeper (process {}) did not end within {} s",
+                self.shared.pid,
+                SHUTDOWN_DEADLINE.as_secs()
+            ))
+            .hint("dj-regress clean")),
+        }
+    }
+
+    async fn request(&self, order: Order) -> Result<u32> {
+        let (sender, receiver) = oneshot::channel();
+        let number = {
+            let mut state = self.shared.heard.lock();
+            if state.gone {
+                return Err(gone());
+            }
+            state.next += 1;
+            let number = state.next;
+            state.waiting.insert(number, Waiting { sender, is_spawn: matches!(order, Order::Spawn(_)) });
+            number
+        };
+        let mut line = serde_json::to_vec(&Request { number, order })
+            .map_err(|error| Error::bug(format!("an order for the keeper: {error}")))?;
+        line.push(b'\n');
+        match self.shared.input.lock().await.as_mut() {
+            Some(input) => input.write_all(&line).await.map_err(|_| gone())?,
+            None => return Err(gone()),
+        }
+        receiver.await.map_err(|_| gone())?.map_err(Error::cannot_run)
+    }
+}
+
+fn gone() -> Error {
+    Error::cannot_run("the keeper is gone, and with it every process of this run")
+}
+
+impl Heard {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn listen(self: Arc<Self>, output: BufReader<ChildStdout>) {
+        let mut lines = output.lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let Ok(reply) = serde_json::from_str(&line) else { break };
+            self.take(reply);
+        }
+        let mut state = self.lock();
+        state.gone = true;
+        state.waiting.clear();
+        drop(state);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn take(&self, reply: Reply) {
+        let mut state = self.lock();
+        match reply {
+            Reply::Ready { .. } => {}
+            Reply::Answer { number, result } => {
+                if let Some(waiting) = state.waiting.remove(&number) {
+                    if let (true, Ok(pid)) = (waiting.is_spawn, &result) {
+                        // An earlier process had the same pid.
+                        state.exits.remove(pid);
+                    }
+                    // Whoever asked may have stopped waiting.
+                    let _ = waiting.sender.send(result);
+                }
+            }
+            Reply::Exited { pid, session, exit } => {
+                state.exits.insert(pid, (session, exit));
+            }
+        }
+        drop(state);
+        self.changed.send_modify(|count| *count += 1);
+    }
+}

@@ -1,0 +1,20 @@
+//! The keeper: parent and subreaper of every server and zygote of a run.
+//!
+//! A process of its own, in its own session, so that neither Ctrl-C at the terminal nor the end of the controller
+//! takes it along. When the controller's pipe closes, for whatever reason, it ends all descendants and removes the run
+//! directory. `message` is what the two say to each other, `handle` the controller's side, `process` the keeper's.
+
+mod ending;
+mod handle;
+mod message;
+mod process;
+
+pub use handle::Keeper;
+pub use message::{Ending, Exit, Spawn, Target};
+pub use process::run;
+
+/// The hidden subcommand: `dj-regress keeper RUN_DIRECTORY`.
+pub const COMMAND: &str = "keeper";
+
+/// Set in the environment of everything the keeper spawns: the path of the run directory.
+pub const RUN_VARIABLE: &str = "DJ_REGRESS_RUN";

@@ -1,0 +1,17 @@
+//! Postgres and Redis for one run: found, started, kept and ended without leaving anything behind.
+
+mod files;
+pub mod keeper;
+pub mod locate;
+pub mod postgres;
+mod procfs;
+pub mod redis;
+mod report;
+pub mod run_directory;
+mod shared_memory;
+mod sweep;
+mod user;
+mod wheels;
+
+pub use report::{Finding, report};
+pub use sweep::{Swept, sweep};

@@ -1,0 +1,68 @@
+//! The configuration of the private instance.
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::service::files::give;
+use crate::service::user::ServerUser;
+
+/// `(name, value)`; what is not here is Postgres' default.
+const SETTINGS: &[(&str, &str)] = &[
+    ("listen_addresses", "''"),
+    ("unix_socket_permissions", "0700"),
+    ("max_connections", "200"),
+    // Every statement is counted; a full table would drop some without a word.
+    ("shared_preload_libraries", "'pg_stat_statements'"),
+    ("pg_stat_statements.max", "50000"),
+    ("pg_stat_statements.track", "'top'"),
+    ("pg_stat_statements.track_utility", "on"),
+    // Or the counts of the run that made the templates would come back.
+    ("pg_stat_statements.save", "off"),
+    // Processes crash here, machines do not: commits stay as they are, flushes go.
+    ("fsync", "off"),
+    ("full_page_writes", "off"),
+    ("synchronous_commit", "on"),
+    ("wal_level", "minimal"),
+    ("max_wal_senders", "0"),
+    ("min_wal_size", "'2MB'"),
+    ("max_wal_size", "'128MB'"),
+    ("wal_init_zero", "off"),
+    // It would come at its own time, into the counts.
+    ("autovacuum", "off"),
+    ("shared_buffers", "'32MB'"),
+    ("huge_pages", "off"),
+    // In the data directory, so that it goes with it.
+    ("dynamic_shared_memory_type", "'mmap'"),
+    ("jit", "off"),
+    ("timezone", "'UTC'"),
+    ("log_timezone", "'UTC'"),
+    ("logging_collector", "off"),
+    ("log_destination", "'stderr'"),
+    ("log_line_prefix", "'%m [%p] %d %a '"),
+    ("lc_messages", "'C'"),
+];
+
+/// Everybody who can enter the socket's folder is the owner of the run.
+const AUTHENTICATION: &str = "local all all trust\n";
+
+/// Writes `postgresql.conf` and `pg_hba.conf` into a data directory.
+pub(super) fn write(data: &Path, socket_directory: &Path, major: u32, user: Option<&ServerUser>) -> io::Result<()> {
+    let mut text = String::from("# Written by dj-regress at every start.\n");
+    for (name, value) in SETTINGS {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name} = {value}");
+    }
+    if major >= 14 {
+        text.push_str("compute_query_id = on\n");
+    }
+    let quoted = socket_directory.display().to_string().replace('\'', "''");
+    let _ = writeln!(text, "unix_socket_directories = '{quoted}'");
+    for (name, text) in [("postgresql.conf", text.as_str()), ("pg_hba.conf", AUTHENTICATION)] {
+        let path = data.join(name);
+        fs::write(&path, text)?;
+        give(&path, user)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! Template databases, and the arms' databases that are cloned from them.
+//!
+//! A template is built as `building_<key>` and becomes `template_<key>` when it is sealed; only sealed ones are cloned
+//! or kept, so one whose builder died is never used.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::store::Kept;
+use super::{APP, Postgres, failed};
+use crate::error::{Error, Result};
+
+/// Templates that are kept between runs; the ones made first go first.
+const KEPT_TEMPLATES: usize = 24;
+
+/// Longest key: Postgres cuts names after 63 bytes.
+const KEY_LENGTH: usize = 50;
+
+/// A backend whose client is gone ends within milliseconds.
+const DISCONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+impl Postgres {
+    /// Whether there is a sealed template for this key.
+    pub fn has_template(&self, key: &str) -> bool {
+        self.state().templates.contains(key)
+    }
+
+    /// Waits for whoever else builds the template of this key, and keeps others waiting until the guard is dropped.
+    pub async fn lock_template(&self, key: &str) -> OwnedMutexGuard<()> {
+        let lock = Arc::clone(self.state().locks.entry(format!("template {key}")).or_default());
+        lock.lock_owned().await
+    }
+
+    /// Makes an empty database, owned by the app's role, to be filled and then sealed; gives its name. One that was
+    /// begun before under the same key is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Usage if the key is not `[a-z0-9_]{1,50}`; cannot run if the server refuses.
+    pub async fn create_template_database(&self, key: &str) -> Result<String> {
+        let name = format!("building_{}", checked(key)?);
+        self.drop_database(&name).await?;
+        self.create("template0", &name).await?;
+        Ok(name)
+    }
+
+    /// Seals the template of this key: from now on it is cloned and kept, and nobody can connect to it.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if it was not begun, or somebody is still connected after 5 s.
+    pub async fn seal_template(&self, key: &str) -> Result<()> {
+        let (from, to) = (format!("building_{}", checked(key)?), format!("template_{key}"));
+        self.disconnect(&from).await?;
+        self.drop_database(&to).await?;
+        self.execute(&format!("seal {to}"), &format!("ALTER DATABASE {from} RENAME TO {to}")).await?;
+        self.execute(&format!("seal {to}"), &format!("ALTER DATABASE {to} ALLOW_CONNECTIONS false")).await?;
+        let mut state = self.state();
+        state.templates.insert(key.to_owned());
+        state.is_new = true;
+        Ok(())
+    }
+
+    /// Makes the database of an arm from the template of this key.
+    ///
+    /// # Errors
+    ///
+    /// Usage if the name is not `[a-z0-9_]{1,50}`; cannot run if there is no such template.
+    pub async fn clone_template(&self, key: &str, name: &str) -> Result<()> {
+        if !self.has_template(key) {
+            return Err(Error::bug(format!("the template {key} is not sealed")));
+        }
+        self.create(&format!("template_{}", checked(key)?), checked(name)?).await
+    }
+
+    /// Drops a database with everybody connected to it, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the server refuses.
+    pub async fn drop_database(&self, name: &str) -> Result<()> {
+        let name = checked(name)?;
+        self.execute(&format!("drop {name}"), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
+    }
+
+    /// The oid of a database, by which the server's statistics name it.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if there is no such database.
+    pub async fn oid_of(&self, database: &str) -> Result<u32> {
+        let statement = "SELECT oid FROM pg_database WHERE datname = $1";
+        match self.admin.query_opt(statement, &[&database]).await {
+            Ok(Some(row)) => Ok(row.get(0)),
+            Ok(None) => Err(Error::cannot_run(format!("there is no database {database}"))),
+            Err(error) => Err(failed(&format!("look for the database {database}"), &error)),
+        }
+    }
+
+    async fn create(&self, from: &str, name: &str) -> Result<()> {
+        self.bring(from).await?;
+        // The default strategy of PG 15 and later writes every page to the WAL.
+        let strategy = if self.major >= 15 { "STRATEGY file_copy" } else { "" };
+        let statement = format!("CREATE DATABASE {name} TEMPLATE {from} {strategy} OWNER {APP}");
+        self.execute(&format!("make {name} from {from}"), &statement).await
+    }
+
+    /// Makes sure that the files of a database of an earlier run are in the data directory.
+    async fn bring(&self, database: &str) -> Result<()> {
+        let Some(generation) = self.generation.clone() else { return Ok(()) };
+        let lock = Arc::clone(self.state().locks.entry(format!("files {database}")).or_default());
+        let _guard = lock.lock().await;
+        let oid = self.oid_of(database).await?;
+        let (data, user, store) = (self.directory.join("data"), self.user.clone(), self.store.clone());
+        let bring = move || {
+            // What is damaged here must not meet the next run.
+            generation.fetch(oid, &data, user.as_ref()).inspect_err(|_| store.discard())
+        };
+        tokio::task::spawn_blocking(bring).await.map_err(|error| Error::bug(error.to_string()))?
+    }
+
+    /// Ends all connections to a database and waits until they are gone.
+    async fn disconnect(&self, database: &str) -> Result<()> {
+        let statement = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1";
+        let deadline = Instant::now() + DISCONNECT_DEADLINE;
+        loop {
+            let row = self.admin.query_one(statement, &[&database]).await;
+            let left: i64 = row.map_err(|error| failed(&format!("disconnect from {database}"), &error))?.get(0);
+            if left == 0 {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(Error::cannot_run(format!("{left} are still connected to {database}")));
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Reads which templates the data directory brought along.
+    pub(super) async fn find_templates(&self) -> Result<()> {
+        let names = self.databases().await?.into_iter().map(|(_, name)| name);
+        let keys = names.filter_map(|name| name.strip_prefix("template_").map(str::to_owned));
+        self.state().templates = keys.collect();
+        Ok(())
+    }
+
+    /// Leaves only what is worth keeping, and says what that is.
+    pub(super) async fn drop_all_but_templates(&self) -> Result<Kept> {
+        self.assert_ours().await?;
+        let databases = self.databases().await?;
+        let is_template = |name: &String| name.starts_with("template_");
+        let is_builtin = |name: &String| ["postgres", "template0", "template1"].contains(&name.as_str());
+        let templates: Vec<&String> = databases.iter().map(|(_, name)| name).filter(|name| is_template(name)).collect();
+        let superfluous = &templates[..templates.len().saturating_sub(KEPT_TEMPLATES)];
+        let mut kept = Kept { postgres: 0, others: Vec::new(), templates: std::collections::BTreeSet::new() };
+        for (oid, name) in &databases {
+            if !is_builtin(name) && (!is_template(name) || superfluous.contains(&name)) {
+                self.drop_database(name).await?;
+            } else if name == "postgres" {
+                kept.postgres = *oid;
+            } else {
+                kept.others.push(*oid);
+                kept.templates.extend(name.strip_prefix("template_").map(str::to_owned));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// All databases, the one made first (the lowest oid) first.
+    async fn databases(&self) -> Result<Vec<(u32, String)>> {
+        let rows = self.admin.query("SELECT oid, datname::text FROM pg_database ORDER BY oid", &[]).await;
+        Ok(rows.map_err(|error| failed("list the databases", &error))?.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+}
+
+/// A name that needs no quotes.
+fn checked(name: &str) -> Result<&str> {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let longest = KEY_LENGTH + "template_".len();
+    if !name.is_empty() && name.len() <= longest && name.bytes().all(is_allowed) && !name.as_bytes()[0].is_ascii_digit() {
+        return Ok(name);
+    }
+    Err(Error::bug(format!("`{name}` is not a name for a database: [a-z0-9_], at most {KEY_LENGTH}")))
+}

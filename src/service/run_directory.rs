@@ -1,0 +1,232 @@
+//! The private folder of one run: sockets, data directories, logs. On tmpfs where there is enough room.
+
+use std::env;
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::sys::statvfs::statvfs;
+use nix::unistd::Uid;
+use serde::{Deserialize, Serialize};
+
+use super::procfs::Process;
+use crate::error::{Context, Error, Result};
+
+/// Room that a run wants: a data directory and a few clones take 100 MB.
+const ROOM: u64 = 512 << 20;
+
+/// Longest path of a unix socket that is allowed below the run directory: the kernel takes 107 bytes.
+const SOCKET_PATH: usize = 107;
+
+/// What the longest socket adds to the run directory: `arms/<16>/postgres-9/.s.PGSQL.5432`.
+const SOCKET_BELOW: usize = 48;
+
+const MANIFEST: &str = "manifest.json";
+const LOCK: &str = "lock";
+const BASE_LOCK: &str = "lock";
+/// Held by the keeper of a run as long as it lives.
+pub(super) const KEEPER_LOCK: &str = "keeper.lock";
+
+/// The private folder of one run; locked as long as this value lives. The keeper removes it at the end.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+    manifest: std::sync::Mutex<Manifest>,
+    _lock: File,
+}
+
+/// `manifest.json`: who made the folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The folder's own name.
+    pub run: String,
+    /// Who runs it.
+    pub controller: Identity,
+    /// Its keeper, once there is one.
+    pub keeper: Option<Identity>,
+    /// Seconds since 1970.
+    pub created: u64,
+}
+
+/// A process, told apart from a later one with the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its pid.
+    pub pid: u32,
+    /// Its start, in clock ticks since boot.
+    pub started: u64,
+}
+
+impl RunDirectory {
+    /// Makes a folder `<base>/dj-regress-<uid>/run-<pid>-<random>` on tmpfs, else in the temporary folder.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if none can be made, its path is too long for sockets, or somebody else has made the base.
+    pub fn create() -> Result<Self> {
+        Self::create_in(&chosen_base())
+    }
+
+    /// As [`RunDirectory::create`], below another base.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDirectory::create`].
+    pub fn create_in(base: &Path) -> Result<Self> {
+        let base = base.canonicalize().cannot_run(|| format!("find {}", base.display()))?;
+        let folder = own_folder(&base)?;
+        // A sweep must not find the run before it is locked.
+        let _base_lock = lock_base(&folder)?;
+        let path = tempfile::Builder::new()
+            .prefix(&format!("run-{}-", std::process::id()))
+            .tempdir_in(&folder)
+            .cannot_run(|| format!("make a folder in {}", folder.display()))?
+            .keep();
+        open_to_servers(&path)?;
+        let length = path.as_os_str().len() + SOCKET_BELOW;
+        if length > SOCKET_PATH {
+            // It is empty: nothing is lost if it stays.
+            let _ = fs::remove_dir(&path);
+            return Err(Error::cannot_run(format!(
+                "{} is too deep: sockets below it would have paths of {length} bytes, {SOCKET_PATH} are allowed",
+                folder.display()
+            ))
+            .hint("set TMPDIR to a shorter path, e.g. /tmp"));
+        }
+        let make = || -> std::io::Result<File> {
+            let lock = File::create_new(path.join(LOCK))?;
+            lock.lock()?;
+            Ok(lock)
+        };
+        let lock = make().cannot_run(|| format!("lock {}", path.display()))?;
+        let controller = Process::current().ok_or_else(|| Error::cannot_run("/proc is not there"))?;
+        let manifest = Manifest {
+            run: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            controller: Identity { pid: controller.pid, started: controller.started },
+            keeper: None,
+            created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        };
+        write_manifest(&path, &manifest)?;
+        Ok(Self { path, manifest: std::sync::Mutex::new(manifest), _lock: lock })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name of the run: that of its folder.
+    pub fn id(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
+    /// Makes and returns a folder below it.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if it cannot be made.
+    pub fn folder(&self, relative: &str) -> Result<PathBuf> {
+        let path = self.path.join(relative);
+        fs::create_dir_all(&path).cannot_run(|| format!("make {}", path.display()))?;
+        Ok(path)
+    }
+
+    pub(super) fn set_keeper(&self, pid: u32) -> Result<()> {
+        let mut manifest = self.manifest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        manifest.keeper = Process::find(pid).map(|keeper| Identity { pid, started: keeper.started });
+        write_manifest(&self.path, &manifest)
+    }
+}
+
+impl Manifest {
+    pub(super) fn read(run_directory: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(run_directory.join(MANIFEST)).ok()?).ok()
+    }
+}
+
+/// Where run directories may be, the preferred one first.
+pub fn bases() -> Vec<PathBuf> {
+    let mut bases = vec![PathBuf::from("/dev/shm"), env::temp_dir(), PathBuf::from("/tmp")];
+    bases.retain(|base| base.is_dir());
+    bases.dedup();
+    bases
+}
+
+/// The base that the next run takes.
+pub fn chosen_base() -> PathBuf {
+    match bases().as_slice() {
+        [first, ..] if first.starts_with("/dev/shm") && free(first) >= ROOM => first.clone(),
+        _ => env::temp_dir(),
+    }
+}
+
+/// Bytes that are free below this path.
+pub fn free(path: &Path) -> u64 {
+    statvfs(path).map_or(0, |numbers| numbers.blocks_available() * numbers.fragment_size())
+}
+
+/// `<base>/dj-regress-<uid>`, made if need be, and nobody else's.
+fn own_folder(base: &Path) -> Result<PathBuf> {
+    let folder = folder_in(base);
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(Error::cannot_run(format!("make {}: {error}", folder.display())));
+        }
+        _ => {}
+    }
+    if !is_private(&folder) {
+        return Err(Error::cannot_run(format!("{} is not a private folder of this user", folder.display()))
+            .hint("remove it, or set TMPDIR to a folder of your own"));
+    }
+    open_to_servers(&folder)?;
+    Ok(folder)
+}
+
+/// Root's servers run as another user: it must be able to pass, though not to list. Whatever the umask is.
+fn open_to_servers(folder: &Path) -> Result<()> {
+    let mode = if Uid::effective().is_root() { 0o711 } else { 0o700 };
+    fs::set_permissions(folder, fs::Permissions::from_mode(mode))
+        .cannot_run(|| format!("set the mode of {}", folder.display()))
+}
+
+/// Where the runs of this user are below a base.
+pub(super) fn folder_in(base: &Path) -> PathBuf {
+    base.join(format!("dj-regress-{}", Uid::effective()))
+}
+
+/// A folder (no link) of this user that nobody else can write to.
+pub(super) fn is_private(folder: &Path) -> bool {
+    fs::symlink_metadata(folder)
+        .is_ok_and(|found| found.is_dir() && found.uid() == Uid::effective().as_raw() && found.mode() & 0o022 == 0)
+}
+
+/// Keeps runs from appearing while others are swept, and two sweeps apart.
+pub(super) fn lock_base(folder: &Path) -> Result<File> {
+    lock_file(&folder.join(BASE_LOCK)).cannot_run(|| format!("lock {}", folder.display()))
+}
+
+/// The locks of a run, if both its controller and its keeper are dead.
+pub(super) fn take_over(run_directory: &Path) -> Option<[File; 2]> {
+    let take = |name| {
+        let file = File::options().create(true).append(true).open(run_directory.join(name)).ok()?;
+        file.try_lock().ok()?;
+        Some(file)
+    };
+    Some([take(LOCK)?, take(KEEPER_LOCK)?])
+}
+
+fn lock_file(path: &Path) -> std::io::Result<File> {
+    let file = File::options().create(true).append(true).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+fn write_manifest(run_directory: &Path, manifest: &Manifest) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let temporary = run_directory.join("manifest.json.new");
+        fs::write(&temporary, serde_json::to_vec_pretty(manifest)?)?;
+        fs::rename(&temporary, run_directory.join(MANIFEST))
+    };
+    write().cannot_run(|| format!("write {}", run_directory.join(MANIFEST).display()))
+}

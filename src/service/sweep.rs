@@ -1,0 +1,142 @@
+//! Removes what runs left behind whose controller and keeper are both dead.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::keeper::RUN_VARIABLE;
+use super::procfs::Process;
+use super::run_directory::{Manifest, bases, folder_in, is_private, lock_base, take_over};
+use super::shared_memory;
+use crate::error::{Context, Result};
+
+/// Postgres itself kills its children 5 s after an immediate shutdown began.
+const QUIT_DEADLINE: Duration = Duration::from_secs(6);
+const KILL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a sweep removed of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swept {
+    /// Its folder, which is gone.
+    pub run_directory: PathBuf,
+    /// Processes that still ran: pid and command.
+    pub processes: Vec<(u32, String)>,
+    /// Ids of System V shared memory segments.
+    pub shared_memory: Vec<i32>,
+}
+
+/// Sweeps every place where run directories of this user may be.
+///
+/// # Errors
+///
+/// Cannot run if a folder cannot be removed or locked.
+pub fn sweep() -> Result<Vec<Swept>> {
+    let mut swept = Vec::new();
+    for base in bases() {
+        swept.extend(sweep_base(&base)?);
+    }
+    Ok(swept)
+}
+
+/// Sweeps one base. Runs that are locked by a living controller or keeper are left alone.
+///
+/// # Errors
+///
+/// As [`sweep`].
+pub fn sweep_base(base: &Path) -> Result<Vec<Swept>> {
+    let folder = folder_in(base);
+    if !is_private(&folder) {
+        return Ok(Vec::new());
+    }
+    // Written as the kernel reports it for working directories.
+    let folder = folder.canonicalize().cannot_run(|| format!("find {}", folder.display()))?;
+    let _base_lock = lock_base(&folder)?;
+    let entries = fs::read_dir(&folder).cannot_run(|| format!("list {}", folder.display()))?;
+    let mut swept = Vec::new();
+    for entry in entries.flatten() {
+        let is_run = entry.file_name().to_string_lossy().starts_with("run-");
+        if is_run && is_private(&entry.path()) {
+            let Some(_locks) = take_over(&entry.path()) else { continue };
+            swept.push(sweep_run(&entry.path())?);
+        }
+    }
+    Ok(swept)
+}
+
+fn sweep_run(run_directory: &Path) -> Result<Swept> {
+    let remaining = end_processes(run_directory);
+    let shared_memory = shared_memory::remove_below(run_directory);
+    fs::remove_dir_all(run_directory).cannot_run(|| format!("remove {}", run_directory.display()))?;
+    let processes = remaining.into_iter().map(|process| (process.pid, process.command)).collect();
+    Ok(Swept { run_directory: run_directory.to_owned(), processes, shared_memory })
+}
+
+/// Ends what is provably of this run, postmasters by SIGQUIT so that they free their shared memory.
+fn end_processes(run_directory: &Path) -> Vec<Process> {
+    let manifest = Manifest::read(run_directory);
+    let since = manifest.map_or(0, |manifest| manifest.controller.started);
+    let belongs = |process: &Process| {
+        !process.is_zombie() && process.started >= since && belongs_to(process, run_directory)
+    };
+    let postmasters = postmaster_pids(run_directory);
+    let mut found: Vec<Process> = Vec::new();
+    let quit_until = Instant::now() + QUIT_DEADLINE;
+    let kill_until = quit_until + KILL_DEADLINE;
+    let mut asked_to_quit = false;
+    loop {
+        let remaining: Vec<Process> = Process::all().into_iter().filter(belongs).collect();
+        for process in &remaining {
+            if !found.iter().any(|known| (known.pid, known.started) == (process.pid, process.started)) {
+                found.push(process.clone());
+            }
+        }
+        let now = Instant::now();
+        if remaining.is_empty() || now > kill_until {
+            return found;
+        }
+        for process in &remaining {
+            let is_postgres =
+                postmasters.contains(&process.pid) || postmasters.contains(&process.parent) && now < quit_until;
+            if is_postgres && now < quit_until {
+                if postmasters.contains(&process.pid) && !asked_to_quit {
+                    signal(process, Signal::SIGQUIT);
+                    // A stopped one would not hear it.
+                    signal(process, Signal::SIGCONT);
+                }
+            } else {
+                signal(process, Signal::SIGKILL);
+            }
+        }
+        asked_to_quit = true;
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whether a process is provably of this run: it was given the run's variable, works inside the folder, or writes both
+/// its outputs there (a process may overwrite its environment and change its directory).
+fn belongs_to(process: &Process, run_directory: &Path) -> bool {
+    let is_inside = |path: Option<PathBuf>| path.is_some_and(|path| path.starts_with(run_directory));
+    process.pid != std::process::id()
+        && (process.has_variable(RUN_VARIABLE, run_directory)
+            || is_inside(process.working_directory())
+            || is_inside(process.descriptor(1)) && is_inside(process.descriptor(2)))
+}
+
+fn postmaster_pids(run_directory: &Path) -> Vec<u32> {
+    let instances = fs::read_dir(run_directory).into_iter().flatten().flatten();
+    instances
+        .filter_map(|instance| fs::read_to_string(instance.path().join("data/postmaster.pid")).ok())
+        .filter_map(|text| text.lines().next()?.trim().parse().ok())
+        .collect()
+}
+
+fn signal(process: &Process, signal: Signal) {
+    // The pid could be another's by now: look again at the last moment.
+    if process.is_alive() {
+        let _ = kill(Pid::from_raw(process.pid.cast_signed()), signal);
+    }
+}
