@@ -1,1 +1,26 @@
-//! The extension module `dj_regress.worker` (stub).
+//! The extension module `dj_regress.worker`: what runs inside every Python process of a run.
+//!
+//! Here are the message loop, the ledger, the clock and the fingerprints; what needs to know Django or
+//! django-q2 is in the Python modules beside it (`harness/worker/python/dj_regress`).
+
+mod channel;
+mod clock;
+mod convert;
+mod fingerprint;
+mod fork;
+mod ledger;
+mod run;
+mod site;
+
+use pyo3::prelude::*;
+
+/// The module as Python imports it.
+#[pymodule]
+fn worker(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<clock::Clock>()?;
+    module.add_class::<ledger::Ledger>()?;
+    module.add_function(wrap_pyfunction!(fingerprint::fingerprint, module)?)?;
+    module.add_function(wrap_pyfunction!(fingerprint::digest, module)?)?;
+    module.add_function(wrap_pyfunction!(run::run, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,110 @@
+"""An actor of one arm: a forked zygote with its own folder, database, ledger and clock."""
+
+import io
+import os
+import sys
+from typing import Any
+
+from django.core.management import call_command
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+from dj_regress import clock as virtual
+from dj_regress.cluster import SimulatedCluster
+from dj_regress.namespace import Namespace
+from dj_regress.worker import Clock, Ledger
+
+
+class Actor:
+    """The steps that the controller can ask of this process."""
+
+    def __init__(self, clock: Clock, module: str | None) -> None:
+        """Without a module it is a simulated cluster; with an empty one it has the standard names only."""
+        self._cluster = SimulatedCluster(clock) if module is None else None
+        self._namespace = Namespace(module or "")
+
+    @property
+    def cluster(self) -> SimulatedCluster:
+        """The simulated cluster."""
+        if self._cluster is None:
+            raise RuntimeError("this actor is not a cluster")
+        return self._cluster
+
+    def migrate(self) -> None:
+        """Run all migrations on this arm's database."""
+        call_command("migrate", verbosity=0, interactive=False)
+        connections.close_all()
+
+    def create_cache_tables(self) -> None:
+        """Create the tables of the caches that live in the database."""
+        call_command("createcachetable", verbosity=0)
+        connections.close_all()
+
+    def start(self) -> int:
+        """Start the simulated cluster; returns the beats."""
+        return self.cluster.start()
+
+    def restart(self, count: int, downtime_ns: int) -> int:
+        """Restart the simulated cluster; returns the beats."""
+        return self.cluster.restart(count, downtime_ns)
+
+    def beat(self, count: int, every_ns: int) -> int:
+        """Let the simulated cluster beat; returns the beats."""
+        return self.cluster.beat(count, every_ns)
+
+    def drain(self, at_most: int) -> int:
+        """Run what is queued; returns the tasks."""
+        return self.cluster.drain(at_most)
+
+    def python(self, source: str, times: int) -> None:
+        """Execute source of the case."""
+        self._namespace.execute(source, times)
+
+    def read(self, expressions: dict[str, str]) -> dict[str, Any]:
+        """Evaluate expressions of the case."""
+        return self._namespace.read(expressions)
+
+
+def enter(
+    name: str,
+    module: str | None,
+    directory: str,
+    service_file: str,
+    ledger: str,
+    clock: str,
+    log: str,
+) -> Actor:
+    """Make this process the actor `name`."""
+    redirect(log)
+    os.chdir(directory)
+    # libpq reads both when it connects.
+    os.environ["PGSERVICEFILE"] = service_file
+    os.environ["PGAPPNAME"] = f"dj-regress/{name}"
+    shared = virtual.start(clock)
+    record(Ledger(ledger, name))
+    return Actor(shared, module)
+
+
+def redirect(log: str) -> None:
+    """Append standard output and error to the log; handlers that hold the streams follow."""
+    target = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A killed process must not take its last lines with it.
+            stream.reconfigure(line_buffering=True)
+        stream.flush()
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+
+
+def record(ledger: Ledger) -> None:
+    """Write down what any connection of this process, its threads and its forks executes."""
+
+    def install(connection: BaseDatabaseWrapper, **_: Any) -> None:
+        # The same wrapper object stays with an alias when it connects again.
+        if ledger not in connection.execute_wrappers:
+            connection.execute_wrappers.insert(0, ledger)
+
+    connection_created.connect(install, weak=False, dispatch_uid="dj_regress.ledger")

@@ -1,0 +1,201 @@
+"""A django-q2 cluster played inside one process: its own Sentinel and Stat, no children."""
+
+import logging
+import multiprocessing
+import pickle
+import queue
+import signal
+import traceback
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dj_regress.worker import Clock
+
+STOP = "STOP"
+"""django-q2's own word for the end of a queue."""
+
+
+class SimulatedCluster:
+    """What a cluster's guard loop and its three kinds of children do, one step at a time."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Nothing of django-q2 runs before `start`."""
+        from django_q.conf import Conf
+
+        # The ORM broker's dequeue() sleeps Conf.POLL seconds when the queue is empty, which is how
+        # every drain ends.
+        Conf.POLL = 0
+        self._clock = clock
+        self._sentinel: Any = None
+
+    def start(self) -> int:
+        """Take a new identity and register with one beat."""
+        self._sentinel = new_sentinel()
+        self._save()
+        return 1
+
+    def restart(self, count: int, downtime_ns: int) -> int:
+        """So many times: time passes, then a new identity registers."""
+        self._required()
+        for _ in range(count):
+            self._clock.advance(downtime_ns)
+            self.start()
+        return count
+
+    def beat(self, count: int, every_ns: int) -> int:
+        """One round of the guard loop, as far as it talks to a server: the stat is saved."""
+        self._required()
+        for _ in range(count):
+            if every_ns:
+                self._clock.advance(every_ns)
+            self._save()
+        return count
+
+    def drain(self, at_most: int) -> int:
+        """Take tasks from the broker and run them, until it has none."""
+        broker = Dequeuing(self._required().broker)
+        done = 0
+        while True:
+            if done >= at_most and broker.queue_size():
+                raise RuntimeError(f"drain: {done} tasks were run and there are more (at most {at_most})")
+            taken = run_once(broker)
+            if taken == 0:
+                return done
+            done += taken
+
+    def _required(self) -> Any:
+        if self._sentinel is None:
+            raise RuntimeError("the cluster is not started")
+        return self._sentinel
+
+    def _save(self) -> None:
+        from django_q.status import Stat
+
+        with errors_raised():
+            Stat(self._sentinel).save()
+
+
+def new_sentinel() -> Any:
+    """Construct django-q2's Sentinel as its guard loop sees itself, without starting children."""
+    from django_q.brokers import get_broker
+    from django_q.cluster import Sentinel
+
+    stop, started = multiprocessing.Event(), multiprocessing.Event()
+    started.set()
+    # Its constructor takes the signals of the process that it believes to have to itself.
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return Sentinel(stop, started, uuid.uuid4(), broker=get_broker(), start=False)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def errors_raised() -> Iterator[None]:
+    """Stat.save() logs what goes wrong and returns: such a beat must not count as one."""
+    logger = logging.getLogger("django-q")
+    handler = Collector()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+    for record in handler.records:
+        if isinstance(record.msg, BaseException):
+            raise record.msg
+        raise RuntimeError(f"django-q2 logged an error: {record.getMessage()}")
+
+
+class Collector(logging.Handler):
+    """Keeps errors."""
+
+    def __init__(self) -> None:
+        """Listen from ERROR upwards."""
+        super().__init__(logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one."""
+        self.records.append(record)
+
+
+def run_once(broker: "Dequeuing") -> int:
+    """One round of pusher, worker and monitor on in-process queues; returns the tasks run."""
+    # All releases have (or import) the three here; older ones define them here.
+    from django_q.cluster import monitor, pusher, worker
+    from django_q.conf import Conf
+
+    tasks, results = Pipe(), Pipe()
+    # An event that is set makes the pusher stop after one round.
+    event = multiprocessing.Event()
+    event.set()
+    pusher(tasks, event, broker)
+    if broker.error is not None:
+        raise broker.error
+    taken = tasks.put_count
+    tasks.put(STOP)
+    while not tasks.empty():
+        # A worker leaves early when it is recycled or a task timed out; the guard starts the next.
+        worker(tasks, results, multiprocessing.Value("f", -1), Conf.TIMEOUT)
+    results.put(STOP)
+    monitor(results, broker)
+    return taken
+
+
+class Pipe:
+    """What django-q2 needs of a multiprocessing queue, in one process; items are pickled as there."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._items: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.put_count = 0
+
+    def put(self, item: object) -> None:
+        """Add an item. One that cannot be pickled is lost with a traceback, as in a queue's feeder."""
+        try:
+            data = pickle.dumps(item)
+        except Exception:
+            traceback.print_exc()
+            return
+        self._items.put(data)
+        self.put_count += 1
+
+    def get(self) -> Any:
+        """Take the first item."""
+        return pickle.loads(self._items.get_nowait())
+
+    def empty(self) -> bool:
+        """Whether nothing is left."""
+        return self._items.empty()
+
+
+class Dequeuing:
+    """The cluster's broker, for a pusher that runs once."""
+
+    def __init__(self, broker: Any) -> None:
+        """Everything but `dequeue` is the broker's own."""
+        self._broker = broker
+        self.error: Exception | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Delegate."""
+        return getattr(self._broker, name)
+
+    def dequeue(self) -> Any:
+        """Take tasks; keep an error, for which the pusher would sleep ten seconds."""
+        try:
+            if self._waits_when_empty() and not self._broker.queue_size():
+                return None
+            return self._broker.dequeue()
+        except Exception as error:
+            self.error = error
+            return None
+
+    def _waits_when_empty(self) -> bool:
+        """Redis' dequeue blocks for a second in BLPOP; the ORM's returns, and asking costs SQL."""
+        from django_q.conf import Conf
+
+        return not Conf.ORM

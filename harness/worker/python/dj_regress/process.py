@@ -1,0 +1,171 @@
+"""Turns a bare interpreter into a zygote: this state's code on the path, its settings, Django set up."""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from copy import deepcopy
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypedDict
+
+from dj_regress.worker import digest, fingerprint
+
+SETTINGS_MODULE = "dj_regress_settings"
+"""The synthetic module that DJANGO_SETTINGS_MODULE names: the app's settings plus the case's."""
+
+DISTRIBUTIONS = ("django", "django-q2", "psycopg")
+
+
+class Fingerprint(TypedDict):
+    """Which code a process loaded for a package."""
+
+    path: str
+    hash: str
+
+
+class Prepared(TypedDict):
+    """What the controller wants to know of a zygote."""
+
+    code: dict[str, Fingerprint]
+    template: str
+    guard_cycle: float | None
+    versions: dict[str, str]
+
+
+def prepare(
+    sys_path: list[str],
+    settings_module: str,
+    settings: dict[str, Any],
+    env: dict[str, str],
+    watch: list[str],
+) -> Prepared:
+    """Put code and settings in place, run ``django.setup()`` and say what was loaded."""
+    if SETTINGS_MODULE in sys.modules:
+        raise RuntimeError("this process is prepared already: fork another one")
+    sys.path[:0] = sys_path
+    importlib.invalidate_caches()
+    os.environ.update(env)
+    sys.modules[SETTINGS_MODULE] = merged_settings(settings_module, settings)
+    os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS_MODULE
+
+    import django
+
+    django.setup()
+    # Its C extension and its own imports are the same for all actors.
+    importlib.import_module("time_machine")
+    prepared = Prepared(
+        code=fingerprints(watch),
+        template=template(),
+        guard_cycle=guard_cycle(),
+        versions=versions(),
+    )
+    refuse_connections()
+    return prepared
+
+
+def merged_settings(settings_module: str, overrides: Mapping[str, Any]) -> ModuleType:
+    """Build a settings module from the app's own and the case's."""
+    base = importlib.import_module(settings_module)
+    module = ModuleType(SETTINGS_MODULE, f"{settings_module} with the case's settings")
+    for name, value in vars(base).items():
+        if not name.startswith("__"):
+            setattr(module, name, value)
+    for name, value in overrides.items():
+        setattr(module, name, merge(getattr(base, name, None), value))
+    return module
+
+
+def merge(base: Any, override: Any) -> Any:
+    """Return the override; where both are mappings, merged deeply. Neither is changed."""
+    if not (isinstance(base, Mapping) and isinstance(override, Mapping)):
+        return override
+    merged = dict(deepcopy(base))
+    for key, value in override.items():
+        merged[key] = merge(base.get(key), value)
+    return merged
+
+
+def fingerprints(watch: list[str]) -> dict[str, Fingerprint]:
+    """Say where the watched packages come from in this process, and what is in them."""
+    return {name: of_package(importlib.import_module(name)) for name in watch}
+
+
+def of_package(module: ModuleType) -> Fingerprint:
+    """Hash a package's folder, or the one file of a plain module."""
+    if module.__file__ is None:
+        raise ImportError(f"{module.__name__} has no __init__.py: it cannot be watched")
+    file = Path(module.__file__)
+    is_package = hasattr(module, "__path__")
+    return Fingerprint(
+        path=str(file.parent),
+        hash=fingerprint(file.parent if is_package else file),
+    )
+
+
+def template() -> str:
+    """Hash what a migrated, empty database depends on."""
+    import django
+    from django.apps import apps
+    from django.conf import settings
+    from django.db.migrations.loader import MigrationLoader
+
+    parts = [
+        django.get_version(),
+        str(settings.AUTH_USER_MODEL),
+        str(settings.DEFAULT_AUTO_FIELD),
+        *settings.INSTALLED_APPS,
+    ]
+    for app in apps.get_app_configs():
+        name, _explicit = MigrationLoader.migrations_module(app.label)
+        try:
+            module = importlib.import_module(name) if name else None
+        except ModuleNotFoundError as error:
+            # An app without migrations; a migration package that cannot import something is an error.
+            if error.name is None or not name.startswith(error.name):
+                raise
+            module = None
+        has_files = module is not None and module.__file__ is not None
+        parts.append(app.label)
+        parts.append(of_package(module)["hash"] if has_files else "")
+    return digest(parts)
+
+
+def guard_cycle() -> float | None:
+    """Seconds between two heartbeats of a real cluster."""
+    from django.apps import apps
+
+    if not apps.is_installed("django_q"):
+        return None
+    from django_q.conf import Conf
+
+    return float(Conf.GUARD_CYCLE)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the distributions that matter, as far as they are installed."""
+    found = {}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def refuse_connections() -> None:
+    """A connection opened here would be shared by every forked actor."""
+    from django.db import connections
+
+    opened = [
+        connection.alias
+        for connection in connections.all(initialized_only=True)
+        if connection.connection is not None
+    ]
+    connections.close_all()
+    if opened:
+        raise RuntimeError(
+            f"the app opened a connection to {', '.join(opened)} while it was set up "
+            "(on import or in AppConfig.ready()); actors would share it"
+        )

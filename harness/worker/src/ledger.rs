@@ -1,0 +1,202 @@
+//! The ledger's writer: an execute wrapper for Django's connections.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use dj_regress_protocol::Record;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::site::Sites;
+
+/// Records every statement that passes: begin before it is sent, end when it came back.
+#[pyclass(frozen, module = "dj_regress.worker")]
+pub struct Ledger {
+    /// Opened with `O_APPEND` and `O_CLOEXEC`: forked children write to it, executed programs do not.
+    file: File,
+    actor: String,
+    sites: Sites,
+    state: Mutex<State>,
+}
+
+/// What belongs to one process; a forked child starts anew.
+#[derive(Default)]
+struct State {
+    pid: u32,
+    seq: u64,
+    role: Option<String>,
+    /// Texts that this process has written.
+    texts: HashSet<String>,
+}
+
+#[pymethods]
+impl Ledger {
+    /// Opens the arm's ledger for an actor.
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf, actor: String) -> PyResult<Self> {
+        Ok(Self {
+            file: OpenOptions::new().append(true).create(true).open(path)?,
+            actor,
+            sites: Sites::new(py)?,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Django's execute wrapper.
+    fn __call__<'py>(
+        &self,
+        py: Python<'py>,
+        execute: &Bound<'py, PyAny>,
+        sql: &Bound<'py, PyAny>,
+        params: &Bound<'py, PyAny>,
+        many: &Bound<'py, PyAny>,
+        context: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (pid, seq) = self.begin(py, sql, params, many.is_truthy()?, context)?;
+        let outcome = execute.call1((sql, params, many, context));
+        let (rows, error) = match &outcome {
+            Ok(_) => (row_count(context), None),
+            Err(error) => (-1, Some(error.get_type(py).name()?.to_string())),
+        };
+        self.write(&Record::End {
+            pid,
+            seq,
+            at: monotonic(),
+            rows,
+            error,
+        })?;
+        outcome
+    }
+}
+
+impl Ledger {
+    fn begin(
+        &self,
+        py: Python<'_>,
+        sql: &Bound<'_, PyAny>,
+        params: &Bound<'_, PyAny>,
+        many: bool,
+        context: &Bound<'_, PyDict>,
+    ) -> PyResult<(u32, u64)> {
+        let connection = context.get_item(intern!(py, "connection"))?;
+        let sql = text(sql, connection.as_ref())?;
+        let site = self.sites.find(py)?;
+        let alias = match connection {
+            Some(connection) => connection.getattr(intern!(py, "alias"))?.extract()?,
+            None => String::new(),
+        };
+        let times = if many { params.len().unwrap_or(1) } else { 1 };
+        let role = self.role(py);
+        let id = blake3::hash(sql.as_bytes()).to_hex()[..16].to_owned();
+
+        let mut state = self.state();
+        state.seq += 1;
+        let (pid, seq) = (state.pid, state.seq);
+        if !state.texts.contains(&id) {
+            state.texts.insert(id.clone());
+            self.write(&Record::Text {
+                id: id.clone(),
+                sql,
+            })?;
+        }
+        self.write(&Record::Begin {
+            pid,
+            seq,
+            actor: self.actor.clone(),
+            role,
+            at: monotonic(),
+            text: id,
+            site,
+            alias,
+            times: times as u64,
+        })?;
+        Ok((pid, seq))
+    }
+
+    /// This process's role, looked up at its first statement.
+    fn role(&self, py: Python<'_>) -> String {
+        if let Some(role) = &self.state().role {
+            return role.clone();
+        }
+        let role = current_target(py).unwrap_or_else(|| "main".into());
+        self.state().role = Some(role.clone());
+        role
+    }
+
+    /// The state of this process: never locked while Python code runs, hence never across a fork.
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let pid = std::process::id();
+        if state.pid != pid {
+            *state = State {
+                pid,
+                ..State::default()
+            };
+        }
+        state
+    }
+
+    /// One record, one `write(2)`: lines of several processes do not mix.
+    fn write(&self, record: &Record) -> io::Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        (&self.file).write_all(&line)
+    }
+}
+
+/// The statement's text; composed SQL objects of the drivers are rendered.
+fn text(sql: &Bound<'_, PyAny>, connection: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+    if let Ok(sql) = sql.cast::<PyString>() {
+        return Ok(sql.to_string_lossy().into_owned());
+    }
+    let driver = match connection {
+        Some(connection) => Some(connection.getattr("connection")?),
+        None => None,
+    };
+    match sql.call_method1("as_string", (driver,)) {
+        Ok(rendered) => rendered.extract(),
+        Err(_) => Ok(sql.str()?.to_string_lossy().into_owned()),
+    }
+}
+
+/// The cursor's row count, -1 where it has none.
+fn row_count(context: &Bound<'_, PyDict>) -> i64 {
+    let py = context.py();
+    context
+        .get_item(intern!(py, "cursor"))
+        .ok()
+        .flatten()
+        .and_then(|cursor| cursor.getattr(intern!(py, "rowcount")).ok())
+        .and_then(|count| count.extract().ok())
+        .unwrap_or(-1)
+}
+
+/// The function that this process was started with, if `multiprocessing` started it. `_target` is
+/// private there; without it the role is only less precise.
+fn current_target(py: Python<'_>) -> Option<String> {
+    py.import("multiprocessing.process")
+        .ok()?
+        .call_method0("current_process")
+        .ok()?
+        .getattr("_target")
+        .ok()?
+        .getattr("__name__")
+        .ok()?
+        .extract()
+        .ok()
+}
+
+/// `CLOCK_MONOTONIC`: not moved by the virtual clock, and the same in all processes of the machine.
+fn monotonic() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is to a live timespec; this clock always exists on Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
