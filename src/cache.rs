@@ -48,8 +48,10 @@ impl Cache {
         };
         match prepare() {
             Ok(root) => Ok(Self { root }),
-            Err(error) => Err(Error::cannot_run(format!("cannot write to the cache folder {}: {error}", root.display()))
-                .hint(format!("set {VARIABLE} to a folder that can be written to"))),
+            Err(error) => {
+                Err(Error::cannot_run(format!("cannot write to the cache folder {}: {error}", root.display()))
+                    .hint(format!("set {VARIABLE} to a folder that can be written to")))
+            }
         }
     }
 

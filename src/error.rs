@@ -11,6 +11,8 @@ pub enum ErrorKind {
     NothingSelected,
     /// The machine cannot run what was asked: exit 2.
     CannotRun,
+    /// SIGINT or SIGTERM came: exit 130, as a shell says it.
+    Interrupted,
     /// A bug in dj-regress: exit 70.
     Bug,
 }
@@ -47,6 +49,11 @@ impl Error {
     /// The machine cannot run what was asked.
     pub fn cannot_run(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::CannotRun, message)
+    }
+
+    /// SIGINT or SIGTERM came.
+    pub fn interrupted() -> Self {
+        Self::new(ErrorKind::Interrupted, "interrupted")
     }
 
     /// A bug in dj-regress.

@@ -1,7 +1,18 @@
 //! dj-regress: pg_regress for Django.
+//!
+//! Data flows one way: `case -> plan -> runner -> (service, python, actor) -> probe -> judge -> report`.
 
+pub mod actor;
 pub mod cache;
 pub mod case;
+pub mod cli;
+pub mod command;
 pub mod error;
+pub mod exit;
 pub mod judge;
+pub mod plan;
+pub mod probe;
+pub mod python;
+pub mod report;
+pub mod runner;
 pub mod service;

@@ -54,11 +54,11 @@ impl Arm {
         }
     }
 
-    /// A name for files and processes, unique in a run: `0-reverted`, `0-applied-upstream`.
-    pub fn slug(&self) -> String {
+    /// A name for files, unique in its case: `reverted`, `applied-upstream`.
+    pub fn label(&self) -> String {
         let name = match &self.fix {
-            Some(fix) => format!("{}-{}-{fix}", self.case, self.state),
-            None => format!("{}-{}", self.case, self.state),
+            Some(fix) => format!("{}-{fix}", self.state),
+            None => self.state.to_string(),
         };
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
     }
@@ -71,7 +71,8 @@ pub fn arms(cases: &[Case]) -> Vec<Arm> {
         .enumerate()
         .flat_map(|(index, case)| {
             let reverted = Arm { case: index, fix: None, state: State::Reverted };
-            let applied = case.fixes.keys().map(move |fix| Arm { case: index, fix: Some(fix.clone()), state: State::Applied });
+            let applied =
+                case.fixes.keys().map(move |fix| Arm { case: index, fix: Some(fix.clone()), state: State::Applied });
             let control = case.control.iter().map(move |_| Arm { case: index, fix: None, state: State::Control });
             std::iter::once(reverted).chain(applied).chain(control)
         })

@@ -71,7 +71,9 @@ impl Process {
             self.writer.write_all(&line).await.map_err(|_| died())?;
             self.lines.next_line().await.ok().flatten().ok_or_else(died)
         };
-        let answer = tokio::time::timeout(DEADLINE, answer).await.map_err(|_| Trouble::Late(format!("the process {name}")))??;
+        let answer = tokio::time::timeout(DEADLINE, answer)
+            .await
+            .map_err(|_| Trouble::Late(format!("the process {name}")))??;
         match serde_json::from_str(&answer) {
             Ok(Reply::Failed(failed)) => Err(Trouble::Failed(failed)),
             Ok(reply) => Ok(reply),

@@ -165,9 +165,19 @@ impl Tree {
             self.control.socket.display().to_string(),
             name.clone(),
         ];
-        let mut spawn = Spawn::new(&name, command, &self.run_folder, &log).variable("PYTHONPATH", &self.worker.display().to_string());
+        let mut spawn = Spawn::new(&name, command, &self.run_folder, &log)
+            .variable("PYTHONPATH", &self.worker.display().to_string());
         // The user's shell must not decide how fast or how reproducible an arm is.
-        for unwanted in ["PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONHASHSEED", "PYTHONUNBUFFERED", "DJANGO_SETTINGS_MODULE", "Q_CLUSTER_NAME", "VIRTUAL_ENV"] {
+        for unwanted in [
+            "PYTHONDONTWRITEBYTECODE",
+            "PYTHONHOME",
+            "PYTHONSTARTUP",
+            "PYTHONHASHSEED",
+            "PYTHONUNBUFFERED",
+            "DJANGO_SETTINGS_MODULE",
+            "Q_CLUSTER_NAME",
+            "VIRTUAL_ENV",
+        ] {
             spawn.environment.insert(unwanted.to_owned(), None);
         }
         for (variable, _) in std::env::vars_os() {

@@ -44,7 +44,8 @@ fn library() -> Result<PathBuf> {
     let folder = program.parent().unwrap_or(Path::new("."));
     // A test binary is itself in deps/.
     [folder.join("deps").join(name), folder.join(name)].into_iter().find(|path| path.exists()).ok_or_else(|| {
-        Error::cannot_run(format!("{name} is not beside {}", program.display())).hint("build the whole workspace: `cargo build --release`")
+        Error::cannot_run(format!("{name} is not beside {}", program.display()))
+            .hint("build the whole workspace: `cargo build --release`")
     })
 }
 

@@ -245,9 +245,8 @@ impl Bound {
         let ends: Vec<Number> =
             intervals.iter().flat_map(|i| [i.low, i.high]).flatten().map(|(number, _)| number).collect();
         // Both accept an interval each. If these meet, then at an end, between two ends, or beyond all.
-        let between = ends.iter().flat_map(|a| {
-            ends.iter().map(move |b| Number::Float(b.float().mul_add(0.5, a.float() * 0.5)))
-        });
+        let between =
+            ends.iter().flat_map(|a| ends.iter().map(move |b| Number::Float(b.float().mul_add(0.5, a.float() * 0.5))));
         let beyond = ends.iter().flat_map(|end| {
             let step = end.float().abs().max(1.0);
             [Number::Float(end.float() + step), Number::Float(end.float() - step)]

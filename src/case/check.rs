@@ -323,11 +323,7 @@ impl Checker<'_> {
     }
 
     /// At least one of the control's bounds must shut the bug out.
-    fn hollow_control(
-        &mut self,
-        base: &ResolvedState,
-        bounds: &indexmap::IndexMap<String, super::bound::Bound>,
-    ) {
+    fn hollow_control(&mut self, base: &ResolvedState, bounds: &indexmap::IndexMap<String, super::bound::Bound>) {
         let mut accepted = Vec::new();
         for (name, bound) in bounds {
             match base.invariants.get(name).map(|invariant| &invariant.bounds) {

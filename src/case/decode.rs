@@ -108,7 +108,9 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor: V,
     ) -> Result<V::Value, Diagnostic> {
         match &self.kind {
-            Kind::Scalar(Value::Number(_) | Value::Bool(_)) if name == VERBATIM => visitor.visit_borrowed_str(&self.text),
+            Kind::Scalar(Value::Number(_) | Value::Bool(_)) if name == VERBATIM => {
+                visitor.visit_borrowed_str(&self.text)
+            }
             _ if name == VERBATIM => self.deserialize_any(visitor),
             _ => visitor.visit_newtype_struct(self),
         }
@@ -121,7 +123,9 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor: V,
     ) -> Result<V::Value, Diagnostic> {
         match &self.kind {
-            Kind::Scalar(Value::String(text)) => visitor.visit_enum(Variant { name: text, span: self.span, value: None }),
+            Kind::Scalar(Value::String(text)) => {
+                visitor.visit_enum(Variant { name: text, span: self.span, value: None })
+            }
             Kind::Map(entries) => match entries.as_slice() {
                 [(key, value)] => visitor.visit_enum(Variant { name: &key.name, span: key.span, value: Some(value) }),
                 [_, (second, _), ..] => {
@@ -171,11 +175,8 @@ impl<'de> MapAccess<'de> for Entries<'de> {
             return Err(Diagnostic::new("a value was asked for before its key"));
         };
         // An empty value has no place of its own worth pointing at.
-        let span = if matches!(node.kind, Kind::Scalar(Value::Null)) && node.text.is_empty() {
-            Some(key.span)
-        } else {
-            None
-        };
+        let span =
+            if matches!(node.kind, Kind::Scalar(Value::Null)) && node.text.is_empty() { Some(key.span) } else { None };
         seed.deserialize(node).map_err(|error| match span {
             Some(span) => error.at(span),
             None => error,

@@ -80,8 +80,7 @@ impl Diagnostic {
         if let Some(line) = source.lines().nth(span.line.saturating_sub(1)) {
             let before = span.column.saturating_sub(1);
             // A tab before the caret stays a tab, so that both lines move alike.
-            let indent: String =
-                line.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let indent: String = line.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             let room = line.trim_end().chars().count().saturating_sub(before).max(1);
             let carets = "^".repeat(span.len.clamp(1, room));
             let _ = writeln!(out, "{gutter} |\n{number} | {}\n{gutter} | {indent}{carets}", line.trim_end());

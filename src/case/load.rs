@@ -76,8 +76,7 @@ pub fn discover(selection: &[String], cases_root: &Path) -> Result<Vec<PathBuf>>
     if cases_root.is_dir() {
         collect(cases_root, &mut all)?;
     }
-    let mut named: Vec<(String, PathBuf)> =
-        all.into_iter().map(|path| (case_name(&path, cases_root), path)).collect();
+    let mut named: Vec<(String, PathBuf)> = all.into_iter().map(|path| (case_name(&path, cases_root), path)).collect();
     named.sort();
     if selection.is_empty() {
         if named.is_empty() {
@@ -101,8 +100,7 @@ pub fn discover(selection: &[String], cases_root: &Path) -> Result<Vec<PathBuf>>
 
 fn select(word: &str, named: &[(String, PathBuf)], cases_root: &Path) -> Result<Vec<(String, PathBuf)>> {
     let folder = format!("{}/", word.trim_end_matches('/'));
-    let found: Vec<_> =
-        named.iter().filter(|(name, _)| name == word || name.starts_with(&folder)).cloned().collect();
+    let found: Vec<_> = named.iter().filter(|(name, _)| name == word || name.starts_with(&folder)).cloned().collect();
     if !found.is_empty() {
         return Ok(found);
     }

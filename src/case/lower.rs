@@ -368,7 +368,9 @@ impl Lower<'_> {
                     .help("give `reverted`, and what holds without the bug under `control`"),
             ),
             (None, None, None) => self.error(
-                Diagnostic::new(format!("`{name}` has no bounds")).at(at).help("give `applied` and `reverted`, or `both`"),
+                Diagnostic::new(format!("`{name}` has no bounds"))
+                    .at(at)
+                    .help("give `applied` and `reverted`, or `both`"),
             ),
             (_, _, Some(_)) => self.error(
                 Diagnostic::new(format!("`{name}` has `both` next to a state of its own"))
@@ -377,7 +379,8 @@ impl Lower<'_> {
             ),
             (applied, _, None) => {
                 let missing = if applied.is_some() { "reverted" } else { "applied" };
-                let help = "an invariant that says nothing about one state cannot tell the two apart; a guard says `both`";
+                let help =
+                    "an invariant that says nothing about one state cannot tell the two apart; a guard says `both`";
                 self.error(Diagnostic::new(format!("`{name}` has no `{missing}` bound")).at(at).help(help));
             }
         }

@@ -5,6 +5,7 @@
 pub mod bound;
 mod check;
 mod decode;
+mod describe;
 pub mod diagnostic;
 pub mod file;
 pub mod load;

@@ -61,7 +61,11 @@ fn diagnose(error: &serde_saphyr::Error) -> Diagnostic {
 
 fn span_of(location: Location) -> Span {
     let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    Span { line: size(location.line()).max(1), column: size(location.column()).max(1), len: size(location.span().len()) }
+    Span {
+        line: size(location.line()).max(1),
+        column: size(location.column()).max(1),
+        len: size(location.span().len()),
+    }
 }
 
 struct Raw(Spanned<RawKind>);

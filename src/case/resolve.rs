@@ -149,8 +149,7 @@ impl Fault {
                 Segment::Item(index) => format!("{}", index + 1),
             })
             .collect();
-        let error =
-            Error::usage(format!("{}: {}: {}", case.path.display(), way.join(" > "), self.diagnostic.message));
+        let error = Error::usage(format!("{}: {}: {}", case.path.display(), way.join(" > "), self.diagnostic.message));
         match self.diagnostic.help {
             Some(help) => error.hint(help),
             None => error,
@@ -335,7 +334,9 @@ impl Resolver {
         let value = self.value(scalar)?;
         match &value {
             Value::Number(number) if number.as_u64().is_some() => Ok(number.as_u64().unwrap_or_default()),
-            Value::Number(number) if number.as_i64().is_some() => self.refuse(format!("the count {number} is negative")),
+            Value::Number(number) if number.as_i64().is_some() => {
+                self.refuse(format!("the count {number} is negative"))
+            }
             other => self.refuse(format!("expected a count, found {other}")),
         }
     }

@@ -55,7 +55,10 @@ pub fn bound(invariant: &Invariant, side: Side) -> Option<&Bound> {
 /// The invariants whose bound on `side` the values do not meet. A value that is missing meets none.
 fn unmet(invariants: &IndexMap<String, Invariant>, side: Side, values: &IndexMap<String, Value>) -> Vec<String> {
     let bounds = invariants.iter().filter_map(|(name, invariant)| Some((name, bound(invariant, side)?)));
-    bounds.filter(|(name, bound)| values.get(*name).is_none_or(|value| !bound.holds(value))).map(|(name, _)| name.clone()).collect()
+    bounds
+        .filter(|(name, bound)| values.get(*name).is_none_or(|value| !bound.holds(value)))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 /// The finding about a fix.
@@ -74,23 +77,34 @@ pub fn on_fix(applied: Evidence<'_>, reverted: Evidence<'_>) -> Finding {
         reverted: reverted_unmet.is_empty(),
     });
     let (reason, decisive) = match verdict {
-        Verdict::Backwards => (Some("the bounds of the applied state hold without the fix, and not with it".to_owned()), applied_unmet),
+        Verdict::Backwards => {
+            (Some("the bounds of the applied state hold without the fix, and not with it".to_owned()), applied_unmet)
+        }
         Verdict::NotFixed => (Some(format!("with the fix, {} not hold", list(&applied_unmet))), applied_unmet),
         Verdict::NotPinned => {
-            let telling = applied.invariants.iter().filter(|(_, invariant)| matches!(invariant.bounds, StateBounds::Each { .. }));
+            let telling =
+                applied.invariants.iter().filter(|(_, invariant)| matches!(invariant.bounds, StateBounds::Each { .. }));
             let reason = "every bound of the applied state holds without the fix too: the case would not notice if it were taken away";
             (Some(reason.to_owned()), telling.map(|(name, _)| name.clone()).collect())
         }
-        Verdict::Inconclusive => {
-            (Some(format!("broke otherwise: without the fix, {} not hold as the case says of that state", list(&reverted_unmet))), reverted_unmet)
-        }
+        Verdict::Inconclusive => (
+            Some(format!(
+                "broke otherwise: without the fix, {} not hold as the case says of that state",
+                list(&reverted_unmet)
+            )),
+            reverted_unmet,
+        ),
         _ => (None, Vec::new()),
     };
     Finding { verdict, reason, decisive }
 }
 
 /// The finding about a case without a fix: the base must show the bug, the control must not.
-pub fn on_bug(base: Evidence<'_>, control: Result<&IndexMap<String, Value>, &str>, control_bounds: &IndexMap<String, Bound>) -> Finding {
+pub fn on_bug(
+    base: Evidence<'_>,
+    control: Result<&IndexMap<String, Value>, &str>,
+    control_bounds: &IndexMap<String, Bound>,
+) -> Finding {
     let (base_values, control_values) = match (base.measured, control) {
         (Ok(base), Ok(control)) => (base, control),
         (Err(why), _) => return Finding::inconclusive(why.to_owned()),
@@ -104,7 +118,9 @@ pub fn on_bug(base: Evidence<'_>, control: Result<&IndexMap<String, Value>, &str
         .collect();
     let verdict = verdict::on_bug(unseen.is_empty(), unheld.is_empty());
     let (reason, decisive) = match verdict {
-        Verdict::Inconclusive => (Some(format!("the control does not hold: {} not within its bound", list(&unheld))), unheld),
+        Verdict::Inconclusive => {
+            (Some(format!("the control does not hold: {} not within its bound", list(&unheld))), unheld)
+        }
         Verdict::NotReproduced => (Some(format!("{} not hold", list(&unseen))), unseen),
         _ => (None, Vec::new()),
     };
@@ -160,13 +176,19 @@ mod tests {
         with.insert("guard".into(), json!(true));
         let mut without = values(2);
         without.insert("guard".into(), json!(false));
-        let finding = on_fix(Evidence { invariants: &invariants, measured: Ok(&with) }, Evidence { invariants: &invariants, measured: Ok(&without) });
+        let finding = on_fix(
+            Evidence { invariants: &invariants, measured: Ok(&with) },
+            Evidence { invariants: &invariants, measured: Ok(&without) },
+        );
         assert_eq!((finding.verdict, finding.decisive), (Verdict::Inconclusive, vec!["guard".to_owned()]));
     }
 
     #[test]
     fn a_bug_whose_control_shows_it_too_is_inconclusive() {
-        let invariants = IndexMap::from([("x".to_owned(), invariant(StateBounds::Each { applied: None, reverted: parse(&json!(2)) }))]);
+        let invariants = IndexMap::from([(
+            "x".to_owned(),
+            invariant(StateBounds::Each { applied: None, reverted: parse(&json!(2)) }),
+        )]);
         let (seen, bounds) = (values(2), IndexMap::from([("x".to_owned(), parse(&json!(1)))]));
         let evidence = Evidence { invariants: &invariants, measured: Ok(&seen) };
         assert_eq!(on_bug(evidence, Ok(&values(1)), &bounds).verdict, Verdict::Reproduced);

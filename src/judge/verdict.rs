@@ -112,7 +112,12 @@ mod tests {
     #[case(false, true, false, Verdict::Backwards)]
     #[case(false, false, true, Verdict::NotFixed)]
     #[case(false, false, false, Verdict::NotFixed)]
-    fn every_combination_has_one_verdict(#[case] applied: bool, #[case] reverted_as_applied: bool, #[case] reverted: bool, #[case] expected: Verdict) {
+    fn every_combination_has_one_verdict(
+        #[case] applied: bool,
+        #[case] reverted_as_applied: bool,
+        #[case] reverted: bool,
+        #[case] expected: Verdict,
+    ) {
         assert_eq!(on_fix(Held { applied, reverted_as_applied, reverted }), expected);
     }
 
@@ -121,7 +126,11 @@ mod tests {
     #[case(true, false, Verdict::Inconclusive)]
     #[case(false, true, Verdict::NotReproduced)]
     #[case(false, false, Verdict::NotReproduced)]
-    fn a_bug_is_reproduced_only_where_its_control_holds(#[case] seen: bool, #[case] control: bool, #[case] expected: Verdict) {
+    fn a_bug_is_reproduced_only_where_its_control_holds(
+        #[case] seen: bool,
+        #[case] control: bool,
+        #[case] expected: Verdict,
+    ) {
         assert_eq!(on_bug(seen, control), expected);
     }
 
@@ -129,7 +138,14 @@ mod tests {
     fn the_worst_verdict_is_the_least() {
         let worst = [Verdict::Proven, Verdict::NotPinned, Verdict::Inconclusive, Verdict::Flaky].into_iter().min();
         assert_eq!(worst, Some(Verdict::Inconclusive));
-        let order = [Verdict::Inconclusive, Verdict::Backwards, Verdict::NotFixed, Verdict::Flaky, Verdict::NotPinned, Verdict::Proven];
+        let order = [
+            Verdict::Inconclusive,
+            Verdict::Backwards,
+            Verdict::NotFixed,
+            Verdict::Flaky,
+            Verdict::NotPinned,
+            Verdict::Proven,
+        ];
         assert!(order.is_sorted(), "DESIGN.md's order");
     }
 }

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_record_is_an_error_with_its_number() {
-        let error = Ledger::parse("{\"record\":\"text\",\"id\":\"a\",\"sql\":\"\"}\nnonsense\n").expect_err("it is none");
+        let error =
+            Ledger::parse("{\"record\":\"text\",\"id\":\"a\",\"sql\":\"\"}\nnonsense\n").expect_err("it is none");
         assert!(error.message.contains("line 2"), "{}", error.message);
     }
 }

@@ -29,7 +29,11 @@ pub fn differences(ledger: &Ledger, server: &Executed, killed: bool) -> Vec<Stri
         .filter_map(|(shape, Counts { begun, ended_well })| {
             let executed = server.get(shape).copied().unwrap_or_default();
             let agree = if killed { (ended_well..=begun).contains(&executed) } else { executed == ended_well };
-            (!agree).then(|| format!("{shape}: the ledger has {begun} begun and {ended_well} ended well, the server executed {executed}"))
+            (!agree).then(|| {
+                format!(
+                    "{shape}: the ledger has {begun} begun and {ended_well} ended well, the server executed {executed}"
+                )
+            })
         })
         .collect()
 }

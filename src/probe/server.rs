@@ -14,9 +14,12 @@ pub type Executed = BTreeMap<Shape, u64>;
 /// `client` is connected to the database that has the extension.
 pub async fn executed(client: &Client, database: u32, role: &str) -> Result<Executed> {
     let doing = || "ask pg_stat_statements".to_owned();
-    let evicted: i64 = client.query_one("SELECT dealloc FROM pg_stat_statements_info", &[]).await.cannot_run(doing)?.get(0);
+    let evicted: i64 =
+        client.query_one("SELECT dealloc FROM pg_stat_statements_info", &[]).await.cannot_run(doing)?.get(0);
     if evicted != 0 {
-        return Err(Error::cannot_run(format!("pg_stat_statements dropped entries {evicted} times: its counts cannot be trusted")));
+        return Err(Error::cannot_run(format!(
+            "pg_stat_statements dropped entries {evicted} times: its counts cannot be trusted"
+        )));
     }
     let rows = client
         .query(
@@ -43,7 +46,9 @@ pub fn is_unseen(sql: &str) -> bool {
         "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SET" | "SHOW" | "FETCH" | "MOVE" | "CLOSE" | "DISCARD" => true,
         "SELECT" if shape.table.is_none() => {
             let text = sql.trim().trim_end_matches(';');
-            text.contains("set_config(") || text.eq_ignore_ascii_case("SELECT $1") || text.eq_ignore_ascii_case("SELECT 1")
+            text.contains("set_config(")
+                || text.eq_ignore_ascii_case("SELECT $1")
+                || text.eq_ignore_ascii_case("SELECT 1")
         }
         _ => false,
     }

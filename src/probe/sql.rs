@@ -93,7 +93,9 @@ fn main_statement<'t, 's>(tokens: &'t [Token<'s>]) -> Option<&'t [Token<'s>]> {
         match token {
             Token::Mark('(') => depth += 1,
             Token::Mark(')') => depth = depth.saturating_sub(1),
-            _ if depth == 0 && ["SELECT", "INSERT", "UPDATE", "DELETE"].iter().any(|verb| token.is(verb)) => return Some(&tokens[at..]),
+            _ if depth == 0 && ["SELECT", "INSERT", "UPDATE", "DELETE"].iter().any(|verb| token.is(verb)) => {
+                return Some(&tokens[at..]);
+            }
             _ => {}
         }
     }
@@ -105,7 +107,11 @@ fn from(tokens: &[Token<'_>]) -> Option<String> {
     let mut in_query = vec![true];
     for (at, token) in tokens.iter().enumerate() {
         match token {
-            Token::Mark('(') => in_query.push(tokens.get(at + 1).is_some_and(|next| next.is("SELECT") || next.is("WITH") || matches!(next, Token::Mark('(')))),
+            Token::Mark('(') => in_query.push(
+                tokens
+                    .get(at + 1)
+                    .is_some_and(|next| next.is("SELECT") || next.is("WITH") || matches!(next, Token::Mark('('))),
+            ),
             Token::Mark(')') if in_query.len() > 1 => {
                 in_query.pop();
             }
@@ -226,7 +232,10 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(r#"SELECT cache_key, value, expires FROM "django_cache_table" WHERE cache_key IN (%s)"#, "SELECT django_cache_table")]
+    #[case(
+        r#"SELECT cache_key, value, expires FROM "django_cache_table" WHERE cache_key IN (%s)"#,
+        "SELECT django_cache_table"
+    )]
     #[case("SELECT COUNT(*) FROM django_cache_table", "SELECT django_cache_table")]
     #[case("UPDATE \"django_cache_table\" SET value = $1", "UPDATE django_cache_table")]
     #[case("INSERT INTO public.\"t\" (a) VALUES ('FROM x')", "INSERT t")]

@@ -39,14 +39,23 @@ pub fn top(ledger: &Ledger, filter: &StatementFilter, window: &Window, at_most: 
     }
     let mut writers: Vec<Writer> = by_site
         .into_iter()
-        .map(|((actor, site, sql), statements)| Writer { statements, actor: actor.into(), site: site.into(), sql: shorten(sql) })
+        .map(|((actor, site, sql), statements)| Writer {
+            statements,
+            actor: actor.into(),
+            site: site.into(),
+            sql: shorten(sql),
+        })
         .collect();
     writers.sort_by(|a, b| b.statements.cmp(&a.statements).then_with(|| (&a.site, &a.sql).cmp(&(&b.site, &b.sql))));
     writers.truncate(at_most);
     writers
 }
 
-fn selected<'l>(ledger: &'l Ledger, filter: &'l StatementFilter, window: &'l Window) -> impl Iterator<Item = &'l Statement> {
+fn selected<'l>(
+    ledger: &'l Ledger,
+    filter: &'l StatementFilter,
+    window: &'l Window,
+) -> impl Iterator<Item = &'l Statement> {
     ledger.measured().filter(move |statement| window.contains(statement.begin) && lets_through(filter, statement))
 }
 

@@ -33,6 +33,11 @@ pub struct Environment {
     pub site_packages: PathBuf,
 }
 
+type Slot = Arc<Mutex<Option<Environment>>>;
+
+/// Told, in words, before something slow is made.
+pub type Announce = Box<dyn Fn(String) + Send + Sync>;
+
 /// Makes environments and unpacks wheels, each once.
 pub struct Environments {
     cache: Cache,
@@ -40,13 +45,14 @@ pub struct Environments {
     /// The interpreter that cases without a pin of their own use: a version or a path.
     python: Option<String>,
     uv: OnceLock<Uv>,
-    made: Mutex<HashMap<String, Arc<Mutex<Option<Environment>>>>>,
+    announce: Announce,
+    made: Mutex<HashMap<String, Slot>>,
 }
 
 impl Environments {
     /// Environments in `cache`, from `locks`.
-    pub fn new(cache: Cache, locks: Locks, python: Option<String>) -> Self {
-        Self { cache, locks, python, uv: OnceLock::new(), made: Mutex::default() }
+    pub fn new(cache: Cache, locks: Locks, python: Option<String>, announce: Announce) -> Self {
+        Self { cache, locks, python, announce, uv: OnceLock::new(), made: Mutex::default() }
     }
 
     fn uv(&self) -> Result<Uv> {
@@ -69,7 +75,8 @@ impl Environments {
         if let Some(environment) = slot.as_ref() {
             return Ok(environment.clone());
         }
-        let mut requirements: Vec<String> = packages.iter().map(|(package, version)| lock::requirement(package, version)).collect();
+        let mut requirements: Vec<String> =
+            packages.iter().map(|(package, version)| lock::requirement(package, version)).collect();
         requirements.sort();
         requirements.extend(HARNESS.iter().map(|&requirement| requirement.to_owned()));
         let lock = self.locks.get(&name, &requirements, true, &|| self.uv())?;
@@ -79,8 +86,12 @@ impl Environments {
     }
 
     fn make(&self, lock: &Lock, python: Option<&str>) -> Result<Environment> {
-        let id = blake3::hash(format!("{} {}", lock.hash, interpreter_identity(python)).as_bytes()).to_hex()[..16].to_owned();
-        let folder = self.cache.directory(&format!("environments/{id}"), |folder| self.uv()?.environment(folder, python, &lock.path))?;
+        let id = blake3::hash(format!("{} {}", lock.hash, interpreter_identity(python)).as_bytes()).to_hex()[..16]
+            .to_owned();
+        let folder = self.cache.directory(&format!("environments/{id}"), |folder| {
+            (self.announce)(format!("installing {} (once)", lock.name()));
+            self.uv()?.environment(folder, python, &lock.path)
+        })?;
         let site_packages = site_packages(&folder)?;
         Ok(Environment { id, python: folder.join("bin/python"), site_packages })
     }
@@ -107,5 +118,8 @@ fn site_packages(environment: &Path) -> Result<PathBuf> {
         .cannot_run(|| format!("look into {}", lib.display()))?
         .filter_map(|entry| Some(entry.ok()?.path().join("site-packages")))
         .find(|path| path.is_dir())
-        .ok_or_else(|| Error::cannot_run(format!("no site-packages below {}", lib.display())).hint("`dj-regress clean --cache` empties the cache"))
+        .ok_or_else(|| {
+            Error::cannot_run(format!("no site-packages below {}", lib.display()))
+                .hint("`dj-regress clean --cache` empties the cache")
+        })
 }

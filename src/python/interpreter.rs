@@ -32,3 +32,23 @@ fn is_new_enough(python: &Path) -> bool {
         .status()
         .is_ok_and(|status| status.success())
 }
+
+/// Whether an interpreter of this version (`3.13`) or path is there.
+pub fn is_installed(python: &str) -> bool {
+    if python.contains('/') {
+        Path::new(python).exists()
+    } else {
+        on_path(&format!("python{python}")).is_some_and(|path| runs(&path))
+    }
+}
+
+/// A version manager's shim can be there for a Python that is not.
+fn runs(python: &Path) -> bool {
+    Command::new(python)
+        .arg("-V")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}

@@ -22,6 +22,13 @@ pub struct Lock {
     pub hash: String,
 }
 
+impl Lock {
+    /// What it locks, for messages: the file's name without its ending.
+    pub fn name(&self) -> String {
+        self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
 impl Locks {
     /// The locks in `cases/locks`. When `frozen`, a lock that is missing or stale is an error.
     pub fn new(cases: &Path, frozen: bool) -> Self {
@@ -29,14 +36,24 @@ impl Locks {
     }
 
     /// The lock of these requirements, made with uv where it is missing or was made for others.
-    pub fn get(&self, name: &str, requirements: &[String], with_dependencies: bool, uv: &dyn Fn() -> Result<Uv>) -> Result<Lock> {
+    pub fn get(
+        &self,
+        name: &str,
+        requirements: &[String],
+        with_dependencies: bool,
+        uv: &dyn Fn() -> Result<Uv>,
+    ) -> Result<Lock> {
         let path = self.folder.join(format!("{name}.txt"));
         let head = head(requirements);
         match fs::read_to_string(&path) {
             Ok(text) if text.starts_with(&head) => return Ok(Lock { path, hash: hash(&text) }),
             _ if self.frozen => {
-                return Err(Error::cannot_run(format!("{} is missing or was not made for {}", path.display(), requirements.join(", ")))
-                    .hint("run once without `--frozen` and commit the lock that it writes"));
+                return Err(Error::cannot_run(format!(
+                    "{} is missing or was not made for {}",
+                    path.display(),
+                    requirements.join(", ")
+                ))
+                .hint("run once without `--frozen` and commit the lock that it writes"));
             }
             _ => {}
         }
@@ -44,7 +61,9 @@ impl Locks {
         fs::create_dir_all(&self.folder).cannot_run(|| format!("create {}", self.folder.display()))?;
         // Written beside and renamed: another run may be reading it.
         let new = self.folder.join(format!(".{name}.{}", std::process::id()));
-        fs::write(&new, &text).and_then(|()| fs::rename(&new, &path)).cannot_run(|| format!("write {}", path.display()))?;
+        fs::write(&new, &text)
+            .and_then(|()| fs::rename(&new, &path))
+            .cannot_run(|| format!("write {}", path.display()))?;
         Ok(Lock { path, hash: hash(&text) })
     }
 }
@@ -76,7 +95,11 @@ pub fn name<'a>(packages: impl IntoIterator<Item = (&'a String, &'a String)>) ->
 
 /// A requirement in pip's words: a bare version means exactly that one.
 pub fn requirement(package: &str, version: &str) -> String {
-    if version.starts_with(['=', '<', '>', '~', '!']) { format!("{package}{version}") } else { format!("{package}=={version}") }
+    if version.starts_with(['=', '<', '>', '~', '!']) {
+        format!("{package}{version}")
+    } else {
+        format!("{package}=={version}")
+    }
 }
 
 #[cfg(test)]
@@ -106,7 +129,8 @@ mod tests {
     fn a_frozen_lock_that_is_missing_is_an_error_that_says_what_to_do() {
         let folder = tempfile::tempdir().expect("a temp folder");
         let locks = Locks::new(folder.path(), true);
-        let error = locks.get("x", &["x==1".to_owned()], true, &|| panic!("uv is not needed")).expect_err("it is missing");
+        let error =
+            locks.get("x", &["x==1".to_owned()], true, &|| panic!("uv is not needed")).expect_err("it is missing");
         assert!(error.hint.expect("a hint").contains("without `--frozen`"));
     }
 

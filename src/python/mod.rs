@@ -4,10 +4,13 @@ mod environment;
 mod interpreter;
 mod lock;
 mod overlay;
+mod report;
 mod source;
 mod uv;
 
 pub use environment::{Environment, Environments};
+pub use interpreter::is_installed;
 pub use lock::Locks;
 pub use overlay::{Overlay, mismatch};
+pub use report::report;
 pub use source::{Refusal, Sources};

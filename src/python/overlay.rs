@@ -25,8 +25,11 @@ impl Overlay {
     pub fn build(cache: &Cache, sources: &Sources, watch: &[&str]) -> Result<Self> {
         let changed: BTreeSet<&str> = sources.changed().keys().map(|file| package_of(file)).collect();
         let mut overlay = Self::default();
-        for package in changed.iter().copied().chain(watch.iter().copied().filter(|package| !changed.contains(package))) {
-            let root = sources.root_of(package).ok_or_else(|| Error::cannot_run(format!("no package {package} in this environment")))?;
+        for package in changed.iter().copied().chain(watch.iter().copied().filter(|package| !changed.contains(package)))
+        {
+            let root = sources
+                .root_of(package)
+                .ok_or_else(|| Error::cannot_run(format!("no package {package} in this environment")))?;
             let mut files = read_package(root, package)?;
             let folder = if changed.contains(package) {
                 change(&mut files, sources, package);
@@ -55,7 +58,10 @@ fn read_package(root: &Path, package: &str) -> Result<BTreeMap<String, Vec<u8>>>
                     folders.push(path);
                 }
             } else if let Ok(below) = path.strip_prefix(root) {
-                files.insert(below.display().to_string(), fs::read(&path).cannot_run(|| format!("read {}", path.display()))?);
+                files.insert(
+                    below.display().to_string(),
+                    fs::read(&path).cannot_run(|| format!("read {}", path.display()))?,
+                );
             }
         }
     }
@@ -106,8 +112,15 @@ fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
 pub fn mismatch(expected: &BTreeMap<String, Fingerprint>, loaded: &BTreeMap<String, Fingerprint>) -> Option<String> {
     expected.iter().find_map(|(package, want)| match loaded.get(package) {
         None => Some(format!("{package} was not loaded, expected from {}", want.path)),
-        Some(have) if have.path != want.path => Some(format!("{package} was loaded from {}, expected from {}", have.path, want.path)),
-        Some(have) if have.hash != want.hash => Some(format!("{package} at {} is not the code of this state (hash {}, expected {})", have.path, &have.hash[..8.min(have.hash.len())], &want.hash[..8])),
+        Some(have) if have.path != want.path => {
+            Some(format!("{package} was loaded from {}, expected from {}", have.path, want.path))
+        }
+        Some(have) if have.hash != want.hash => Some(format!(
+            "{package} at {} is not the code of this state (hash {}, expected {})",
+            have.path,
+            &have.hash[..8.min(have.hash.len())],
+            &want.hash[..8]
+        )),
         Some(_) => None,
     })
 }
@@ -124,14 +137,21 @@ mod tests {
     fn code_from_another_path_or_with_another_hash_is_a_mismatch() {
         let expected = fingerprint_at("/overlay/django_q", "0123456789");
         assert_eq!(mismatch(&expected, &expected), None);
-        assert!(mismatch(&expected, &fingerprint_at("/site-packages/django_q", "0123456789")).is_some_and(|why| why.contains("was loaded from /site-packages")));
-        assert!(mismatch(&expected, &fingerprint_at("/overlay/django_q", "x")).is_some_and(|why| why.contains("not the code of this state")));
+        assert!(
+            mismatch(&expected, &fingerprint_at("/site-packages/django_q", "0123456789"))
+                .is_some_and(|why| why.contains("was loaded from /site-packages"))
+        );
+        assert!(
+            mismatch(&expected, &fingerprint_at("/overlay/django_q", "x"))
+                .is_some_and(|why| why.contains("not the code of this state"))
+        );
         assert!(mismatch(&expected, &BTreeMap::new()).is_some_and(|why| why.contains("was not loaded")));
     }
 
     #[test]
     fn a_fingerprint_sees_python_files_only_and_a_name_sees_all() {
-        let mut files = BTreeMap::from([("app/a.py".to_owned(), b"x = 1\n".to_vec()), ("app/t.html".to_owned(), b"<p>".to_vec())]);
+        let mut files =
+            BTreeMap::from([("app/a.py".to_owned(), b"x = 1\n".to_vec()), ("app/t.html".to_owned(), b"<p>".to_vec())]);
         let (name_before, print_before) = (name(&files), fingerprint(&files, "app"));
         files.insert("app/t.html".to_owned(), b"<b>".to_vec());
         assert_ne!(name(&files), name_before);

@@ -50,7 +50,9 @@ impl Sources {
             Some(Some(text)) => Ok(text.clone()),
             Some(None) => Err(Refusal(format!("{file} is taken away by the fix"))),
             None => {
-                let root = self.root_of(package_of(file)).ok_or_else(|| Refusal(format!("no package {} in this environment", package_of(file))))?;
+                let root = self
+                    .root_of(package_of(file))
+                    .ok_or_else(|| Refusal(format!("no package {} in this environment", package_of(file))))?;
                 fs::read_to_string(root.join(file)).map_err(|error| Refusal(format!("{file}: {error}")))
             }
         }
@@ -62,7 +64,10 @@ impl Sources {
             let text = fs::read_to_string(wheel.join(file))
                 .map_err(|error| Refusal(format!("take: {file} of {} {}: {error}", take.package, take.version)))?;
             if self.read(file).is_ok_and(|base| base == text) {
-                return Err(Refusal(format!("take: {file} of {} {} is the same as the base's", take.package, take.version)));
+                return Err(Refusal(format!(
+                    "take: {file} of {} {} is the same as the base's",
+                    take.package, take.version
+                )));
             }
             self.changed.insert(file.clone(), Some(text));
         }
@@ -75,7 +80,8 @@ impl Sources {
         let mut files = 0;
         for file in PatchSet::parse(diff, options) {
             let file = file.map_err(|error| Refusal(format!("patch: {error}")))?;
-            let patch = file.patch().as_text().ok_or_else(|| Refusal("patch: binary files cannot be patched".into()))?;
+            let patch =
+                file.patch().as_text().ok_or_else(|| Refusal("patch: binary files cannot be patched".into()))?;
             let operation = strip(file.operation());
             let (from, to) = match &operation {
                 FileOperation::Modify { modified, .. } => (Some(modified), Some(modified)),
@@ -84,9 +90,12 @@ impl Sources {
                 FileOperation::Rename { from, to } => (Some(from), Some(to)),
                 FileOperation::Copy { .. } => return Err(Refusal("patch: copies are not understood".into())),
             };
-            let before = from.map_or(Ok(String::new()), |path| self.read(path)).map_err(|refusal| Refusal(format!("patch: {refusal}")))?;
+            let before = from
+                .map_or(Ok(String::new()), |path| self.read(path))
+                .map_err(|refusal| Refusal(format!("patch: {refusal}")))?;
             let name = to.or(from).map_or("", |path| path.as_ref());
-            let after = diffy::apply(&before, patch).map_err(|error| Refusal(format!("patch does not apply to {name}: {error}")))?;
+            let after = diffy::apply(&before, patch)
+                .map_err(|error| Refusal(format!("patch does not apply to {name}: {error}")))?;
             if let Some(from) = from {
                 self.changed.insert(from.to_string(), None);
             }
@@ -128,7 +137,10 @@ impl Sources {
         match count(&text, span) {
             1 => Ok(text),
             0 => Err(Refusal(format!("edit `{name}` does not match in {file}: {}", first_line(span)))),
-            n => Err(Refusal(format!("edit `{name}` matches {n} times in {file}, it must match once: {}", first_line(span)))),
+            n => Err(Refusal(format!(
+                "edit `{name}` matches {n} times in {file}, it must match once: {}",
+                first_line(span)
+            ))),
         }
     }
 }

@@ -24,11 +24,13 @@ impl Uv {
         if let Some(program) = interpreter::on_path("uv") {
             return Ok(Self { program });
         }
-        let folder = cache.directory(&format!("tools/uv-{VERSION}"), |folder| {
+        let folder = cache.directory(&folder_name(), |folder| {
             let python = interpreter::any()?;
             run(Command::new(&python).args(["-m", "venv"]).arg(folder), "make a tool environment")?;
             run(
-                Command::new(folder.join("bin/python")).args(["-m", "pip", "install", "--quiet"]).arg(format!("uv=={VERSION}")),
+                Command::new(folder.join("bin/python"))
+                    .args(["-m", "pip", "install", "--quiet"])
+                    .arg(format!("uv=={VERSION}")),
                 "install uv",
             )
             .map_err(|error| error.hint("install uv by hand (`pip install uv`), or make a package index reachable"))?;
@@ -66,9 +68,18 @@ impl Uv {
     /// Makes a virtual environment in `folder` with exactly what the lock says, compiled to bytecode.
     pub fn environment(&self, folder: &Path, python: Option<&str>, lock: &Path) -> Result<()> {
         let mut venv = self.command();
-        venv.args(["venv", "--quiet", "--relocatable", "--no-python-downloads", "--python", python.unwrap_or(">=3.10")]).arg(folder);
-        run(&mut venv, &format!("make an environment with Python {}", python.unwrap_or(">=3.10")))
-            .map_err(|error| error.hint("`--python` takes a version or the path of an interpreter that is installed"))?;
+        venv.args([
+            "venv",
+            "--quiet",
+            "--relocatable",
+            "--no-python-downloads",
+            "--python",
+            python.unwrap_or(">=3.10"),
+        ])
+        .arg(folder);
+        run(&mut venv, &format!("make an environment with Python {}", python.unwrap_or(">=3.10"))).map_err(
+            |error| error.hint("`--python` takes a version or the path of an interpreter that is installed"),
+        )?;
         let mut install = self.command();
         install.args(["pip", "install", "--quiet", "--require-hashes", "--no-deps", "--compile-bytecode", "--python"]);
         install.arg(folder.join("bin/python")).arg("-r").arg(lock);
@@ -86,10 +97,23 @@ impl Uv {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         // A venv of the user's, or a wish for no bytecode, must not leak into ours.
-        command.env_remove("VIRTUAL_ENV").env_remove("CONDA_PREFIX").env_remove("PYTHONDONTWRITEBYTECODE").env_remove("PYTHONPATH");
+        command
+            .env_remove("VIRTUAL_ENV")
+            .env_remove("CONDA_PREFIX")
+            .env_remove("PYTHONDONTWRITEBYTECODE")
+            .env_remove("PYTHONPATH");
         command.env("UV_NO_PROGRESS", "1").env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }
+}
+
+/// The uv that an earlier run installed.
+pub fn cached(cache: &Cache) -> Option<PathBuf> {
+    Some(cache.path(folder_name()).join("bin/uv")).filter(|uv| uv.exists())
+}
+
+fn folder_name() -> String {
+    format!("tools/uv-{VERSION}")
 }
 
 fn run(command: &mut Command, doing: &str) -> Result<()> {

@@ -147,15 +147,29 @@ impl<W: Write> Console<W> {
         for arm in other.into_iter().chain([reverted]) {
             let Some(found) = arm.invariants.iter().find(|invariant| invariant.name == name) else { continue };
             let verdict = if found.holds { "holds" } else { "does not hold" };
-            writeln!(self.out, "#       {:<9} measured {}, bound {}: {verdict}", arm.state, value(&found.value), found.bound)?;
+            writeln!(
+                self.out,
+                "#       {:<9} measured {}, bound {}: {verdict}",
+                arm.state,
+                value(&found.value),
+                found.bound
+            )?;
         }
         for arm in other.into_iter().chain([reverted]) {
-            let writers = arm.invariants.iter().filter(|invariant| invariant.name == name).flat_map(|invariant| &invariant.writers);
+            let writers = arm
+                .invariants
+                .iter()
+                .filter(|invariant| invariant.name == name)
+                .flat_map(|invariant| &invariant.writers);
             for (index, writer) in writers.enumerate() {
                 if index == 0 {
                     writeln!(self.out, "#       top statements, {}:", arm.state)?;
                 }
-                writeln!(self.out, "#         {:>6} × {} {}  {}", writer.statements, writer.actor, writer.site, writer.sql)?;
+                writeln!(
+                    self.out,
+                    "#         {:>6} × {} {}  {}",
+                    writer.statements, writer.actor, writer.site, writer.sql
+                )?;
             }
         }
         Ok(())
@@ -207,7 +221,8 @@ fn headline(case: &CaseReport) -> String {
         .filter(|invariant| !invariant.guard)
         .map(|invariant| {
             let applied = other.and_then(|arm| arm.invariants.iter().find(|found| found.name == invariant.name));
-            let pair: Vec<String> = applied.into_iter().chain([invariant]).map(|found: &InvariantReport| value(&found.value)).collect();
+            let pair: Vec<String> =
+                applied.into_iter().chain([invariant]).map(|found: &InvariantReport| value(&found.value)).collect();
             format!("{} {}", invariant.name, pair.join(" · "))
         })
         .collect();

@@ -27,7 +27,9 @@ impl OutputDirectory {
             let previous = take_lock(&lock)?;
             let old = old(path);
             match fs::remove_dir_all(&old) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).cannot_run(|| format!("remove {}", old.display())),
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).cannot_run(|| format!("remove {}", old.display()));
+                }
                 _ => fs::rename(path, &old).cannot_run(|| format!("move {} to {}", path.display(), old.display()))?,
             }
             drop(previous);
@@ -57,11 +59,17 @@ fn old(path: &Path) -> PathBuf {
 }
 
 fn busy(path: &Path) -> Error {
-    Error::cannot_run(format!("another run is writing {}", path.display())).hint("wait for it, or name another folder with `--outputdir`")
+    Error::cannot_run(format!("another run is writing {}", path.display()))
+        .hint("wait for it, or name another folder with `--outputdir`")
 }
 
 fn take_lock(lock: &Path) -> Result<Flock<File>> {
-    let file = File::options().create(true).truncate(false).write(true).open(lock).cannot_run(|| format!("open {}", lock.display()))?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(lock)
+        .cannot_run(|| format!("open {}", lock.display()))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| busy(lock.parent().unwrap_or(lock)))
 }
 

@@ -33,7 +33,13 @@ struct Document {
 impl Results {
     /// Results in this output directory.
     pub fn new(output: &Path) -> Self {
-        let document = Document { schema_version: SCHEMA_VERSION, dj_regress: env!("CARGO_PKG_VERSION"), setting: None, cases: Vec::new(), run: None };
+        let document = Document {
+            schema_version: SCHEMA_VERSION,
+            dj_regress: env!("CARGO_PKG_VERSION"),
+            setting: None,
+            cases: Vec::new(),
+            run: None,
+        };
         Self { path: output.join("results.json"), document }
     }
 }
@@ -49,6 +55,8 @@ impl Reporter for Results {
         let text = serde_json::to_string_pretty(&self.document).cannot_run(|| "write the results".to_owned())?;
         // Beside and renamed: whoever reads it finds a whole document.
         let new = self.path.with_extension("json.new");
-        fs::write(&new, text + "\n").and_then(|()| fs::rename(&new, &self.path)).cannot_run(|| format!("write {}", self.path.display()))
+        fs::write(&new, text + "\n")
+            .and_then(|()| fs::rename(&new, &self.path))
+            .cannot_run(|| format!("write {}", self.path.display()))
     }
 }

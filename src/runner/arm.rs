@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,8 +19,8 @@ use crate::case::resolve::{self, ResolvedState};
 use crate::error::Context as _;
 use crate::plan::Arm;
 use crate::probe::ledger::Ledger;
-use crate::probe::statements::{self, Writer};
 use crate::probe::reconcile;
+use crate::probe::statements::{self, Writer};
 
 /// Call sites named for an invariant.
 const TOP_WRITERS: usize = 5;
@@ -47,13 +47,18 @@ pub struct Measured {
     pub writers: HashMap<String, Vec<Writer>>,
 }
 
-/// Runs one arm. What goes wrong inside it is its outcome; it never stops the run.
-pub async fn run(stage: Arc<Stage>, case: &Case, arm: &Arm, log: PathBuf) -> Outcome {
+/// Runs one arm; `index` names it in the run. What goes wrong inside it is its outcome; it never stops the run.
+pub async fn run(stage: Arc<Stage>, case: &Case, arm: &Arm, index: usize, log: &Path) -> Outcome {
     let begin = Instant::now();
-    let mut outcome = Outcome { measured: Err(String::new()), timings: Timings::default(), versions: BTreeMap::new(), span: (begin, begin) };
-    outcome.measured = live(&stage, case, arm, &log, &mut outcome).await;
+    let mut outcome = Outcome {
+        measured: Err(String::new()),
+        timings: Timings::default(),
+        versions: BTreeMap::new(),
+        span: (begin, begin),
+    };
+    outcome.measured = live(&stage, case, arm, index, log, &mut outcome).await;
     if let Err(why) = &outcome.measured {
-        note(&log, &format!("inconclusive: {why}"));
+        note(log, &format!("inconclusive: {why}"));
     }
     outcome.span.1 = Instant::now();
     outcome
@@ -63,6 +68,7 @@ async fn live(
     stage: &Arc<Stage>,
     case: &Case,
     arm: &Arm,
+    index: usize,
     log: &Path,
     outcome: &mut Outcome,
 ) -> Result<Measured, String> {
@@ -77,12 +83,13 @@ async fn live(
     stage.template(&code, &zygote).await.map_err(|trouble| explain(log, "migrate the template", &trouble))?;
 
     let start = Instant::now();
-    let database = format!("arm_{}", arm.slug().replace('-', "_"));
-    stage.postgres.clone_database(&zygote.prepared.template, &database).await.map_err(|error| error.message)?;
+    let database = format!("arm_{index}");
+    stage.postgres.clone_template(&zygote.prepared.template, &database).await.map_err(|error| error.message)?;
     outcome.timings.clone = seconds(start.elapsed());
 
-    let folder = stage.folder.join(arm.slug());
-    let mut session = Session::new(stage, &code, &zygote, &case.actors, folder.clone(), database.clone(), log.to_owned());
+    let folder = stage.folder.join(format!("arm-{index}"));
+    let mut session =
+        Session::new(stage, &code, &zygote, &case.actors, folder.clone(), database.clone(), log.to_owned());
     let measured = measure(&mut session, &state, outcome).await;
 
     let start = Instant::now();
@@ -117,17 +124,22 @@ async fn probe(session: &Session<'_>, state: &ResolvedState, windows: &Windows) 
     let mut measured = Measured::default();
     for (name, invariant) in &state.invariants {
         let value = match &invariant.of {
-            Quantity::Reading(reading) => {
-                session.readings.get(reading).cloned().ok_or_else(|| format!("`{name}`: nothing was read as `{reading}`"))?
+            Quantity::Reading(reading) => session
+                .readings
+                .get(reading)
+                .cloned()
+                .ok_or_else(|| format!("`{name}`: nothing was read as `{reading}`"))?,
+            Quantity::Rows { table, during } => {
+                session.rows(table, during.as_deref()).map_err(|why| format!("`{name}`: {why}"))?
             }
-            Quantity::Rows { table, during } => session.rows(table, during.as_deref()).map_err(|why| format!("`{name}`: {why}"))?,
             Quantity::Statements { filter, unit } => {
                 let window = windows.get(filter.during.as_deref());
                 measured.writers.insert(name.clone(), statements::top(&ledger, filter, &window, TOP_WRITERS));
                 let count = statements::measure(&ledger, filter, *unit, &window);
                 match invariant.per {
                     None => Value::from(count),
-                    Some(per) => divide(count, window.units(per)).ok_or_else(|| format!("`{name}`: nothing to divide by, no {per} in the window"))?,
+                    Some(per) => divide(count, window.units(per))
+                        .ok_or_else(|| format!("`{name}`: nothing to divide by, no {per} in the window"))?,
                 }
             }
         };

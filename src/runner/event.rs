@@ -46,18 +46,36 @@ pub struct Setting {
 }
 
 /// A finished run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct RunReport {
     /// Cases that got the verdict they declare.
     pub as_declared: usize,
     /// Cases that did not.
     pub otherwise: usize,
+    /// Of these, cases that only say nothing: flaky or inconclusive.
+    pub undecided: usize,
     /// Cases that were skipped.
     pub skipped: usize,
     /// Wall-clock time of the whole run, in seconds.
     pub wall: f64,
     /// What templates and zygotes took, which arms share.
     pub shared: SharedTimings,
+}
+
+impl RunReport {
+    /// Takes in a finished case.
+    pub fn count(&mut self, case: &CaseReport) {
+        let undecided = |fix: &&FixReport| fix.verdict.is_undecided();
+        match case {
+            CaseReport { verdict: Verdict::Skipped, .. } => self.skipped += 1,
+            CaseReport { as_declared: true, .. } => self.as_declared += 1,
+            case => {
+                self.otherwise += 1;
+                let wrong = || case.fixes.iter().filter(|fix| fix.verdict != fix.declared);
+                self.undecided += usize::from(wrong().all(|fix| undecided(&fix)));
+            }
+        }
+    }
 }
 
 /// A finished case.

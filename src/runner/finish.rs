@@ -51,7 +51,10 @@ pub fn case(case: &Case, played: Vec<Played>) -> CaseReport {
         case.fixes.iter().map(|(name, fix)| fix_report(Some(name), fix.verdict, fix_finding(name, &played))).collect()
     };
     let verdict = fixes.iter().map(|fix| fix.verdict).min().unwrap_or(Verdict::Inconclusive);
-    let telling = fixes.iter().find(|fix| fix.verdict != fix.declared).or_else(|| fixes.iter().find(|fix| fix.verdict == verdict));
+    let telling = fixes
+        .iter()
+        .find(|fix| fix.verdict != fix.declared)
+        .or_else(|| fixes.iter().find(|fix| fix.verdict == verdict));
     let reason = telling.filter(|fix| fix.verdict != fix.declared).and_then(|fix| fix.reason.clone());
     CaseReport {
         name: case.name.clone(),
@@ -80,11 +83,18 @@ pub fn skipped(case: &Case, reason: String) -> CaseReport {
 }
 
 fn fix_report(fix: Option<&String>, declared: Verdict, finding: Finding) -> FixReport {
-    FixReport { fix: fix.cloned(), verdict: finding.verdict, declared, reason: finding.reason, decisive: finding.decisive }
+    FixReport {
+        fix: fix.cloned(),
+        verdict: finding.verdict,
+        declared,
+        reason: finding.reason,
+        decisive: finding.decisive,
+    }
 }
 
 fn fix_finding(fix: &str, played: &[Played]) -> Finding {
-    let applied = played.iter().find(|played| played.arm.fix.as_deref() == Some(fix) && played.arm.state == State::Applied);
+    let applied =
+        played.iter().find(|played| played.arm.fix.as_deref() == Some(fix) && played.arm.state == State::Applied);
     match (applied, find(played, &State::Reverted)) {
         (Some(applied), Some(reverted)) => judge::on_fix(applied.evidence(), reverted.evidence()),
         _ => missing(),
@@ -94,7 +104,9 @@ fn fix_finding(fix: &str, played: &[Played]) -> Finding {
 fn bug(case: &Case, played: &[Played]) -> Finding {
     let bounds: IndexMap<String, Bound> = match resolve::resolve_control(case) {
         Ok(control) => control.map(|control| control.bounds).unwrap_or_default(),
-        Err(error) => return Finding { verdict: Verdict::Inconclusive, reason: Some(error.message), decisive: Vec::new() },
+        Err(error) => {
+            return Finding { verdict: Verdict::Inconclusive, reason: Some(error.message), decisive: Vec::new() };
+        }
     };
     match (find(played, &State::Reverted), find(played, &State::Control)) {
         (Some(base), Some(control)) => judge::on_bug(base.evidence(), control.values(), &bounds),
@@ -118,7 +130,8 @@ fn wall(played: &[Played]) -> f64 {
 
 fn arm_report(case: &Case, played: Played) -> ArmReport {
     let Played { arm, outcome, log, invariants } = played;
-    let control_bounds = (arm.state == State::Control).then(|| resolve::resolve_control(case).ok().flatten().map(|control| control.bounds).unwrap_or_default());
+    let control_bounds = (arm.state == State::Control)
+        .then(|| resolve::resolve_control(case).ok().flatten().map(|control| control.bounds).unwrap_or_default());
     let side = if arm.state == State::Applied { Side::Applied } else { Side::Reverted };
     let (measured, broken) = match outcome.measured {
         Ok(measured) => (measured, None),
@@ -139,5 +152,13 @@ fn arm_report(case: &Case, played: Played) -> ArmReport {
             value,
         })
     });
-    ArmReport { fix: arm.fix, state: arm.state, broken, invariants: reports.collect(), versions: outcome.versions, timings: outcome.timings, log }
+    ArmReport {
+        fix: arm.fix,
+        state: arm.state,
+        broken,
+        invariants: reports.collect(),
+        versions: outcome.versions,
+        timings: outcome.timings,
+        log,
+    }
 }

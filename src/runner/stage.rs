@@ -19,7 +19,7 @@ use crate::probe::ledger::PROBE;
 use crate::python::{Environment, Environments, Overlay, Refusal, Sources, mismatch};
 use crate::service::keeper::Keeper;
 use crate::service::locate::{self, ServerSource};
-use crate::service::postgres::Postgres;
+use crate::service::postgres::{PORT, Postgres};
 use crate::service::redis::Redis;
 
 /// The package that most cases are about, and the app that drives it: always watched.
@@ -121,7 +121,7 @@ impl Stage {
             templates.entry(key.clone()).or_default().clone()
         };
         slot.get_or_try_init(|| async {
-            if self.postgres.has_template(key).await? {
+            if self.postgres.has_template(key) {
                 return Ok(());
             }
             let start = Instant::now();
@@ -129,7 +129,17 @@ impl Stage {
             let folder = self.folder.join(format!("template-{}", &key[..16.min(key.len())]));
             fs::create_dir_all(&folder).cannot_run(|| format!("make {}", folder.display()))?;
             let _clock = Clock::create(&folder.join("clock"))?;
-            let mut process = self.enter(code, zygote, &folder, &database, &folder.join("log"), PROBE, ActorKind::Python { module: String::new() }).await?;
+            let mut process = self
+                .enter(
+                    code,
+                    zygote,
+                    &folder,
+                    &database,
+                    &folder.join("log"),
+                    PROBE,
+                    ActorKind::Python { module: String::new() },
+                )
+                .await?;
             let migrated = process.ask(&Request::Migrate).await;
             self.keeper.end_sessions(&[process.hello.pid]).await?;
             migrated?;
@@ -158,7 +168,7 @@ impl Stage {
             let text = format!(
                 "[{SERVICE}]\nhost={}\nport={}\ndbname={database}\nuser=app\n",
                 self.postgres.socket_directory().display(),
-                self.postgres.port()
+                PORT
             );
             fs::write(&service_file, text).cannot_run(|| format!("write {}", service_file.display()))?;
         }
@@ -192,7 +202,9 @@ impl Stage {
     /// Starts a Redis in an arm's folder.
     pub async fn redis(&self, folder: &Path) -> Result<Redis> {
         let (source, cache) = (self.server_source, self.cache.clone());
-        let binary = tokio::task::spawn_blocking(move || locate::redis(source, &cache)).await.cannot_run(|| "look for Redis".to_owned())??;
+        let binary = tokio::task::spawn_blocking(move || locate::redis(source, &cache))
+            .await
+            .cannot_run(|| "look for Redis".to_owned())??;
         *self.redis_version.lock().unwrap_or_else(PoisonError::into_inner) = Some(binary.version.clone());
         Redis::start(&self.keeper, &binary, folder).await
     }

@@ -83,7 +83,9 @@ impl<'s> Session<'s> {
     /// Plays all steps. A step that fails makes the arm inconclusive; the error is the sentence for it.
     pub async fn play(&mut self, state: &ResolvedState) -> Result<Windows, String> {
         let clock = self.open(state).await.map_err(|error| error.message)?;
-        self.ask(PROBE, &Request::CreateCacheTables).await.map_err(|trouble| explain(&self.log, "create the cache tables", &trouble))?;
+        self.ask(PROBE, &Request::CreateCacheTables)
+            .await
+            .map_err(|trouble| explain(&self.log, "create the cache tables", &trouble))?;
         let mut whole = Window { begin: monotonic(), ..Window::default() };
         for step in &state.steps {
             let part = Box::pin(self.step(step, state, &clock)).await?;
@@ -116,11 +118,17 @@ impl<'s> Session<'s> {
                 }
             }
             action => {
-                note(&self.log, &format!("-- line {}: {}", step.line, action.describe()));
-                let stepped = self.act(step, action, clock).await.map_err(|trouble| {
-                    explain(&self.log, &format!("line {}: {}", step.line, action.describe()), &trouble)
-                })?;
-                window.add(&Window { beats: stepped.beats, tasks: stepped.tasks, restarts: stepped.restarts, ..Window::default() });
+                note(&self.log, &format!("-- line {}: {}", step.line, action));
+                let stepped = self
+                    .act(step, action, clock)
+                    .await
+                    .map_err(|trouble| explain(&self.log, &format!("line {}: {}", step.line, action), &trouble))?;
+                window.add(&Window {
+                    beats: stepped.beats,
+                    tasks: stepped.tasks,
+                    restarts: stepped.restarts,
+                    ..Window::default()
+                });
                 for (name, value) in stepped.values {
                     note(&self.log, &format!("   {name} = {value}"));
                     self.readings.insert(name, value);
@@ -147,7 +155,8 @@ impl<'s> Session<'s> {
                 self.stepped(actor, &Request::Restart { count: *count, downtime_ns: nanoseconds(DOWNTIME) }).await
             }
             Action::Beat { actor, count, every } => {
-                self.stepped(actor, &Request::Beat { count: *count, every_ns: nanoseconds(every.unwrap_or_default()) }).await
+                self.stepped(actor, &Request::Beat { count: *count, every_ns: nanoseconds(every.unwrap_or_default()) })
+                    .await
             }
             Action::Drain { actor } => self.stepped(actor, &Request::Drain { at_most: DRAIN_AT_MOST }).await,
             Action::Python { actor, source, times } => {
@@ -159,7 +168,10 @@ impl<'s> Session<'s> {
             }
             Action::Sql { statement } => {
                 let value = self.sql(statement).await?;
-                Ok(Stepped { values: step.name.iter().map(|name| (name.clone(), value.clone())).collect(), ..Stepped::default() })
+                Ok(Stepped {
+                    values: step.name.iter().map(|name| (name.clone(), value.clone())).collect(),
+                    ..Stepped::default()
+                })
             }
             Action::Advance { by } => {
                 clock.advance(*by);

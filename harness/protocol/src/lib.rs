@@ -8,6 +8,4 @@ mod ledger;
 mod message;
 
 pub use ledger::Record;
-pub use message::{
-    ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Prepare, Prepared, Reply, Request, Stepped,
-};
+pub use message::{ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Prepare, Prepared, Reply, Request, Stepped};

@@ -25,10 +25,7 @@ impl Channel {
     pub fn connect(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;
         INHERITED.store(stream.as_raw_fd(), Ordering::SeqCst);
-        Ok(Self {
-            stream,
-            pending: Vec::new(),
-        })
+        Ok(Self { stream, pending: Vec::new() })
     }
 
     /// The next line, without its end; `None` when the controller has hung up.

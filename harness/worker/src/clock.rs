@@ -45,11 +45,9 @@ impl Clock {
 
     /// The arm's time in nanoseconds since the epoch.
     fn time_ns(&self) -> PyResult<i64> {
-        let real = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_err(|error| PyOSError::new_err(error.to_string()))?;
-        let real = i64::try_from(real.as_nanos())
-            .map_err(|error| PyOSError::new_err(error.to_string()))?;
+        let real =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| PyOSError::new_err(error.to_string()))?;
+        let real = i64::try_from(real.as_nanos()).map_err(|error| PyOSError::new_err(error.to_string()))?;
         Ok(real.saturating_add(self.offset()))
     }
 

@@ -38,18 +38,13 @@ pub fn fork(py: Python<'_>) -> PyResult<Side> {
     if status == 0 {
         Ok(Side::Original)
     } else {
-        Err(PyOSError::new_err(format!(
-            "the second fork failed (wait status {status})"
-        )))
+        Err(PyOSError::new_err(format!("the second fork failed (wait status {status})")))
     }
 }
 
 /// A lock that another thread holds stays locked for ever in a forked copy.
 fn refuse_threads(py: Python<'_>) -> PyResult<()> {
-    let known: usize = py
-        .import("threading")?
-        .call_method0("active_count")?
-        .extract()?;
+    let known: usize = py.import("threading")?.call_method0("active_count")?.extract()?;
     let tasks = fs::read_dir("/proc/self/task")?.count();
     if known == 1 && tasks == 1 {
         return Ok(());
@@ -63,10 +58,7 @@ fn refuse_threads(py: Python<'_>) -> PyResult<()> {
 fn flush(py: Python<'_>) {
     for name in ["stdout", "stderr"] {
         // A closed or missing stream has nothing to be written twice.
-        let _ = py
-            .import("sys")
-            .and_then(|sys| sys.getattr(name))
-            .and_then(|stream| stream.call_method0("flush"));
+        let _ = py.import("sys").and_then(|sys| sys.getattr(name)).and_then(|stream| stream.call_method0("flush"));
     }
 }
 

@@ -62,13 +62,7 @@ impl Ledger {
             Ok(_) => (row_count(context), None),
             Err(error) => (-1, Some(error.get_type(py).name()?.to_string())),
         };
-        self.write(&Record::End {
-            pid,
-            seq,
-            at: monotonic(),
-            rows,
-            error,
-        })?;
+        self.write(&Record::End { pid, seq, at: monotonic(), rows, error })?;
         outcome
     }
 }
@@ -98,10 +92,7 @@ impl Ledger {
         let (pid, seq) = (state.pid, state.seq);
         if !state.texts.contains(&id) {
             state.texts.insert(id.clone());
-            self.write(&Record::Text {
-                id: id.clone(),
-                sql,
-            })?;
+            self.write(&Record::Text { id: id.clone(), sql })?;
         }
         self.write(&Record::Begin {
             pid,
@@ -132,10 +123,7 @@ impl Ledger {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let pid = std::process::id();
         if state.pid != pid {
-            *state = State {
-                pid,
-                ..State::default()
-            };
+            *state = State { pid, ..State::default() };
         }
         state
     }
@@ -192,10 +180,7 @@ fn current_target(py: Python<'_>) -> Option<String> {
 
 /// `CLOCK_MONOTONIC`: not moved by the virtual clock, and the same in all processes of the machine.
 fn monotonic() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a live timespec; this clock always exists on Linux.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64

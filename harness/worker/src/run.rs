@@ -18,19 +18,10 @@ use crate::fork::{self, Side};
 #[pyfunction]
 pub fn run(py: Python<'_>, socket: PathBuf, name: String) -> PyResult<()> {
     let hooks = PyDict::new(py);
-    hooks.set_item(
-        "after_in_child",
-        wrap_pyfunction!(channel::close_inherited, py)?,
-    )?;
-    py.import("os")?
-        .call_method("register_at_fork", (), Some(&hooks))?;
+    hooks.set_item("after_in_child", wrap_pyfunction!(channel::close_inherited, py)?)?;
+    py.import("os")?.call_method("register_at_fork", (), Some(&hooks))?;
     let channel = Channel::connect(&socket)?;
-    let mut process = Process {
-        socket,
-        channel,
-        pid: std::process::id(),
-        actor: None,
-    };
+    let mut process = Process { socket, channel, pid: std::process::id(), actor: None };
     process.hello(py, name)?;
     process.serve(py)?;
     fork::exit(py, 0)
@@ -47,15 +38,8 @@ struct Process {
 
 impl Process {
     fn hello(&mut self, py: Python<'_>, name: String) -> PyResult<()> {
-        let python = py
-            .import("platform")?
-            .call_method0("python_version")?
-            .extract()?;
-        let hello = Hello {
-            name,
-            pid: self.pid,
-            python,
-        };
+        let python = py.import("platform")?.call_method0("python_version")?.extract()?;
+        let hello = Hello { name, pid: self.pid, python };
         Ok(self.channel.send(&hello)?)
     }
 
@@ -92,9 +76,7 @@ impl Process {
 
     fn fork(&self, py: Python<'_>) -> PyResult<Side> {
         if self.actor.is_some() {
-            return Err(PyRuntimeError::new_err(
-                "an actor cannot be forked: fork its zygote instead",
-            ));
+            return Err(PyRuntimeError::new_err("an actor cannot be forked: fork its zygote instead"));
         }
         fork::fork(py)
     }
@@ -129,23 +111,16 @@ impl Process {
                 self.step(py, "create_cache_tables", ())?;
                 return Ok(Reply::Done);
             }
-            Request::Start => Stepped {
-                beats: self.count(py, "start", ())?,
-                ..Stepped::default()
-            },
+            Request::Start => Stepped { beats: self.count(py, "start", ())?, ..Stepped::default() },
             Request::Restart { count, downtime_ns } => Stepped {
                 beats: self.count(py, "restart", (count, downtime_ns))?,
                 restarts: count,
                 ..Stepped::default()
             },
-            Request::Beat { count, every_ns } => Stepped {
-                beats: self.count(py, "beat", (count, every_ns))?,
-                ..Stepped::default()
-            },
-            Request::Drain { at_most } => Stepped {
-                tasks: self.count(py, "drain", (at_most,))?,
-                ..Stepped::default()
-            },
+            Request::Beat { count, every_ns } => {
+                Stepped { beats: self.count(py, "beat", (count, every_ns))?, ..Stepped::default() }
+            }
+            Request::Drain { at_most } => Stepped { tasks: self.count(py, "drain", (at_most,))?, ..Stepped::default() },
             Request::Python { source, times } => {
                 self.step(py, "python", (source, times))?;
                 Stepped::default()
@@ -153,10 +128,7 @@ impl Process {
             Request::Read(expressions) => {
                 let expressions = to_python(py, &json(&expressions)?)?;
                 let values = self.step(py, "read", (expressions,))?;
-                Stepped {
-                    values: plain(&values)?,
-                    ..Stepped::default()
-                }
+                Stepped { values: plain(&values)?, ..Stepped::default() }
             }
         };
         Ok(Reply::Stepped(stepped))
@@ -178,12 +150,8 @@ impl Process {
         arguments.set_item("ledger", &enter.ledger)?;
         arguments.set_item("clock", &enter.clock)?;
         arguments.set_item("log", &enter.log)?;
-        let actor = py
-            .import("dj_regress.actor")?
-            .call_method("enter", (), Some(&arguments))?;
-        let code = py
-            .import("dj_regress.process")?
-            .call_method1("fingerprints", (enter.watch,))?;
+        let actor = py.import("dj_regress.actor")?.call_method("enter", (), Some(&arguments))?;
+        let code = py.import("dj_regress.process")?.call_method1("fingerprints", (enter.watch,))?;
         self.actor = Some(actor.unbind());
         Ok(Reply::Entered(plain(&code)?))
     }
@@ -193,9 +161,10 @@ impl Process {
     where
         A: pyo3::call::PyCallArgs<'py>,
     {
-        let actor = self.actor.as_ref().ok_or_else(|| {
-            PyRuntimeError::new_err(format!("{step}: this process has not entered an arm"))
-        })?;
+        let actor = self
+            .actor
+            .as_ref()
+            .ok_or_else(|| PyRuntimeError::new_err(format!("{step}: this process has not entered an arm")))?;
         actor.bind(py).call_method1(step, arguments)
     }
 
@@ -208,18 +177,12 @@ impl Process {
 }
 
 /// Calls a Python function with a message's fields as its keyword arguments.
-fn call<'py, T: Serialize>(
-    py: Python<'py>,
-    module: &str,
-    function: &str,
-    message: &T,
-) -> PyResult<Bound<'py, PyAny>> {
+fn call<'py, T: Serialize>(py: Python<'py>, module: &str, function: &str, message: &T) -> PyResult<Bound<'py, PyAny>> {
     let Value::Object(fields) = json(message)? else {
         return Err(PyValueError::new_err("a message is an object"));
     };
     let arguments = to_dict(py, &fields)?;
-    py.import(module)?
-        .call_method(function, (), Some(&arguments))
+    py.import(module)?.call_method(function, (), Some(&arguments))
 }
 
 fn json<T: Serialize>(message: &T) -> PyResult<Value> {

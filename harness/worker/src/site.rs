@@ -44,10 +44,7 @@ pub struct Sites {
 impl Sites {
     /// Looks up what it needs of `sys`.
     pub fn new(py: Python<'_>) -> PyResult<Self> {
-        Ok(Self {
-            getframe: py.import("sys")?.getattr("_getframe")?.unbind(),
-            files: Mutex::default(),
-        })
+        Ok(Self { getframe: py.import("sys")?.getattr("_getframe")?.unbind(), files: Mutex::default() })
     }
 
     /// `file:line:function` of the innermost frame of the app; if there is none before the harness's
@@ -77,19 +74,13 @@ impl Sites {
             }
             frame = back;
         }
-        fallback.map_or_else(
-            || Ok("<unknown>:0:<unknown>".into()),
-            |frame| self.describe(py, &frame),
-        )
+        fallback.map_or_else(|| Ok("<unknown>:0:<unknown>".into()), |frame| self.describe(py, &frame))
     }
 
     fn describe(&self, py: Python<'_>, frame: &Bound<'_, PyAny>) -> PyResult<String> {
         let code = frame.getattr(intern!(py, "f_code"))?;
         let filename: String = code.getattr(intern!(py, "co_filename"))?.extract()?;
-        let line: u32 = frame
-            .getattr(intern!(py, "f_lineno"))?
-            .extract()
-            .unwrap_or(0);
+        let line: u32 = frame.getattr(intern!(py, "f_lineno"))?.extract().unwrap_or(0);
         let function: String = code.getattr(intern!(py, "co_name"))?.extract()?;
         let file = self.relative(py, filename)?;
         Ok(format!("{file}:{line}:{function}"))
@@ -107,9 +98,7 @@ impl Sites {
                 continue;
             };
             let entry = entry.trim_end_matches('/');
-            let below = filename
-                .strip_prefix(entry)
-                .is_some_and(|rest| rest.starts_with('/'));
+            let below = filename.strip_prefix(entry).is_some_and(|rest| rest.starts_with('/'));
             if below && !entry.is_empty() {
                 folder = folder.max(entry.len() + 1);
             }

@@ -1,0 +1,31 @@
+//! `list`: the cases and what they declare.
+
+use std::fmt::Write as _;
+
+use crate::case::model::Case;
+use crate::cli::CaseArgs;
+use crate::error::Result;
+use crate::exit::Exit;
+
+/// Prints a line per case: name, what it declares, title.
+pub fn list(arguments: &CaseArgs) -> Result<Exit> {
+    let cases = super::load(arguments)?;
+    let width = cases.iter().map(|case| case.name.len()).max().unwrap_or(0);
+    let declares: Vec<String> = cases.iter().map(declares).collect();
+    let verdicts = declares.iter().map(String::len).max().unwrap_or(0);
+    let text = cases.iter().zip(&declares).fold(String::new(), |mut text, (case, declares)| {
+        let _ = writeln!(text, "{:<width$}   {declares:<verdicts$}   {}", case.name, case.title);
+        text
+    });
+    super::print(&text)?;
+    Ok(Exit::AsDeclared)
+}
+
+/// `PROVEN`, or for several fixes `PROVEN, NOT FIXED`; for none the case's own.
+fn declares(case: &Case) -> String {
+    if case.fixes.is_empty() {
+        return case.verdict.to_string();
+    }
+    let verdicts: Vec<&str> = case.fixes.values().map(|fix| fix.verdict.word()).collect();
+    verdicts.join(", ")
+}

@@ -1,0 +1,106 @@
+//! `run`: cases in, verdicts out.
+
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::cache::Cache;
+use crate::cli::RunArgs;
+use crate::error::{Context as _, Error, Result};
+use crate::exit::Exit;
+use crate::python::{Environments, Locks};
+use crate::report::{Console, OutputDirectory, Reporter, Results};
+use crate::runner::{Event, Options, Run};
+use crate::service;
+
+/// Runs the selected cases.
+pub fn run(arguments: &RunArgs) -> Result<Exit> {
+    let cases = super::load(&arguments.selection)?;
+    let cache = Cache::open()?;
+    service::sweep()?;
+    let output = OutputDirectory::create(&arguments.outputdir)?;
+    let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
+    let reporters: Vec<Box<dyn Reporter + Send>> = vec![
+        Box::new(Console::new(&names, rerun(arguments), arguments.timings, arguments.verbose)),
+        Box::new(Results::new(output.path())),
+    ];
+    let options = Options {
+        lanes: arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from),
+        servers: arguments.servers.parse()?,
+        logs: output.path().join("log"),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().cannot_run(|| "start".to_owned())?;
+    let (events, mut received) = mpsc::unbounded_channel();
+    let announce = events.clone();
+    let environments = Environments::new(
+        cache.clone(),
+        Locks::new(&arguments.selection.cases_dir, arguments.frozen),
+        arguments.python.clone(),
+        Box::new(move |what| drop(announce.send(Event::Preparing(what)))),
+    );
+    let exit = runtime.block_on(async {
+        let reporting = tokio::spawn(async move {
+            let mut reporters = reporters;
+            let mut exit = None;
+            while let Some(event) = received.recv().await {
+                for reporter in &mut reporters {
+                    reporter.event(&event)?;
+                }
+                if let Event::Finished(report) = &event {
+                    exit = Some(Exit::of_run(report));
+                }
+            }
+            Ok::<_, Error>(exit)
+        });
+        let run = Run::open(cache).await?;
+        let played = tokio::select! {
+            played = run.play(Arc::new(cases), Arc::new(environments), &options, &events) => played,
+            interrupted = interrupted() => Err(interrupted),
+        };
+        let closed = run.close().await;
+        drop(events);
+        played.and(closed)?;
+        reporting.await.map_err(|error| Error::bug(format!("a reporter panicked: {error}")))?
+    });
+    // Blocking work (an install, say) may still be under way after an interrupt: it is not waited for.
+    runtime.shutdown_background();
+    exit?.ok_or_else(|| Error::bug("the run ended without a report"))
+}
+
+/// Resolves when SIGINT, SIGTERM or SIGHUP comes.
+async fn interrupted() -> Error {
+    let mut signals = Vec::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        match signal(kind) {
+            Ok(signal) => signals.push(signal),
+            Err(error) => return Error::cannot_run(format!("listen for signals: {error}")),
+        }
+    }
+    let [interrupt, terminate, hangup] = signals.as_mut_slice() else {
+        return Error::bug("three signals were asked for");
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Error::interrupted()
+}
+
+/// The command that runs a case again, without its name: the options that differ from the defaults.
+fn rerun(arguments: &RunArgs) -> String {
+    let mut words = vec!["dj-regress".to_owned(), "run".to_owned()];
+    if arguments.selection.cases_dir != Path::new("cases") {
+        words.push(format!("--cases-dir {}", arguments.selection.cases_dir.display()));
+    }
+    if let Some(python) = &arguments.python {
+        words.push(format!("--python {python}"));
+    }
+    if arguments.servers != "auto" {
+        words.push(format!("--servers {}", arguments.servers));
+    }
+    words.join(" ")
+}

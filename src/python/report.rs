@@ -1,0 +1,28 @@
+//! What `doctor` says about Python.
+
+use super::interpreter;
+use crate::cache::Cache;
+use crate::service::Finding;
+
+/// Interpreter and uv: what is there, what would be used.
+pub fn report(cache: &Cache) -> Vec<Finding> {
+    let python = interpreter::any();
+    let uv = interpreter::on_path("uv").map(|uv| uv.display().to_string());
+    let cached = super::uv::cached(cache).map(|uv| format!("{} (installed by dj-regress)", uv.display()));
+    vec![
+        Finding {
+            subject: "Python".to_owned(),
+            is_good: python.is_ok(),
+            hint: python.as_ref().err().and_then(|error| error.hint.clone()),
+            found: python.map_or_else(|error| error.message, |python| python.display().to_string()),
+        },
+        Finding {
+            subject: "uv".to_owned(),
+            is_good: true,
+            found: uv
+                .or(cached)
+                .unwrap_or_else(|| "not here: the first run installs it into the cache with pip".to_owned()),
+            hint: None,
+        },
+    ]
+}

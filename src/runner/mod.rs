@@ -1,0 +1,233 @@
+//! Runs arms on lanes and says what happens as events.
+
+mod arm;
+mod clock;
+mod event;
+mod finish;
+mod stage;
+mod step;
+mod window;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use event::{ArmReport, CaseReport, Event, FixReport, InvariantReport, RunReport, Setting, SharedTimings, Timings};
+pub use window::{Window, Windows};
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use self::event::seconds;
+use self::finish::Played;
+use self::stage::Stage;
+use crate::cache::Cache;
+use crate::case::model::Case;
+use crate::case::resolve::{self, ResolvedState};
+use crate::error::{Context as _, Error, Result};
+use crate::plan::{self, Arm};
+use crate::python::Environments;
+use crate::service::keeper::Keeper;
+use crate::service::locate::{self, ServerSource};
+use crate::service::postgres::Postgres;
+use crate::service::run_directory::RunDirectory;
+
+/// How to run.
+pub struct Options {
+    /// Arms at the same time.
+    pub lanes: usize,
+    /// Where the servers' programs come from.
+    pub servers: ServerSource,
+    /// The folder for the arms' logs.
+    pub logs: PathBuf,
+}
+
+/// Where a run's events go. A reporter that is gone does not stop the run.
+pub type Events = mpsc::UnboundedSender<Event>;
+
+/// A run whose processes are below a keeper.
+pub struct Run {
+    run_directory: RunDirectory,
+    keeper: Keeper,
+    cache: Cache,
+    began: Instant,
+}
+
+impl Run {
+    /// Makes the run's private folder and its keeper.
+    pub async fn open(cache: Cache) -> Result<Self> {
+        let began = Instant::now();
+        let run_directory = RunDirectory::create()?;
+        let keeper = Keeper::start(&run_directory).await?;
+        Ok(Self { run_directory, keeper, cache, began })
+    }
+
+    /// Runs the cases. Dropping the future leaves the processes to [`Run::close`].
+    pub async fn play(
+        &self,
+        cases: Arc<Vec<Case>>,
+        environments: Arc<Environments>,
+        options: &Options,
+        events: &Events,
+    ) -> Result<()> {
+        let (ready, postgres) = tokio::try_join!(prepare(&cases, &environments), self.postgres(options.servers))?;
+        let (postgres, services) = postgres;
+        let redis = ready.uses_redis.then(|| locate::redis(options.servers, &self.cache)).transpose()?;
+        let _ = events.send(Event::Ready(Setting {
+            postgres: format!("PostgreSQL {}", postgres.version()),
+            redis: redis.map(|redis| format!("Redis {}", redis.version)),
+            services: "local".to_owned(),
+            python: ready.pythons,
+            lanes: options.lanes,
+        }));
+        let folder = self.run_directory.path().to_owned();
+        let stage = Arc::new(Stage::new(
+            self.cache.clone(),
+            environments,
+            options.servers,
+            self.keeper.clone(),
+            postgres,
+            folder,
+        )?);
+        let mut report = lanes(&cases, &stage, ready.skipped, options, events).await?;
+        report.shared = SharedTimings {
+            environments: ready.took,
+            services,
+            zygotes: seconds(stage.tree.spent()),
+            templates: seconds(stage.template_time()),
+        };
+        if let Some(stage) = Arc::into_inner(stage) {
+            stage.postgres.finish().await?;
+        }
+        report.wall = seconds(self.began.elapsed());
+        let _ = events.send(Event::Finished(report));
+        Ok(())
+    }
+
+    /// Ends every process of the run and removes its folder.
+    pub async fn close(self) -> Result<()> {
+        self.keeper.shutdown().await
+    }
+
+    async fn postgres(&self, servers: ServerSource) -> Result<(Postgres, f64)> {
+        let start = Instant::now();
+        let cache = self.cache.clone();
+        let binaries = tokio::task::spawn_blocking(move || locate::postgres(servers, &cache));
+        let binaries = binaries.await.cannot_run(|| "look for Postgres".to_owned())??;
+        let postgres = Postgres::start(&self.keeper, &self.run_directory, &self.cache, &binaries).await?;
+        Ok((postgres, seconds(start.elapsed())))
+    }
+}
+
+/// What is known before the first arm.
+struct Ready {
+    /// Cases that cannot run here, by index, and why.
+    skipped: BTreeMap<usize, String>,
+    pythons: Vec<String>,
+    uses_redis: bool,
+    took: f64,
+}
+
+/// Finds or makes every environment of the run. A case whose pinned Python is not here is skipped;
+/// when no environment at all can be had, nothing can run.
+async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>) -> Result<Ready> {
+    let (cases, environments) = (Arc::clone(cases), Arc::clone(environments));
+    let prepare = move || {
+        let start = Instant::now();
+        let mut ready = Ready { skipped: BTreeMap::new(), pythons: Vec::new(), uses_redis: false, took: 0.0 };
+        let mut failure = None;
+        for (index, case, arm) in plan::arms(&cases).iter().map(|arm| (arm.case, &cases[arm.case], arm)) {
+            let state: ResolvedState = resolve::resolve(case, arm.delta(case))?;
+            ready.uses_redis |= state.uses_redis();
+            match environments.get(&state.packages, case.needs.python.as_deref()) {
+                Ok(environment) => {
+                    let version = stage::python_version(&environment);
+                    if !ready.pythons.contains(&version) {
+                        ready.pythons.push(version);
+                    }
+                }
+                // The arm finds the same error again and is inconclusive for it.
+                Err(error) => match &case.needs.python {
+                    Some(python) if !crate::python::is_installed(python) => {
+                        ready.skipped.insert(index, format!("needs Python {python}, which is not installed"));
+                    }
+                    _ => failure = Some(error),
+                },
+            }
+        }
+        ready.took = seconds(start.elapsed());
+        match failure {
+            Some(error) if ready.pythons.is_empty() => Err(error),
+            _ => Ok(ready),
+        }
+    };
+    tokio::task::spawn_blocking(prepare).await.cannot_run(|| "prepare the environments".to_owned())?
+}
+
+async fn lanes(
+    cases: &Arc<Vec<Case>>,
+    stage: &Arc<Stage>,
+    mut skipped: BTreeMap<usize, String>,
+    options: &Options,
+    events: &Events,
+) -> Result<RunReport> {
+    for (index, case) in cases.iter().enumerate() {
+        if let Some(least) = case.needs.postgres.filter(|&least| stage.postgres.major() < least) {
+            skipped
+                .entry(index)
+                .or_insert_with(|| format!("needs PostgreSQL {least}, this is {}", stage.postgres.version()));
+        }
+    }
+    let arms: Vec<Arm> = plan::arms(cases).into_iter().filter(|arm| !skipped.contains_key(&arm.case)).collect();
+    let permits = Arc::new(Semaphore::new(options.lanes));
+    let mut running = JoinSet::new();
+    for (index, arm) in arms.iter().cloned().enumerate() {
+        let (cases, stage, permits, events) =
+            (Arc::clone(cases), Arc::clone(stage), Arc::clone(&permits), events.clone());
+        let log = options.logs.join(format!("{}-{}.log", cases[arm.case].name.replace('/', "-"), arm.label()));
+        running.spawn(async move {
+            // The semaphore is fair: arms begin in the order of the plan. It is never closed.
+            let _permit = permits.acquire().await;
+            let case = &cases[arm.case];
+            let _ = events.send(Event::ArmStarted { case: case.name.clone(), state: arm.state.clone() });
+            let outcome = arm::run(stage, case, &arm, index, &log).await;
+            (index, Played::new(case, arm, outcome, log))
+        });
+    }
+    let mut played: Vec<Option<Played>> = arms.iter().map(|_| None).collect();
+    let mut report = RunReport::default();
+    let mut next = 0;
+    finish_cases(cases, &arms, &mut played, &skipped, &mut next, &mut report, events);
+    while let Some(joined) = running.join_next().await {
+        let (index, outcome) = joined.map_err(|error| Error::bug(format!("an arm panicked: {error}")))?;
+        played[index] = Some(outcome);
+        finish_cases(cases, &arms, &mut played, &skipped, &mut next, &mut report, events);
+    }
+    Ok(report)
+}
+
+/// Reports the cases, in their order, whose arms have all been played.
+fn finish_cases(
+    cases: &[Case],
+    arms: &[Arm],
+    played: &mut [Option<Played>],
+    skipped: &BTreeMap<usize, String>,
+    next: &mut usize,
+    report: &mut RunReport,
+    events: &Events,
+) {
+    while let Some(case) = cases.get(*next) {
+        let own: Vec<usize> = (0..arms.len()).filter(|&index| arms[index].case == *next).collect();
+        if own.iter().any(|&index| played[index].is_none()) {
+            return;
+        }
+        let case_report = match skipped.get(next) {
+            Some(reason) => finish::skipped(case, reason.clone()),
+            None => finish::case(case, own.iter().filter_map(|&index| played[index].take()).collect()),
+        };
+        report.count(&case_report);
+        let _ = events.send(Event::CaseFinished(Box::new(case_report)));
+        *next += 1;
+    }
+}
