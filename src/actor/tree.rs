@@ -62,6 +62,14 @@ pub struct Zygote {
     pub python: String,
 }
 
+impl Zygote {
+    /// A name for the template of this state, short enough for a database: 128 bits of its hash.
+    pub fn template_key(&self) -> &str {
+        let hash = &self.prepared.template;
+        hash.get(..32).unwrap_or(hash)
+    }
+}
+
 type Shared<T> = SyncMutex<HashMap<String, Arc<OnceCell<Arc<T>>>>>;
 
 /// All Python processes of a run.
@@ -160,24 +168,15 @@ impl Tree {
         let log = self.run_folder.join(format!("{name}.log"));
         let command = vec![
             environment.python.display().to_string(),
-            "-m".to_owned(),
-            "dj_regress".to_owned(),
+            // Isolated: the user's PYTHON* variables and folder must not decide what an arm runs.
+            "-I".to_owned(),
+            self.worker.join("dj_regress/__main__.py").display().to_string(),
             self.control.socket.display().to_string(),
             name.clone(),
         ];
-        let mut spawn = Spawn::new(&name, command, &self.run_folder, &log)
-            .variable("PYTHONPATH", &self.worker.display().to_string());
-        // The user's shell must not decide how fast or how reproducible an arm is.
-        for unwanted in [
-            "PYTHONDONTWRITEBYTECODE",
-            "PYTHONHOME",
-            "PYTHONSTARTUP",
-            "PYTHONHASHSEED",
-            "PYTHONUNBUFFERED",
-            "DJANGO_SETTINGS_MODULE",
-            "Q_CLUSTER_NAME",
-            "VIRTUAL_ENV",
-        ] {
+        let mut spawn = Spawn::new(&name, command, &self.run_folder, &log);
+        // The app reads these; the case says what they are.
+        for unwanted in ["DJANGO_SETTINGS_MODULE", "Q_CLUSTER_NAME"] {
             spawn.environment.insert(unwanted.to_owned(), None);
         }
         for (variable, _) in std::env::vars_os() {

@@ -180,12 +180,15 @@ impl Bound {
 
     fn parse_text(text: &str) -> Result<Self, String> {
         let trimmed = text.trim();
-        let comparisons: [(&str, fn(Amount) -> Self); 4] =
-            [("<=", Self::AtMost), (">=", Self::AtLeast), ("<", Self::Below), (">", Self::Above)];
-        for (sign, build) in comparisons {
-            if let Some(rest) = trimmed.strip_prefix(sign) {
-                return Amount::parse(rest).map(build).ok_or_else(|| not_an_amount(rest));
-            }
+        for sign in ["<=", ">=", "<", ">"] {
+            let Some(rest) = trimmed.strip_prefix(sign) else { continue };
+            let amount = Amount::parse(rest).ok_or_else(|| not_an_amount(rest))?;
+            return Ok(match sign {
+                "<=" => Self::AtMost(amount),
+                ">=" => Self::AtLeast(amount),
+                "<" => Self::Below(amount),
+                _ => Self::Above(amount),
+            });
         }
         if let Some((centre, margin)) = trimmed.split_once("+-").or_else(|| trimmed.split_once('±')) {
             // A text such as `yes+-no` is a text.
@@ -245,8 +248,11 @@ impl Bound {
         let ends: Vec<Number> =
             intervals.iter().flat_map(|i| [i.low, i.high]).flatten().map(|(number, _)| number).collect();
         // Both accept an interval each. If these meet, then at an end, between two ends, or beyond all.
-        let between =
-            ends.iter().flat_map(|a| ends.iter().map(move |b| Number::Float(b.float().mul_add(0.5, a.float() * 0.5))));
+        // Halfway values also as floats where they are whole: only floats are compared with a tolerance.
+        let halfway: Vec<Number> = ends
+            .iter()
+            .flat_map(|a| ends.iter().map(move |b| Number::Float(b.float().mul_add(0.5, a.float() * 0.5))))
+            .collect();
         let beyond = ends.iter().flat_map(|end| {
             let step = end.float().abs().max(1.0);
             [Number::Float(end.float() + step), Number::Float(end.float() - step)]
@@ -254,8 +260,8 @@ impl Bound {
         let extremes = [Number::Float(f64::MAX), Number::Float(f64::MIN)];
         ends.iter()
             .copied()
-            .chain(between.map(Number::whole))
-            .chain(between_as_float(&ends))
+            .chain(halfway.iter().copied().map(Number::whole))
+            .chain(halfway.iter().copied())
             .chain(beyond.map(Number::whole))
             .chain(extremes)
             .filter_map(Number::value)
@@ -289,11 +295,6 @@ impl Bound {
     }
 }
 
-/// Halfway values kept as floats: only floats are compared with a tolerance.
-fn between_as_float(ends: &[Number]) -> impl Iterator<Item = Number> {
-    ends.iter().flat_map(move |a| ends.iter().map(move |b| Number::Float(b.float().mul_add(0.5, a.float() * 0.5))))
-}
-
 fn not_an_amount(text: &str) -> String {
     let text = text.trim();
     let (number, symbol) = unit::split(text);
@@ -321,5 +322,54 @@ impl fmt::Display for Bound {
             Self::Within(low, high) => write!(f, "{low}..{high}"),
             Self::Around(centre, margin) => write!(f, "{centre} +- {margin}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn bound(value: impl Into<Value>) -> Bound {
+        Bound::parse(&value.into()).unwrap_or_else(|message| panic!("{message}"))
+    }
+
+    #[test]
+    fn integers_are_exact_and_floats_have_a_tolerance() {
+        assert!(!bound(9_007_199_254_740_993_u64).holds(&json!(9_007_199_254_740_992_u64)));
+        assert!(bound(0.3).holds(&json!(0.1 + 0.2)));
+        assert!(bound(4).holds(&json!(4.0)));
+        assert!(!bound("< 4").holds(&json!(4.000_000_000_1)));
+        assert!(!bound(4).holds(&json!("4")));
+        assert!(!bound(1).holds(&json!(true)));
+    }
+
+    #[test]
+    fn units_are_put_into_bytes_and_seconds() {
+        assert!(bound("<= 0.4 GB").holds(&json!(400_000_000)));
+        assert!(!bound("<= 0.4 GB").holds(&json!(400_000_001)));
+        assert!(bound("1..2 KiB").holds(&json!(2048)));
+        assert!(bound("> 2 min").holds(&json!(120.5)));
+        assert!(bound("100 +- 1 %").holds(&json!(99)));
+        assert!(!bound("100 +- 1 %").holds(&json!(98.9)));
+    }
+
+    #[test]
+    fn text_that_is_no_bound_is_text() {
+        for text in ["SUCCESS", "a..b", "yes+-no", "5", "1.2.3", ""] {
+            assert_eq!(bound(text), Bound::Is(text.into()));
+        }
+        for wrong in ["<= x", "1..", "5..1", "1 GB..2 s", "> 3 parsecs", "3 +- -1"] {
+            assert!(Bound::parse(&wrong.into()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn complements_do_not_overlap() {
+        assert!(!bound("<= 5").overlaps(&bound("> 5")));
+        assert!(!bound(1).overlaps(&bound(122)));
+        assert!(!bound(true).overlaps(&bound(1)));
+        assert_eq!(bound("<= 5").witness(&bound(">= 3")), Some(json!(5)));
     }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::diagnostic::Diagnostic;
+use indexmap::IndexMap;
+
+use super::bound::Bound;
+use super::diagnostic::{Diagnostic, Span};
 use super::model::{Action, ActorSpec, Case, Delta, Quantity, StateBounds, Step};
-use super::node::{Place, Segment};
+use super::node::Place;
 use super::resolve::{Fault, ResolvedState, control_at, resolve_at};
 use crate::judge::Verdict;
 
@@ -128,7 +131,7 @@ impl Checker<'_> {
         }
     }
 
-    fn reading(&mut self, name: &str, line: usize, span: super::diagnostic::Span) {
+    fn reading(&mut self, name: &str, line: usize, span: Span) {
         if ["statements", "rows"].contains(&name) {
             let message = format!("a reading cannot be called `{name}`: `of: {name}` is a measurement");
             self.error(Diagnostic::new(message).at(span));
@@ -291,10 +294,8 @@ impl Checker<'_> {
     fn resolved<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
         result
             .map_err(|fault| {
-                let place = self.top.walk(&fault.path);
-                // A whole mapping is named by its key, one value by itself.
-                let diagnostic = fault.diagnostic.or_at(place.span());
-                let _ = matches!(fault.path.last(), Some(Segment::Key(_)));
+                let diagnostic = fault.diagnostic.or_at(self.top.walk(&fault.path).span());
+                // States share most of the file: what is wrong in several is said once.
                 if !self.errors.contains(&diagnostic) {
                     self.error(diagnostic);
                 }
@@ -323,7 +324,7 @@ impl Checker<'_> {
     }
 
     /// At least one of the control's bounds must shut the bug out.
-    fn hollow_control(&mut self, base: &ResolvedState, bounds: &indexmap::IndexMap<String, super::bound::Bound>) {
+    fn hollow_control(&mut self, base: &ResolvedState, bounds: &IndexMap<String, Bound>) {
         let mut accepted = Vec::new();
         for (name, bound) in bounds {
             match base.invariants.get(name).map(|invariant| &invariant.bounds) {

@@ -179,7 +179,7 @@ pub struct StepFile {
     /// Readings: name -> Python expression, evaluated apart from all measurements.
     pub read: Option<IndexMap<String, String>>,
     /// Moves the virtual clock: `2.5s`, `10min`, `1d`.
-    pub advance: Option<String>,
+    pub advance: Option<Scalar>,
     /// Several steps as one window; needs `as`.
     pub measure: Option<Vec<StepFile>>,
     /// The name of the step's window.

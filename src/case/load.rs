@@ -109,11 +109,11 @@ fn select(word: &str, named: &[(String, PathBuf)], cases_root: &Path) -> Result<
         return Ok(vec![(case_name(path, cases_root), path.to_owned())]);
     }
     let error = Error::nothing_selected(format!("no case, folder of cases or case file is called `{word}`"));
-    let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+    let known: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
     // People leave the folder out more often than they mistype.
-    let stems = names.iter().copied().filter(|name| name.rsplit('/').next() == Some(word) || name.contains(word));
-    let folders = names.iter().filter_map(|name| name.split_once('/')).map(|(folder, _)| folder);
-    let near = stems.into_iter().next().or_else(|| nearest(word, names.iter().copied().chain(folders)));
+    let stems = known.iter().copied().filter(|name| name.rsplit('/').next() == Some(word) || name.contains(word));
+    let folders = known.iter().filter_map(|name| name.split_once('/')).map(|(folder, _)| folder);
+    let near = stems.into_iter().next().or_else(|| nearest(word, known.iter().copied().chain(folders)));
     Err(match near {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint("`dj-regress list` shows them all"),

@@ -257,7 +257,7 @@ impl Lower<'_> {
             return Some(Action::Read { readings });
         }
         if let Some(by) = step.advance {
-            return Some(Action::Advance { by: Scalar(by.into()) });
+            return Some(Action::Advance { by });
         }
         let place_of_steps = place.get("measure");
         if step.name.is_none() {

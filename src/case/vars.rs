@@ -86,3 +86,37 @@ fn identifier(text: &str) -> &str {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
     if starts { &text[..end] } else { "" }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn put(text: &str) -> Result<Value, Diagnostic> {
+        let vars = IndexMap::from([("n".to_owned(), json!(3)), ("list".to_owned(), json!([1]))]);
+        substitute(&text.into(), &vars)
+    }
+
+    #[test]
+    fn a_text_that_is_one_variable_keeps_its_type() {
+        assert_eq!(put("$n"), Ok(json!(3)));
+        assert_eq!(put("${list}"), Ok(json!([1])));
+        assert_eq!(put("<= $n"), Ok(json!("<= 3")));
+        assert_eq!(put("${n}00"), Ok(json!("300")));
+    }
+
+    #[test]
+    fn other_dollars_stay() {
+        for text in ["$1", "$.id", "a$", "$", "^x$|y"] {
+            assert_eq!(put(text), Ok(json!(text)));
+        }
+        assert_eq!(put("$$n $$"), Ok(json!("$n $")));
+        assert!(put("${n").is_err() && put("${}").is_err() && put("a $list").is_err() && put("$m").is_err());
+    }
+
+    #[test]
+    fn redis_is_always_known() {
+        assert_eq!(put("$redis"), Ok(json!(REDIS_URL)));
+    }
+}

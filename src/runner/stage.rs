@@ -115,7 +115,7 @@ impl Stage {
 
     /// Sees to it that the server has a template for this zygote's state, migrating one if need be.
     pub async fn template(&self, code: &StateCode, zygote: &Zygote) -> Result<(), Trouble> {
-        let key = &zygote.prepared.template;
+        let key = zygote.template_key();
         let slot = {
             let mut templates = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
             templates.entry(key.clone()).or_default().clone()
@@ -126,7 +126,7 @@ impl Stage {
             }
             let start = Instant::now();
             let database = self.postgres.create_template_database(key).await?;
-            let folder = self.folder.join(format!("template-{}", &key[..16.min(key.len())]));
+            let folder = self.folder.join(format!("template-{}", key));
             fs::create_dir_all(&folder).cannot_run(|| format!("make {}", folder.display()))?;
             let _clock = Clock::create(&folder.join("clock"))?;
             let mut process = self

@@ -1,0 +1,152 @@
+//! Properties of bounds, and of the loader on any text.
+
+use std::path::Path;
+
+use dj_regress::case::bound::Bound;
+use dj_regress::case::load::load_str;
+use dj_regress::case::model::{Case, Scalar};
+use dj_regress::case::resolve::{resolve, resolve_control};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const CASES: [&str; 3] = [
+    include_str!("../cases/django_q/stat_master_list.yaml"),
+    include_str!("../cases/django/database_cache_culls.yaml"),
+    include_str!("../cases/django_q/async_iter_arguments_expire.yaml"),
+];
+
+fn load(text: &str) -> Option<Case> {
+    load_str(text, Path::new("cases/x.yaml"), Path::new("cases")).ok()
+}
+
+fn number() -> impl Strategy<Value = String> {
+    prop_oneof![
+        (-40i64..40).prop_map(|int| int.to_string()),
+        any::<i64>().prop_map(|int| int.to_string()),
+        (-40i32..40).prop_map(|int| format!("{:?}", f64::from(int) / 4.0)),
+        (-1e15..1e15).prop_map(|float: f64| format!("{float:?}")),
+    ]
+}
+
+fn amount() -> impl Strategy<Value = String> {
+    (number(), prop::sample::select(vec!["", "B", "kB", " MB", " GiB"])).prop_map(|(number, unit)| number + unit)
+}
+
+fn bound() -> impl Strategy<Value = Bound> {
+    let text = prop_oneof![
+        (prop::sample::select(vec!["<= ", ">=", "<", "> "]), amount())
+            .prop_map(|(sign, amount)| sign.to_owned() + &amount),
+        (number(), number()).prop_map(|(low, high)| format!("{low}..{high}")),
+        (amount(), 0..200u8).prop_map(|(centre, margin)| format!("{centre} +- {margin} %")),
+        (number(), 0..50u8).prop_map(|(centre, margin)| format!("{centre} +- {margin}")),
+        amount(),
+        "[A-Za-z ]{0,6}",
+    ];
+    let value = prop_oneof![
+        4 => text.prop_map(Value::from),
+        1 => value(),
+    ];
+    value.prop_filter_map("not a bound", |value| Bound::parse(&value).ok())
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        (-60i64..60).prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-160i32..160).prop_map(|int| json!(f64::from(int) / 8.0)),
+        (-1e15..1e15).prop_map(|float: f64| json!(float)),
+        any::<bool>().prop_map(Value::from),
+        Just(Value::Null),
+        "[A-Za-z ]{0,4}".prop_map(Value::from),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_bound_reads_as_it_was_shown(bound in bound()) {
+        let shown = bound.to_string();
+        // As a case holds it: YAML decides between text and number.
+        let again: Value = serde_saphyr::from_str(&shown).unwrap_or(Value::String(shown.clone()));
+        let text_again = Bound::parse(&Value::String(shown.clone()));
+        prop_assert!(
+            Bound::parse(&again).is_ok_and(|again| again == bound) || text_again.is_ok_and(|again| again == bound),
+            "{bound:?} shown as {shown}"
+        );
+    }
+
+    #[test]
+    fn bounds_that_accept_one_value_overlap(a in bound(), b in bound(), value in value()) {
+        if a.holds(&value) && b.holds(&value) {
+            prop_assert!(a.overlaps(&b), "{a} and {b} both accept {value}");
+        }
+    }
+
+    #[test]
+    fn a_witness_is_accepted_by_both_and_overlap_is_mutual(a in bound(), b in bound()) {
+        if let Some(witness) = a.witness(&b) {
+            prop_assert!(a.holds(&witness) && b.holds(&witness), "{a} and {b}: {witness}");
+        }
+        prop_assert_eq!(a.overlaps(&b), b.overlaps(&a));
+    }
+
+    #[test]
+    fn a_bound_overlaps_itself_unless_it_accepts_nothing(bound in bound(), value in value()) {
+        if bound.holds(&value) {
+            prop_assert!(bound.overlaps(&bound));
+        }
+    }
+
+    #[test]
+    fn the_loader_survives_any_text(text in "\\PC{0,200}") {
+        let _ = load(&text);
+    }
+
+    #[test]
+    fn the_loader_survives_yaml_like_text(text in "([a-z:{}\\[\\]\"'$&*!|>% -]{0,20}\n){0,8}") {
+        let _ = load(&text);
+    }
+
+    #[test]
+    fn the_loader_survives_a_mutated_case(
+        case in prop::sample::select(CASES.to_vec()),
+        at in any::<prop::sample::Index>(),
+        len in 0usize..30,
+        put in "[a-z0-9:{}\\[\\]\"'$&*!|><=%,.é\n -]{0,12}",
+    ) {
+        let chars: Vec<char> = case.chars().collect();
+        let at = at.index(chars.len());
+        let mut text: String = chars[..at].iter().collect();
+        text.push_str(&put);
+        text.extend(chars.iter().skip(at + len));
+        // What loads has been resolved in every state already, and so resolves.
+        if let Some(case) = load(&text) {
+            prop_assert!(resolve(&case, None).is_ok());
+            for fix in case.fixes.values() {
+                prop_assert!(resolve(&case, Some(&fix.delta)).is_ok());
+            }
+            prop_assert!(resolve_control(&case).is_ok());
+        }
+    }
+
+    #[test]
+    fn resolving_never_panics(text in "[$a-z{}0-9.<>=+ -]{0,16}", var in value()) {
+        let Some(mut case) = load(CASES[0]) else { return Err(TestCaseError::fail("the case should load")) };
+        case.base.vars.insert("a".to_owned(), var);
+        case.base.settings.insert("X".to_owned(), Value::from(text.as_str()));
+        if let Some(dj_regress::case::model::Action::Restart { count, .. }) =
+            case.steps.get_mut(1).map(|step| &mut step.action)
+        {
+            *count = Scalar(text.into());
+        }
+        let _ = resolve(&case, None);
+    }
+}
+
+#[test]
+fn nan_holds_nowhere() {
+    // JSON has no NaN: serde_json makes null of it.
+    let nan = json!(f64::NAN);
+    for bound in ["<= 1", ">= 1", "0..1", "1 +- 1 %", "3 GB"] {
+        assert!(!Bound::parse(&bound.into()).expect("a bound").holds(&nan), "{bound}");
+    }
+}
