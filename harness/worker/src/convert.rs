@@ -80,7 +80,10 @@ fn from_nested(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
             return Ok(items.into());
         }
         if let Ok(dict) = value.cast_exact::<PyDict>()
-            && dict.keys().iter().all(|key| key.is_instance_of::<PyString>())
+            && dict
+                .keys()
+                .iter()
+                .all(|key| key.is_instance_of::<PyString>())
         {
             let mut entries = Map::new();
             for (key, item) in dict.iter() {
@@ -94,13 +97,26 @@ fn from_nested(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
 
 /// An exception as the controller wants to read it.
 pub fn failed(py: Python<'_>, error: &PyErr) -> Failed {
-    let exception = error.get_type(py).name().map_or_else(|_| "<unnamed>".into(), |name| name.to_string());
-    let message =
-        error.value(py).str().map_or_else(|_| "<unprintable>".into(), |text| text.to_string_lossy().into_owned());
+    let exception = error
+        .get_type(py)
+        .name()
+        .map_or_else(|_| "<unnamed>".into(), |name| name.to_string());
+    let message = error.value(py).str().map_or_else(
+        |_| "<unprintable>".into(),
+        |text| text.to_string_lossy().into_owned(),
+    );
     let traceback = py
         .import("traceback")
-        .and_then(|module| module.call_method1("format_exception", (error.value(py),)))
+        .and_then(|module| {
+            // Fetched through the stable ABI, the value does not carry its traceback everywhere.
+            let parts = (error.get_type(py), error.value(py), error.traceback(py));
+            module.call_method1("format_exception", parts)
+        })
         .and_then(|lines| lines.extract::<Vec<String>>())
         .map_or_else(|_| String::new(), |lines| lines.concat());
-    Failed { exception, message, traceback }
+    Failed {
+        exception,
+        message,
+        traceback,
+    }
 }

@@ -119,17 +119,20 @@ def template() -> str:
     ]
     for app in apps.get_app_configs():
         name, _explicit = MigrationLoader.migrations_module(app.label)
-        try:
-            module = importlib.import_module(name) if name else None
-        except ModuleNotFoundError as error:
-            # An app without migrations; a migration package that cannot import something is an error.
-            if error.name is None or not name.startswith(error.name):
-                raise
-            module = None
-        has_files = module is not None and module.__file__ is not None
-        parts.append(app.label)
-        parts.append(of_package(module)["hash"] if has_files else "")
+        parts += [app.label, hash_of_migrations(name) if name else ""]
     return digest(parts)
+
+
+def hash_of_migrations(name: str) -> str:
+    """Hash an app's migrations; an app without any has the empty hash."""
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # Migrations that are there but cannot import something are an error.
+        if error.name is None or not name.startswith(error.name):
+            raise
+        return ""
+    return of_package(module)["hash"] if module.__file__ else ""
 
 
 def guard_cycle() -> float | None:
