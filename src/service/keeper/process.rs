@@ -145,10 +145,11 @@ impl Keeping {
         if let Some((user, group)) = spawn.user {
             command.uid(user).gid(group);
         }
-        // SAFETY: between fork and exec only async-signal-safe calls are allowed: setsid(2) is one.
+        // SAFETY: between fork and exec only async-signal-safe calls are allowed: setsid and sigprocmask are.
         unsafe {
             command.pre_exec(|| {
                 setsid()?;
+                SigSet::empty().thread_set_mask()?;
                 Ok(())
             });
         }
