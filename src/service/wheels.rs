@@ -91,7 +91,8 @@ fn fill(folder: &Path) -> Result<()> {
     }
     // Some installers drop the mode of files that are no entry points.
     let tools = Tools::at(folder)?;
-    for program in ["postgres", "initdb"].map(|name| tools.postgres.join("bin").join(name)).iter().chain([&tools.redis]) {
+    for program in ["postgres", "initdb"].map(|name| tools.postgres.join("bin").join(name)).iter().chain([&tools.redis])
+    {
         fs::set_permissions(program, fs::Permissions::from_mode(0o755))
             .cannot_run(|| format!("set the mode of {}", program.display()))?;
     }

@@ -108,7 +108,8 @@ impl Store {
             fs::write(new.path().join(FACTS), serde_json::to_vec_pretty(&facts)?)?;
             File::create(new.path().join(LOCK))?;
             // Its random name becomes the generation's.
-            let random = new.path().file_name().unwrap_or_default().to_string_lossy().replacen("new-", "generation-", 1);
+            let random =
+                new.path().file_name().unwrap_or_default().to_string_lossy().replacen("new-", "generation-", 1);
             fs::rename(new.path(), self.root.join(&random))?;
             let _ = new.keep();
             let link = self.root.join("current.new");

@@ -171,7 +171,11 @@ impl Postgres {
     /// All databases, the one made first (the lowest oid) first.
     async fn databases(&self) -> Result<Vec<(u32, String)>> {
         let rows = self.admin.query("SELECT oid, datname::text FROM pg_database ORDER BY oid", &[]).await;
-        Ok(rows.map_err(|error| failed("list the databases", &error))?.iter().map(|row| (row.get(0), row.get(1))).collect())
+        Ok(rows
+            .map_err(|error| failed("list the databases", &error))?
+            .iter()
+            .map(|row| (row.get(0), row.get(1)))
+            .collect())
     }
 }
 
@@ -179,7 +183,8 @@ impl Postgres {
 fn checked(name: &str) -> Result<&str> {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     let longest = KEY_LENGTH + "template_".len();
-    if !name.is_empty() && name.len() <= longest && name.bytes().all(is_allowed) && !name.as_bytes()[0].is_ascii_digit() {
+    if !name.is_empty() && name.len() <= longest && name.bytes().all(is_allowed) && !name.as_bytes()[0].is_ascii_digit()
+    {
         return Ok(name);
     }
     Err(Error::bug(format!("`{name}` is not a name for a database: [a-z0-9_], at most {KEY_LENGTH}")))
