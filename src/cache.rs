@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result};
@@ -101,7 +102,7 @@ impl Cache {
         remove_siblings(parent, &prefix);
         let temporary = tempfile::Builder::new()
             .prefix(&prefix)
-            .permissions(fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o755)))
+            .permissions(fs::Permissions::from_mode(0o755))
             .tempdir_in(parent)
             .cannot_run(|| format!("make a folder in {}", parent.display()))?;
         build(temporary.path())?;

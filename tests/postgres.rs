@@ -157,13 +157,13 @@ async fn times() {
     keeper.shutdown().await.unwrap();
     for _ in 0..3 {
         let begin = Instant::now();
-        let (_run_directory, keeper) = room.keeper().await;
+        let (run_directory, keeper) = room.keeper().await;
         println!("keeper {:?}", begin.elapsed());
         let begin = Instant::now();
         let binaries = binaries(&room);
         println!("locate {:?}", begin.elapsed());
         let begin = Instant::now();
-        let postgres = Postgres::start(&keeper, &_run_directory, &room.cache, &binaries).await.unwrap();
+        let postgres = Postgres::start(&keeper, &run_directory, &room.cache, &binaries).await.unwrap();
         println!("copy and start {:?}", begin.elapsed());
         for name in ["one", "two", "three"] {
             let begin = Instant::now();

@@ -14,4 +14,4 @@ mod user;
 mod wheels;
 
 pub use report::{Finding, report};
-pub use sweep::{Swept, sweep};
+pub use sweep::{Swept, sweep, sweep_base};

@@ -57,3 +57,63 @@ pub fn is_running(pid: u32) -> bool {
     let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
     !matches!(state, Some('Z' | 'X') | None)
 }
+
+/// The variable that makes the ignored test `controller` of a test file play a controller: the base to use.
+pub const ROLE: &str = "DJ_REGRESS_TEST_CONTROLLER";
+
+/// A controller in a process of its own, to be SIGKILLed.
+pub struct Controller {
+    pub child: std::process::Child,
+    /// What it has said: pids by name, and the run directory.
+    pub said: serde_json::Value,
+}
+
+impl Controller {
+    /// Starts this test binary as a controller, and waits for what it says with [`Controller::say`].
+    pub fn start(room: &Room) -> Self {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["controller", "--exact", "--ignored", "--nocapture"])
+            .env(ROLE, room.base())
+            .env(dj_regress::cache::VARIABLE, room.cache.root())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+        let said = lines.map_while(Result::ok).find_map(|line| {
+            let text = line.split_once("SAID ")?.1.to_owned();
+            serde_json::from_str(&text).ok()
+        });
+        Self { child, said: said.expect("the controller says what it has started") }
+    }
+
+    /// Tells the test, then does nothing until it is killed.
+    pub async fn say(said: serde_json::Value) {
+        println!("SAID {said}");
+        std::future::pending::<()>().await;
+    }
+
+    pub fn pid(&self, name: &str) -> u32 {
+        u32::try_from(self.said[name].as_u64().unwrap()).unwrap()
+    }
+
+    pub fn run_directory(&self) -> &Path {
+        Path::new(self.said["run"].as_str().unwrap())
+    }
+
+    /// SIGKILL, and buried.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// A pid that a process has written to a file.
+pub fn written_pid(path: &Path) -> u32 {
+    let mut pid = None;
+    eventually(&format!("{} holds a pid", path.display()), || {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        pid = text.strip_suffix('\n').and_then(|text| text.trim().parse().ok());
+        pid.is_some()
+    });
+    pid.unwrap()
+}

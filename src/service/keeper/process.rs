@@ -65,6 +65,7 @@ impl Keeping {
     fn serve(&mut self) -> io::Result<()> {
         let input = io::stdin();
         let mut pending = Vec::new();
+        let mut buffer = vec![0; 65536];
         loop {
             let mut files =
                 [PollFd::new(input.as_fd(), PollFlags::POLLIN), PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
@@ -78,7 +79,6 @@ impl Keeping {
                 self.reap(true)?;
             }
             if has_input {
-                let mut buffer = [0; 65536];
                 let length = match nix::unistd::read(input.as_fd(), &mut buffer) {
                     Ok(length) => length,
                     Err(Errno::EINTR) => continue,
@@ -145,10 +145,11 @@ impl Keeping {
         if let Some((user, group)) = spawn.user {
             command.uid(user).gid(group);
         }
-        // SAFETY: between fork and exec only async-signal-safe calls are allowed: setsid(2) is one.
+        // SAFETY: between fork and exec only async-signal-safe calls are allowed: setsid and sigprocmask are.
         unsafe {
             command.pre_exec(|| {
                 setsid()?;
+                SigSet::empty().thread_set_mask()?;
                 Ok(())
             });
         }

