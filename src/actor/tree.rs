@@ -63,10 +63,9 @@ pub struct Zygote {
 }
 
 impl Zygote {
-    /// A name for the template of this state, short enough for a database: 128 bits of its hash.
-    pub fn template_key(&self) -> &str {
-        let hash = &self.prepared.template;
-        hash.get(..32).unwrap_or(hash)
+    /// A name for the template of this state that a database can bear: 128 bits of its hash.
+    pub fn template_key(&self) -> String {
+        format!("t{}", self.prepared.template.get(..32).unwrap_or(&self.prepared.template))
     }
 }
 

@@ -30,7 +30,7 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
     let options = Options {
         lanes: arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from),
         servers: arguments.servers.parse()?,
-        logs: output.path().join("log"),
+        logs: output.logs()?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().cannot_run(|| "start".to_owned())?;
     let (events, mut received) = mpsc::unbounded_channel();

@@ -46,6 +46,12 @@ impl OutputDirectory {
         Ok(Self { _lock: take_lock(&path.join("lock"))?, path: path.to_owned() })
     }
 
+    /// The folder for logs, as processes in other folders can name it.
+    pub fn logs(&self) -> Result<PathBuf> {
+        let logs = self.path.join("log");
+        logs.canonicalize().cannot_run(|| format!("find {}", logs.display()))
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path

@@ -84,7 +84,7 @@ async fn live(
 
     let start = Instant::now();
     let database = format!("arm_{index}");
-    stage.postgres.clone_template(zygote.template_key(), &database).await.map_err(|error| error.message)?;
+    stage.postgres.clone_template(&zygote.template_key(), &database).await.map_err(|error| error.message)?;
     outcome.timings.clone = seconds(start.elapsed());
 
     let folder = stage.folder.join(format!("arm-{index}"));

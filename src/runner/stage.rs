@@ -115,7 +115,7 @@ impl Stage {
 
     /// Sees to it that the server has a template for this zygote's state, migrating one if need be.
     pub async fn template(&self, code: &StateCode, zygote: &Zygote) -> Result<(), Trouble> {
-        let key = zygote.template_key();
+        let key = &zygote.template_key();
         let slot = {
             let mut templates = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
             templates.entry(key.clone()).or_default().clone()
