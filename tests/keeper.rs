@@ -12,6 +12,7 @@ use dj_regress::service::locate::{self, ServerSource};
 use dj_regress::service::postgres::Postgres;
 use dj_regress::service::redis::Redis;
 use dj_regress::service::run_directory::RunDirectory;
+use dj_regress::service::sweep_base;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -151,6 +152,21 @@ async fn the_signals_of_a_terminal_do_not_end_the_keeper() {
     assert_eq!(keeper.exited(pid).await.unwrap(), Exit::Code(0));
     keeper.shutdown().await.unwrap();
     assert!(!run_directory.path().exists());
+}
+
+#[tokio::test]
+async fn a_keeper_that_was_killed_is_an_error_for_all_who_wait() {
+    let room = Room::new();
+    let (run_directory, keeper) = room.keeper().await;
+    let pid = keeper.spawn(shell(&run_directory, &waiter("left"))).await.unwrap();
+    written_pid(&run_directory.path().join("left"));
+    kill(Pid::from_raw(keeper.pid().cast_signed()), Signal::SIGKILL).unwrap();
+    assert!(keeper.exited(pid).await.is_err());
+    assert!(keeper.spawn(shell(&run_directory, "exit 0")).await.is_err());
+    assert!(keeper.shutdown().await.unwrap_err().hint.is_some());
+    drop(run_directory);
+    sweep_base(room.base()).unwrap();
+    assert!(!is_running(pid));
 }
 
 #[test]

@@ -147,7 +147,7 @@ async fn the_app_is_no_superuser_and_owns_its_database() {
 
 #[tokio::test]
 #[ignore = "prints times"]
-async fn times() {
+async fn times_of_start_clone_and_finish() {
     let room = Room::new();
     let (_run_directory, keeper, postgres) = started(&room).await;
     add_template(&postgres, "fruit").await;

@@ -79,7 +79,8 @@ fn fill(folder: &Path) -> Result<()> {
         requirements.as_os_str(),
     ];
     if let Some(uv) = on_path("uv").first() {
-        run(Command::new(uv).arg("pip").args(wanted).arg("--python").arg(&python))?;
+        // Links into uv's cache would let a change of mode reach it.
+        run(Command::new(uv).arg("pip").args(wanted).arg("--link-mode=copy").arg("--python").arg(&python))?;
     } else {
         let environment = folder.join("venv");
         run(Command::new(&python).args(["-m", "venv"]).arg(&environment))

@@ -176,13 +176,20 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// Cannot run if the keeper does not end within 20 s.
+    /// Cannot run if the keeper does not end within 20 s, or was itself killed.
     pub async fn shutdown(&self) -> Result<()> {
         // The end of its input is the order.
         drop(self.shared.input.lock().await.take());
         let mut child = self.shared.child.lock().await;
         match timeout(SHUTDOWN_DEADLINE, child.wait()).await {
-            Ok(status) => status.map(|_| ()).cannot_run(|| "wait for the keeper".to_owned()),
+            Ok(status) => {
+                let status = status.cannot_run(|| "wait for the keeper".to_owned())?;
+                if status.success() {
+                    return Ok(());
+                }
+                let message = format!("the keeper ended by itself ({status}): servers may still run");
+                Err(Error::cannot_run(message).hint("dj-regress clean"))
+            }
             Err(_) => Err(Error::cannot_run(format!(
                 "the keeper (process {}) did not end within {} s",
                 self.shared.pid,

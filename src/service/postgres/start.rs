@@ -113,7 +113,7 @@ impl Starting<'_> {
         match tokio::time::timeout(INITDB_DEADLINE, self.keeper.exited(pid)).await {
             Ok(exit) => match exit? {
                 Exit::Code(0) => {}
-                exit => return Err(Error::cannot_run(format!("initdb: {exit}{}", end_of(&log)))),
+                exit => return Err(initdb_failed(exit, &end_of(&log))),
             },
             Err(_) => return Err(Error::cannot_run(format!("initdb takes over {} s", INITDB_DEADLINE.as_secs()))),
         }
@@ -218,6 +218,15 @@ fn reachable_programs(
 fn text(path: &Path) -> Result<String> {
     let text = path.to_str().ok_or_else(|| Error::cannot_run(format!("{} is not UTF-8", path.display())))?;
     Ok(text.to_owned())
+}
+
+fn initdb_failed(exit: Exit, log: &str) -> Error {
+    let error = Error::cannot_run(format!("initdb: {exit}{log}"));
+    if log.contains("could not look up effective user") {
+        // As in `docker run --user 1000`.
+        return error.hint("Postgres needs its user in /etc/passwd: add an entry, or run as a user who has one");
+    }
+    error
 }
 
 /// The last lines of a log, for a message.
