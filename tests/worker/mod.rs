@@ -15,12 +15,13 @@ use dj_regress_protocol::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const REQUIREMENTS: [&str; 4] = [
-    "django~=5.2",
-    "django-q2==1.9.0",
-    "psycopg[binary]~=3.2",
-    "time-machine>=3.5.1,<3.7",
-];
+const REQUIREMENTS: [&str; 3] = ["django~=5.2", "django-q2==1.9.0", "psycopg[binary]~=3.2"];
+
+/// What every environment needs besides.
+const OURS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/harness/worker/requirements.txt"
+);
 
 /// The shop's settings on SQLite: no server is needed.
 const OFFLINE: &str = r#"
@@ -342,7 +343,8 @@ pub fn environment() -> PathBuf {
     let lock = File::create(target.join("test-venv.lock")).expect("a lock file");
     lock.lock().expect("the lock");
     let ready = environment.join("ready");
-    let wanted = REQUIREMENTS.join("\n");
+    let ours = fs::read_to_string(OURS).expect("our requirements");
+    let wanted = format!("{}\n{ours}", REQUIREMENTS.join("\n"));
     if fs::read_to_string(&ready).is_ok_and(|made| made == wanted) {
         return environment;
     }
@@ -361,13 +363,14 @@ pub fn environment() -> PathBuf {
                 "--python",
             ])
             .arg(&python)
+            .args(["-r", OURS])
             .args(REQUIREMENTS));
     } else {
         run(Command::new("python3")
             .args(["-m", "venv", "--clear"])
             .arg(&environment));
         run(Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet"])
+            .args(["-m", "pip", "install", "--quiet", "-r", OURS])
             .args(REQUIREMENTS));
     }
     fs::write(ready, wanted).expect("a marker");

@@ -105,7 +105,7 @@ pub struct Fingerprint {
     pub path: String,
     /// BLAKE3 in hex over the package's `.py` files. For each file, sorted by its path relative to
     /// the package folder with `/` separators: the path, a zero byte, the length as 8 bytes little
-    /// endian, the bytes. `__pycache__` is left out.
+    /// endian, the bytes. `__pycache__` is left out. Of a module that is no package: its one file.
     pub hash: String,
 }
 

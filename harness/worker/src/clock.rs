@@ -51,6 +51,11 @@ impl Clock {
         Ok(real.saturating_add(self.offset()))
     }
 
+    /// The same in seconds, which older releases of time-machine ask for.
+    fn time(&self) -> PyResult<f64> {
+        Ok(self.time_ns()? as f64 / 1e9)
+    }
+
     /// How far the arm's time is ahead of real time, in nanoseconds.
     fn offset(&self) -> i64 {
         self.shared().load(Ordering::SeqCst)

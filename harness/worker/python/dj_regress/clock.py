@@ -1,5 +1,6 @@
 """Virtual time: time-machine, moved by the arm's shared clock."""
 
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ def start(path: str | Path) -> Clock:
     time_machine.travel(clock.time_ns() / 1e9).start()
     travellers[-1] = clock
     return clock
+
+
+def check() -> None:
+    """Refuse releases that move what must stay real."""
+    version = metadata.version("time-machine")
+    if int(version.split(".")[0]) < 3:
+        raise RuntimeError(f"time-machine {version} moves monotonic clocks, too: 3.0 or later is needed")
 
 
 def stack() -> list[Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypedDict
 
+from dj_regress import clock
 from dj_regress.worker import digest, fingerprint
 
 SETTINGS_MODULE = "dj_regress_settings"
@@ -53,8 +54,7 @@ def prepare(
     import django
 
     django.setup()
-    # Its C extension and its own imports are the same for all actors.
-    importlib.import_module("time_machine")
+    clock.check()
     prepared = Prepared(
         code=fingerprints(watch),
         template=template(),
