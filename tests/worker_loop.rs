@@ -16,21 +16,11 @@ fn a_copy_leads_its_own_session_under_its_own_name() {
     let copy = controller.fork(&mut zygote, "copy");
     assert_ne!(copy.hello.pid, zygote.hello.pid);
     assert_eq!(copy.hello.python, zygote.hello.python);
-    let stat =
-        fs::read_to_string(format!("/proc/{}/stat", copy.hello.pid)).expect("a live process");
-    let fields: Vec<&str> = stat
-        .rsplit(") ")
-        .next()
-        .expect("fields")
-        .split(' ')
-        .collect();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", copy.hello.pid)).expect("a live process");
+    let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
     let (parent, session) = (fields[1], fields[3]);
     assert_eq!(session, copy.hello.pid.to_string());
-    assert_ne!(
-        parent,
-        zygote.hello.pid.to_string(),
-        "it is the keeper's child"
-    );
+    assert_ne!(parent, zygote.hello.pid.to_string(), "it is the keeper's child");
 }
 
 #[test]
@@ -45,30 +35,17 @@ fn copies_do_not_share_their_random_numbers() {
 #[test]
 fn a_process_is_prepared_once_and_an_actor_is_not_forked() {
     let (controller, mut zygote) = Controller::zygote(no_settings());
-    let failed = zygote
-        .prepare(controller.prepare(no_settings()))
-        .expect_err("prepared twice");
-    assert_eq!(
-        failed.message,
-        "this process is prepared already: fork another one"
-    );
+    let failed = zygote.prepare(controller.prepare(no_settings())).expect_err("prepared twice");
+    assert_eq!(failed.message, "this process is prepared already: fork another one");
     let (_arm, mut actor) = controller.actor(&mut zygote, worker::python(""));
-    let failed = actor.fails(&Request::Fork(Fork {
-        name: "copy".into(),
-    }));
-    assert_eq!(
-        failed.message,
-        "an actor cannot be forked: fork its zygote instead"
-    );
+    let failed = actor.fails(&Request::Fork(Fork { name: "copy".into() }));
+    assert_eq!(failed.message, "an actor cannot be forked: fork its zygote instead");
 }
 
 #[test]
 fn a_failed_import_comes_back_with_its_class() {
     let (_controller, mut peer) = Controller::start();
-    let failed = peer.fails(&Request::Import(vec![
-        "json".into(),
-        "no_such_module".into(),
-    ]));
+    let failed = peer.fails(&Request::Import(vec!["json".into(), "no_such_module".into()]));
     assert_eq!(failed.exception, "ModuleNotFoundError");
     assert_eq!(failed.message, "No module named 'no_such_module'");
     assert_eq!(peer.ask(&Request::Import(vec!["json".into()])), Reply::Done);
@@ -77,29 +54,19 @@ fn a_failed_import_comes_back_with_its_class() {
 #[test]
 fn a_name_that_the_code_lacks_fails_prepare_as_import_error() {
     let (controller, mut peer) = Controller::start();
-    controller.module(
-        "broken",
-        "from shop.settings import *\nfrom json import no_such_name\n",
-    );
+    controller.module("broken", "from shop.settings import *\nfrom json import no_such_name\n");
     let mut prepare = controller.prepare(no_settings());
     prepare.settings_module = "broken".into();
     let failed = peer.prepare(prepare).expect_err("an import error");
     assert_eq!(failed.exception, "ImportError");
-    assert!(
-        failed.traceback.contains("app/broken.py\", line 2"),
-        "{}",
-        failed.traceback
-    );
+    assert!(failed.traceback.contains("app/broken.py\", line 2"), "{}", failed.traceback);
 }
 
 #[test]
 fn a_step_before_the_arm_is_refused() {
     let (_controller, mut peer) = Controller::start();
     let failed = peer.fails(&Request::Migrate);
-    assert_eq!(
-        failed.message,
-        "migrate: this process has not entered an arm"
-    );
+    assert_eq!(failed.message, "migrate: this process has not entered an arm");
 }
 
 #[test]
@@ -111,15 +78,9 @@ fn a_process_with_a_second_thread_is_not_forked() {
     let mut prepare = controller.prepare(no_settings());
     prepare.settings_module = "threaded".into();
     peer.prepare(prepare).expect("it is set up");
-    let failed = peer.fails(&Request::Fork(Fork {
-        name: "copy".into(),
-    }));
+    let failed = peer.fails(&Request::Fork(Fork { name: "copy".into() }));
     assert_eq!(failed.exception, "RuntimeError");
-    assert!(
-        failed.message.starts_with("cannot fork with 2 threads"),
-        "{}",
-        failed.message
-    );
+    assert!(failed.message.starts_with("cannot fork with 2 threads"), "{}", failed.message);
 }
 
 #[test]
@@ -135,13 +96,7 @@ fn a_connection_opened_during_set_up_is_refused() {
     }));
     prepare.watch.clear();
     let failed = peer.prepare(prepare).expect_err("an open connection");
-    assert!(
-        failed
-            .message
-            .starts_with("the app opened a connection to default"),
-        "{}",
-        failed.message
-    );
+    assert!(failed.message.starts_with("the app opened a connection to default"), "{}", failed.message);
 }
 
 #[test]
@@ -156,10 +111,7 @@ fn a_case_s_settings_are_merged_over_the_app_s() {
         actor.read("settings.Q_CLUSTER"),
         json!({"name": "shop", "orm": "default", "workers": 1, "timeout": 30, "retry": 90, "guard_cycle": 2}),
     );
-    assert_eq!(
-        actor.read("settings.INVENTED, settings.ALLOWED_HOSTS"),
-        json!([[1, null], ["here"]])
-    );
+    assert_eq!(actor.read("settings.INVENTED, settings.ALLOWED_HOSTS"), json!([[1, null], ["here"]]));
     assert_eq!(actor.read("Conf.RETRY"), json!(90));
 }
 
@@ -178,20 +130,13 @@ fn a_fingerprint_is_the_hash_that_the_protocol_defines() {
     let prepared = peer.prepare(prepare).expect("a zygote");
 
     let mut hasher = blake3::Hasher::new();
-    for (path, source) in [
-        ("__init__.py", "x = 1\n"),
-        ("a.py", "y = 2\n"),
-        ("a/__init__.py", ""),
-    ] {
+    for (path, source) in [("__init__.py", "x = 1\n"), ("a.py", "y = 2\n"), ("a/__init__.py", "")] {
         hasher.update(path.as_bytes());
         hasher.update(&[0]);
         hasher.update(&(source.len() as u64).to_le_bytes());
         hasher.update(source.as_bytes());
     }
-    assert_eq!(
-        prepared.code["watched"].hash,
-        hasher.finalize().to_hex().to_string()
-    );
+    assert_eq!(prepared.code["watched"].hash, hasher.finalize().to_hex().to_string());
     assert_eq!(prepared.code["watched"].path, text(&folder));
     assert_eq!(prepared.guard_cycle, Some(0.5));
     assert_eq!(prepared.versions["django-q2"], "1.9.0");
@@ -200,9 +145,7 @@ fn a_fingerprint_is_the_hash_that_the_protocol_defines() {
 #[test]
 fn an_overlay_wins_and_only_migrations_change_the_template() {
     let (plain, mut peer) = Controller::start();
-    let installed = peer
-        .prepare(plain.prepare(no_settings()))
-        .expect("a zygote");
+    let installed = peer.prepare(plain.prepare(no_settings())).expect("a zygote");
 
     let (edited, mut peer) = Controller::start();
     let overlay = edited.folder.path().join("overlay");
@@ -211,22 +154,13 @@ fn an_overlay_wins_and_only_migrations_change_the_template() {
     let mut prepare = edited.prepare(no_settings());
     prepare.sys_path.insert(0, text(&overlay));
     let changed = peer.prepare(prepare).expect("a zygote");
-    assert_eq!(
-        changed.code["django_q"].path,
-        text(&overlay.join("django_q"))
-    );
-    assert_ne!(
-        changed.code["django_q"].hash,
-        installed.code["django_q"].hash
-    );
+    assert_eq!(changed.code["django_q"].path, text(&overlay.join("django_q")));
+    assert_ne!(changed.code["django_q"].hash, installed.code["django_q"].hash);
     assert_eq!(changed.code["shop"], installed.code["shop"]);
     assert_eq!(changed.template, installed.template);
 
     let (migrated, mut peer) = Controller::start();
-    append(
-        &overlay.join("django_q/migrations/0001_initial.py"),
-        "# edited\n",
-    );
+    append(&overlay.join("django_q/migrations/0001_initial.py"), "# edited\n");
     let mut prepare = migrated.prepare(no_settings());
     prepare.sys_path.insert(0, text(&overlay));
     let changed = peer.prepare(prepare).expect("a zygote");
@@ -235,11 +169,7 @@ fn an_overlay_wins_and_only_migrations_change_the_template() {
 
 fn copy(package: &str, target: &Path) {
     fs::create_dir_all(target).expect("a folder");
-    let status = Command::new("cp")
-        .arg("-r")
-        .arg(package)
-        .arg(target)
-        .status();
+    let status = Command::new("cp").arg("-r").arg(package).arg(target).status();
     assert!(status.expect("cp").success());
 }
 

@@ -16,22 +16,11 @@ use crate::error::{Error, Result};
 use crate::python::{Environment, Overlay, mismatch};
 use crate::service::keeper::{Keeper, Spawn};
 
-/// Imported into an environment's first process, so that every copy has them. None of them reads
-/// settings at import.
-const PRELOAD: &[&str] = &[
-    "django",
-    "django.apps",
-    "django.conf",
-    "django.core.management",
-    "django.core.cache.backends.db",
-    "django.core.cache.backends.locmem",
-    "django.db.backends.postgresql.base",
-    "django.db.models",
-    "django.db.migrations.loader",
-    "django.utils.timezone",
-    "psycopg",
-    "time_machine",
-];
+/// Imported into an environment's first process, so that every copy has what needs no settings.
+const PRELOAD: &str = "dj_regress.preload";
+
+/// What [`PRELOAD`] imports: a state that has another one of these starts from a bare interpreter.
+const PRELOADED: &[&str] = &["django", "psycopg", "picklefield", "time_machine"];
 
 /// The code and settings of a state, as processes need them.
 #[derive(Debug, Clone)]
@@ -135,14 +124,14 @@ impl Tree {
         // An overlay of Django itself must be imported before any other Django: such a state gets
         // an interpreter that has not seen one.
         let overlaid = |package: &str| code.overlay.folders.iter().any(|folder| folder.join(package).exists());
-        if overlaid("django") || overlaid("psycopg") || overlaid("time_machine") {
+        if PRELOADED.iter().any(|package| overlaid(package)) {
             return self.spawn(&code.environment).await.map_err(|error| Trouble::Died(error.message));
         }
         let slot = slot(&self.environments, code.environment.id.clone());
         let environment = slot
             .get_or_try_init(|| async {
                 let mut process = self.spawn(&code.environment).await.map_err(|error| Trouble::Died(error.message))?;
-                process.ask(&Request::Import(PRELOAD.iter().map(|&module| module.to_owned()).collect())).await?;
+                process.ask(&Request::Import(vec![PRELOAD.to_owned()])).await?;
                 Ok::<_, Trouble>(Arc::new(Mutex::new(process)))
             })
             .await?;

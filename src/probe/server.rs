@@ -68,7 +68,10 @@ mod tests {
     #[case("COMMIT", true)]
     #[case("SELECT set_config('TimeZone', $1, $2)", true)]
     #[case("SELECT $1", true)]
-    #[case(r#"SELECT $2 FROM ONLY "public"."shop_order" x WHERE "id" OPERATOR(pg_catalog.=) $1 FOR KEY SHARE OF x"#, true)]
+    #[case(
+        r#"SELECT $2 FROM ONLY "public"."shop_order" x WHERE "id" OPERATOR(pg_catalog.=) $1 FOR KEY SHARE OF x"#,
+        true
+    )]
     #[case("FETCH FORWARD $1 FROM \"c\"", true)]
     #[case("ROLLBACK TO SAVEPOINT s1", false)]
     #[case("SELECT a FROM shop_order", false)]

@@ -14,13 +14,7 @@ use crate::case::model::Take;
 use crate::error::{Context as _, Error, Result};
 
 /// What the harness needs in every environment, beside the packages of the case.
-/// time-machine's internals are leaned on, hence the exact pins; 3.6.0 needs Python 3.11.
-const HARNESS: &[&str] = &[
-    "psycopg[binary]==3.3.*",
-    "redis==6.*",
-    "time-machine==2.19.0 ; python_version < '3.11'",
-    "time-machine==3.6.0 ; python_version >= '3.11'",
-];
+const HARNESS: &str = include_str!("../../harness/worker/requirements.txt");
 
 /// A virtual environment that is ready to use. Never edited: uv may have linked its files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -78,7 +72,7 @@ impl Environments {
         let mut requirements: Vec<String> =
             packages.iter().map(|(package, version)| lock::requirement(package, version)).collect();
         requirements.sort();
-        requirements.extend(HARNESS.iter().map(|&requirement| requirement.to_owned()));
+        requirements.extend(harness().map(str::to_owned));
         let lock = self.locks.get(&name, &requirements, true, &|| self.uv())?;
         let environment = self.make(&lock, python.as_deref())?;
         *slot = Some(environment.clone());
@@ -110,6 +104,10 @@ fn interpreter_identity(python: Option<&str>) -> String {
     let found = super::interpreter::on_path(python.unwrap_or("python3"));
     let path = found.and_then(|path| fs::canonicalize(path).ok());
     format!("{python:?} {path:?} {:?}", std::env::var_os("PYENV_VERSION"))
+}
+
+fn harness() -> impl Iterator<Item = &'static str> {
+    HARNESS.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 fn site_packages(environment: &Path) -> Result<PathBuf> {

@@ -9,19 +9,14 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use dj_regress_protocol::{
-    ActorKind, Enter, Failed, Fork, Hello, Prepare, Prepared, Record, Reply, Request, Stepped,
-};
+use dj_regress_protocol::{ActorKind, Enter, Failed, Fork, Hello, Prepare, Prepared, Record, Reply, Request, Stepped};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const REQUIREMENTS: [&str; 3] = ["django~=5.2", "django-q2==1.9.0", "psycopg[binary]~=3.2"];
 
 /// What every environment needs besides.
-const OURS: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/harness/worker/requirements.txt"
-);
+const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/worker/requirements.txt");
 
 /// The shop's settings on SQLite: no server is needed.
 const OFFLINE: &str = r#"
@@ -64,11 +59,7 @@ impl Controller {
             .arg("root")
             .spawn()
             .expect("an interpreter");
-        let controller = Self {
-            folder,
-            listener,
-            interpreter,
-        };
+        let controller = Self { folder, listener, interpreter };
         let peer = controller.accept("root");
         (controller, peer)
     }
@@ -200,9 +191,7 @@ impl Arm {
     fn create(folder: &Path) -> Self {
         fs::create_dir_all(folder).expect("a folder");
         fs::write(folder.join("clock"), 0_i64.to_ne_bytes()).expect("a clock");
-        Self {
-            folder: folder.to_owned(),
-        }
+        Self { folder: folder.to_owned() }
     }
 
     /// What the actor `q` recorded.
@@ -231,9 +220,7 @@ impl Arm {
     pub fn records(&self) -> Vec<Record> {
         let ledger = fs::read_to_string(self.folder.join("ledger")).expect("a ledger");
         let lines = ledger.lines();
-        lines
-            .map(|line| serde_json::from_str(line).expect("a record"))
-            .collect()
+        lines.map(|line| serde_json::from_str(line).expect("a record")).collect()
     }
 
     pub fn log(&self) -> String {
@@ -242,13 +229,8 @@ impl Arm {
 
     /// Moves the clock as the controller does.
     pub fn set_clock(&self, offset_ns: i64) {
-        let clock = File::options()
-            .write(true)
-            .open(self.folder.join("clock"))
-            .expect("a clock");
-        clock
-            .write_all_at(&offset_ns.to_ne_bytes(), 0)
-            .expect("a write");
+        let clock = File::options().write(true).open(self.folder.join("clock")).expect("a clock");
+        clock.write_all_at(&offset_ns.to_ne_bytes(), 0).expect("a write");
     }
 }
 
@@ -266,42 +248,19 @@ pub struct Statement {
 
 impl Statement {
     fn new(record: Record, texts: &BTreeMap<String, String>) -> Self {
-        let Record::Begin {
-            pid,
-            seq,
-            actor,
-            role,
-            text,
-            site,
-            times,
-            ..
-        } = record
-        else {
+        let Record::Begin { pid, seq, actor, role, text, site, times, .. } = record else {
             panic!("not a begin: {record:?}");
         };
-        Self {
-            key: (pid, seq),
-            actor,
-            role,
-            sql: texts[&text].clone(),
-            site,
-            times,
-            end: None,
-        }
+        Self { key: (pid, seq), actor, role, sql: texts[&text].clone(), site, times, end: None }
     }
 }
 
 pub fn python(module: &str) -> ActorKind {
-    ActorKind::Python {
-        module: module.into(),
-    }
+    ActorKind::Python { module: module.into() }
 }
 
 pub fn source_once(source: &str) -> Request {
-    Request::Python {
-        source: source.into(),
-        times: 1,
-    }
+    Request::Python { source: source.into(), times: 1 }
 }
 
 pub fn no_settings() -> Value {
@@ -351,27 +310,15 @@ pub fn environment() -> PathBuf {
     let python = environment.join("bin/python");
     let uv = Command::new("uv").arg("--version").output().is_ok();
     if uv {
+        run(Command::new("uv").args(["venv", "--quiet", "--clear"]).arg(&environment));
         run(Command::new("uv")
-            .args(["venv", "--quiet", "--clear"])
-            .arg(&environment));
-        run(Command::new("uv")
-            .args([
-                "pip",
-                "install",
-                "--quiet",
-                "--compile-bytecode",
-                "--python",
-            ])
+            .args(["pip", "install", "--quiet", "--compile-bytecode", "--python"])
             .arg(&python)
             .args(["-r", OURS])
             .args(REQUIREMENTS));
     } else {
-        run(Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&environment));
-        run(Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "-r", OURS])
-            .args(REQUIREMENTS));
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r", OURS]).args(REQUIREMENTS));
     }
     fs::write(ready, wanted).expect("a marker");
     environment

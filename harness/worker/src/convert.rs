@@ -80,10 +80,7 @@ fn from_nested(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
             return Ok(items.into());
         }
         if let Ok(dict) = value.cast_exact::<PyDict>()
-            && dict
-                .keys()
-                .iter()
-                .all(|key| key.is_instance_of::<PyString>())
+            && dict.keys().iter().all(|key| key.is_instance_of::<PyString>())
         {
             let mut entries = Map::new();
             for (key, item) in dict.iter() {
@@ -97,14 +94,9 @@ fn from_nested(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
 
 /// An exception as the controller wants to read it.
 pub fn failed(py: Python<'_>, error: &PyErr) -> Failed {
-    let exception = error
-        .get_type(py)
-        .name()
-        .map_or_else(|_| "<unnamed>".into(), |name| name.to_string());
-    let message = error.value(py).str().map_or_else(
-        |_| "<unprintable>".into(),
-        |text| text.to_string_lossy().into_owned(),
-    );
+    let exception = error.get_type(py).name().map_or_else(|_| "<unnamed>".into(), |name| name.to_string());
+    let message =
+        error.value(py).str().map_or_else(|_| "<unprintable>".into(), |text| text.to_string_lossy().into_owned());
     let traceback = py
         .import("traceback")
         .and_then(|module| {
@@ -114,9 +106,5 @@ pub fn failed(py: Python<'_>, error: &PyErr) -> Failed {
         })
         .and_then(|lines| lines.extract::<Vec<String>>())
         .map_or_else(|_| String::new(), |lines| lines.concat());
-    Failed {
-        exception,
-        message,
-        traceback,
-    }
+    Failed { exception, message, traceback }
 }

@@ -48,11 +48,7 @@ fn hash(path: &Path) -> io::Result<String> {
 fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let relative = format!("{prefix}{name}");
         if path.is_dir() {
             if name != "__pycache__" {
