@@ -125,17 +125,21 @@ impl Tree {
         // an interpreter that has not seen one.
         let overlaid = |package: &str| code.overlay.folders.iter().any(|folder| folder.join(package).exists());
         if PRELOADED.iter().any(|package| overlaid(package)) {
-            return self.spawn(&code.environment).await.map_err(|error| Trouble::Died(error.message));
+            return Ok(self.spawn(&code.environment).await?);
         }
-        let slot = slot(&self.environments, code.environment.id.clone());
-        let environment = slot
-            .get_or_try_init(|| async {
-                let mut process = self.spawn(&code.environment).await.map_err(|error| Trouble::Died(error.message))?;
-                process.ask(&Request::Import(vec![PRELOAD.to_owned()])).await?;
-                Ok::<_, Trouble>(Arc::new(Mutex::new(process)))
-            })
-            .await?;
+        let environment = self.warm(&code.environment).await?;
         self.fork_process(&mut *environment.lock().await, "state").await
+    }
+
+    /// An interpreter of this environment that has imported what needs no settings.
+    pub async fn warm(&self, environment: &Environment) -> Result<Arc<Mutex<Process>>, Trouble> {
+        let slot = slot(&self.environments, environment.id.clone());
+        let process = slot.get_or_try_init(|| async {
+            let mut process = self.spawn(environment).await?;
+            process.ask(&Request::Import(vec![PRELOAD.to_owned()])).await?;
+            Ok::<_, Trouble>(Arc::new(Mutex::new(process)))
+        });
+        process.await.cloned()
     }
 
     async fn fork_process(&self, process: &mut Process, what: &str) -> Result<Process, Trouble> {

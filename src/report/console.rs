@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::plan::State;
 use crate::runner::{ArmReport, CaseReport, Event, InvariantReport, RunReport, Setting, Timings};
 
+#[expect(clippy::struct_excessive_bools, reason = "four switches of the command line and the terminal")]
 /// Prints one line per case, and what a reader needs where a case is not as declared.
 pub struct Console<W: Write> {
     out: W,

@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::case::resolve::ResolvedState;
 use crate::error::{Context as _, Error, Result};
 use crate::probe::ledger::PROBE;
-use crate::python::{Environment, Environments, Overlay, Refusal, Sources, mismatch};
+use crate::python::{Environments, Overlay, Refusal, Sources, mismatch};
 use crate::service::keeper::Keeper;
 use crate::service::locate::{self, ServerSource};
 use crate::service::postgres::{PORT, Postgres};
@@ -55,9 +55,9 @@ impl Stage {
         server_source: ServerSource,
         keeper: Keeper,
         postgres: Postgres,
+        tree: Tree,
         folder: PathBuf,
     ) -> Result<Self> {
-        let tree = Tree::new(keeper.clone(), folder.clone(), worker::package(&cache)?)?;
         let shop = worker::shop(&cache)?;
         Ok(Self {
             cache,
@@ -126,7 +126,7 @@ impl Stage {
             }
             let start = Instant::now();
             let database = self.postgres.create_template_database(key).await?;
-            let folder = self.folder.join(format!("template-{}", key));
+            let folder = self.folder.join(format!("template-{key}"));
             fs::create_dir_all(&folder).cannot_run(|| format!("make {}", folder.display()))?;
             let _clock = Clock::create(&folder.join("clock"))?;
             let mut process = self
@@ -243,12 +243,4 @@ impl std::fmt::Display for Refused {
             Self::Machine(error) => error.fmt(f),
         }
     }
-}
-
-/// An environment, as a reporter wants it.
-pub fn python_version(environment: &Environment) -> String {
-    let folder = environment.python.parent().and_then(Path::parent).unwrap_or(Path::new("."));
-    let configuration = fs::read_to_string(folder.join("pyvenv.cfg")).unwrap_or_default();
-    let version = configuration.lines().find_map(|line| line.strip_prefix("version_info"));
-    version.map_or_else(|| "?".to_owned(), |version| version.trim_start_matches([' ', '=']).trim().to_owned())
 }
