@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dj_regress_protocol::{Fork, Prepare, Prepared, Reply, Request};
+use dj_regress_protocol::{Fork, Prepare, Prepared, Reply, Request, Texts};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
@@ -31,6 +31,8 @@ pub struct StateCode {
     pub overlay: Overlay,
     /// What its zygote is told.
     pub prepare: Prepare,
+    /// What is left of the change when every edit is taken back, against the base.
+    pub remainder: Vec<Texts>,
 }
 
 impl StateCode {
@@ -112,6 +114,11 @@ impl Tree {
             Ok(Arc::new(Zygote { process: Mutex::new(process), prepared, python }))
         });
         zygote.await.cloned()
+    }
+
+    /// Asks a zygote something that does not change it.
+    pub async fn ask(&self, zygote: &Zygote, request: &Request) -> Result<Reply, Trouble> {
+        zygote.process.lock().await.ask(request).await
     }
 
     /// Forks a copy of a zygote. It leads a session of its own: its id is the session's.

@@ -147,6 +147,8 @@ pub struct EditFile {
     pub applied: String,
     /// Its text without it.
     pub reverted: String,
+    /// Why no invariant needs this edit; without it, an edit that nothing pins fails the run.
+    pub unpinned: Option<String>,
 }
 
 /// The verbs of a step, in the order of the documentation.

@@ -177,7 +177,9 @@ impl Lower<'_> {
         }
         edits
             .into_iter()
-            .map(|(name, EditFile { file, applied, reverted })| (name, Edit { file, applied, reverted }))
+            .map(|(name, EditFile { file, applied, reverted, unpinned })| {
+                (name, Edit { file, applied, reverted, unpinned })
+            })
             .collect()
     }
 

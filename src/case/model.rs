@@ -88,6 +88,8 @@ pub struct Edit {
     pub applied: String,
     /// Its text in the reverted state; must match once where the edit makes the change.
     pub reverted: String,
+    /// Why no invariant needs it, where the case says so.
+    pub unpinned: Option<String>,
 }
 
 /// A fix and the verdict that it must get.

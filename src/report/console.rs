@@ -2,42 +2,47 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
-use serde_json::Value;
-
 use super::Reporter;
+use super::text::{self, ms};
 use crate::error::{Error, Result};
+use crate::judge::Verdict;
 use crate::plan::State;
-use crate::runner::{ArmReport, CaseReport, Event, InvariantReport, RunReport, Setting, Timings};
+use crate::runner::{ArmReport, CaseReport, Event, FixReport, RunReport, Setting, Timings};
 
-#[expect(clippy::struct_excessive_bools, reason = "four switches of the command line and the terminal")]
+/// What the console is told to show.
+#[derive(Debug, Clone, Default)]
+pub struct Style {
+    /// Where each arm's time went.
+    pub timings: bool,
+    /// Of every case what is otherwise said of failures.
+    pub verbose: bool,
+    /// The command that reruns a case: everything but its name.
+    pub rerun: String,
+}
+
 /// Prints one line per case, and what a reader needs where a case is not as declared.
 pub struct Console<W: Write> {
     out: W,
-    /// The command that reruns a case: everything but its name.
-    rerun: String,
+    style: Style,
     /// Width of the longest case name.
     width: usize,
     cases: usize,
     number: usize,
-    timings: bool,
-    verbose: bool,
     colour: bool,
     /// Progress goes to standard error, and only where that is a terminal.
     progress: bool,
 }
 
 impl Console<io::Stdout> {
-    /// A console on standard output.
-    pub fn new(names: &[String], rerun: String, timings: bool, verbose: bool) -> Self {
+    /// A console on standard output, for these cases.
+    pub fn new(names: &[String], style: Style) -> Self {
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
             out: io::stdout(),
-            rerun,
+            style,
             width: names.iter().map(String::len).max().unwrap_or(0),
             cases: names.len(),
             number: 0,
-            timings,
-            verbose,
             colour,
             progress: io::stderr().is_terminal(),
         }
@@ -94,24 +99,24 @@ impl<W: Write> Console<W> {
         self.number += 1;
         let ok = if case.as_declared { self.paint("ok", "32") } else { self.paint("not ok", "31;1") };
         let digits = self.cases.to_string().len();
-        let numbers = headline(case);
-        let skip = if case.verdict == crate::judge::Verdict::Skipped { " # SKIP" } else { "" };
+        let numbers = text::headline(case);
+        let skip = if case.verdict == Some(Verdict::Skipped) { " # SKIP" } else { "" };
         writeln!(
             self.out,
             "{ok} {:<digits$} + {:<width$}   {:<14} {numbers}{}{:.1}s{skip}",
             self.number,
             case.name,
-            case.verdict,
+            case.verdict.map_or("measured", Verdict::word),
             if numbers.is_empty() { "" } else { "   " },
             case.wall,
             width = self.width,
         )?;
-        if !case.as_declared || self.verbose {
+        if !case.as_declared || self.style.verbose {
             self.details(case)?;
         } else if let Some(reason) = &case.reason {
             writeln!(self.out, "#   {reason}")?;
         }
-        if self.timings {
+        if self.style.timings {
             for arm in &case.arms {
                 writeln!(self.out, "#   {}", timings(arm))?;
             }
@@ -124,45 +129,48 @@ impl<W: Write> Console<W> {
     fn details(&mut self, case: &CaseReport) -> io::Result<()> {
         writeln!(self.out, "#   {}", case.title)?;
         for fix in &case.fixes {
-            let name = fix.fix.as_ref().map_or_else(|| "no fix".to_owned(), |name| format!("fix `{name}`"));
-            let reason = fix.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            if fix.verdict == fix.declared {
-                writeln!(self.out, "#   {name}: {}, as declared{reason}", fix.verdict)?;
-            } else {
-                writeln!(self.out, "#   {name}: {}, declared {}{reason}", fix.verdict, fix.declared)?;
-            }
-            let other = case.arms.iter().find(|arm| arm.fix == fix.fix && arm.state != State::Reverted);
-            let Some(reverted) = case.arms.iter().find(|arm| arm.state == State::Reverted) else { continue };
-            for name in &fix.decisive {
-                self.invariant(name, other, reverted)?;
-            }
+            self.fix(case, fix)?;
         }
         for arm in case.arms.iter().filter(|arm| arm.broken.is_some() || !case.as_declared) {
-            writeln!(self.out, "#   log ({}): {}", arm_name(arm), arm.log.display())?;
+            writeln!(self.out, "#   log ({}): {}", text::arm(arm), arm.log.display())?;
         }
-        writeln!(self.out, "#   run it again: {} {}", self.rerun, case.name)
+        writeln!(self.out, "#   run it again: {} {}", self.style.rerun, case.name)
     }
 
-    fn invariant(&mut self, name: &str, other: Option<&ArmReport>, reverted: &ArmReport) -> io::Result<()> {
-        writeln!(self.out, "#     {}", self.paint(name, "1"))?;
-        for arm in other.into_iter().chain([reverted]) {
-            let Some(found) = arm.invariants.iter().find(|invariant| invariant.name == name) else { continue };
-            let verdict = if found.holds { "holds" } else { "does not hold" };
-            writeln!(
-                self.out,
-                "#       {:<9} measured {}, bound {}: {verdict}",
-                arm.state,
-                value(&found.value),
-                found.bound
-            )?;
+    fn fix(&mut self, case: &CaseReport, fix: &FixReport) -> io::Result<()> {
+        let name = fix.fix.as_ref().map_or_else(|| "no fix".to_owned(), |name| format!("fix `{name}`"));
+        let reason = fix.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        match fix.verdict {
+            Some(verdict) if verdict == fix.declared => {
+                writeln!(self.out, "#   {name}: {verdict}, as declared{reason}")?
+            }
+            Some(verdict) => writeln!(self.out, "#   {name}: {verdict}, declared {}{reason}", fix.declared)?,
+            None => writeln!(self.out, "#   {name}: no verdict, not every state was run{reason}")?,
         }
-        for arm in other.into_iter().chain([reverted]) {
-            let writers = arm
-                .invariants
-                .iter()
-                .filter(|invariant| invariant.name == name)
-                .flat_map(|invariant| &invariant.writers);
-            for (index, writer) in writers.enumerate() {
+        for name in &fix.decisive {
+            self.invariant(case, fix, name)?;
+        }
+        for line in text::kill_matrix(case, fix) {
+            writeln!(self.out, "#     {line}")?;
+        }
+        Ok(())
+    }
+
+    fn invariant(&mut self, case: &CaseReport, fix: &FixReport, name: &str) -> io::Result<()> {
+        let is_fixed = |arm: &&ArmReport| arm.fix == fix.fix && matches!(arm.state, State::Applied | State::Control);
+        let fixed = case.arms.iter().find(is_fixed);
+        let reverted = case.arms.iter().find(|arm| arm.state == State::Reverted);
+        let arms: Vec<&ArmReport> = fixed.into_iter().chain(reverted).collect();
+        writeln!(self.out, "#     {}", self.paint(name, "1"))?;
+        for arm in &arms {
+            let Some(found) = text::find(arm, name) else { continue };
+            let verdict = if found.holds { "holds" } else { "does not hold" };
+            let (value, bound) = (text::value(&found.value), &found.bound);
+            writeln!(self.out, "#       {:<9} measured {value}, bound {bound}: {verdict}", arm.state)?;
+        }
+        for arm in &arms {
+            let writers = text::find(arm, name).map_or(&[][..], |found| &found.writers);
+            for (index, writer) in writers.iter().enumerate() {
                 if index == 0 {
                     writeln!(self.out, "#       top statements, {}:", arm.state)?;
                 }
@@ -185,7 +193,7 @@ impl<W: Write> Console<W> {
             format!("{} not as declared, {} as declared{skipped}", count(run.otherwise), run.as_declared)
         };
         writeln!(self.out, "# {summary} in {:.1}s", run.wall)?;
-        if self.timings {
+        if self.style.timings {
             let shared = run.shared;
             writeln!(
                 self.out,
@@ -208,59 +216,15 @@ fn count(cases: usize) -> String {
     if cases == 1 { "1 case".to_owned() } else { format!("{cases} cases") }
 }
 
-fn arm_name(arm: &ArmReport) -> String {
-    arm.fix.as_ref().map_or_else(|| arm.state.to_string(), |fix| format!("{} {fix}", arm.state))
-}
-
-/// The numbers that tell the states apart: `listed 1 · 122, cache writes 1 · 2` (applied · reverted).
-fn headline(case: &CaseReport) -> String {
-    let Some(reverted) = case.arms.iter().find(|arm| arm.state == State::Reverted) else { return String::new() };
-    let other = case.arms.iter().find(|arm| arm.state != State::Reverted);
-    let telling: Vec<String> = reverted
-        .invariants
-        .iter()
-        .filter(|invariant| !invariant.guard)
-        .map(|invariant| {
-            let applied = other.and_then(|arm| arm.invariants.iter().find(|found| found.name == invariant.name));
-            let pair: Vec<String> =
-                applied.into_iter().chain([invariant]).map(|found: &InvariantReport| value(&found.value)).collect();
-            format!("{} {}", invariant.name, pair.join(" · "))
-        })
-        .collect();
-    telling[..telling.len().min(3)].join(", ")
-}
-
-/// A value as a reader wants it: no more than six significant digits, long texts cut.
-fn value(value: &Value) -> String {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            let number = number.as_f64().unwrap_or(f64::NAN);
-            let digits = (5 - number.abs().max(1e-9).log10().floor() as i32).clamp(0, 9) as usize;
-            let text = format!("{number:.digits$}");
-            if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-        }
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        Value::Null => "none".to_owned(),
-        Value::String(text) if text.chars().count() <= 40 => text.clone(),
-        Value::String(text) => text.chars().take(39).chain(['…']).collect(),
-        other => other.to_string(),
-    }
-}
-
 fn timings(arm: &ArmReport) -> String {
     let Timings { clone, fork, steps, probes, teardown } = arm.timings;
     format!(
-        "{:<20} clone {}, fork {}, steps {}, probes {}, teardown {}",
-        arm_name(arm),
+        "{:<32} clone {}, fork {}, steps {}, probes {}, teardown {}",
+        text::arm(arm),
         ms(clone),
         ms(fork),
         ms(steps),
         ms(probes),
         ms(teardown)
     )
-}
-
-fn ms(seconds: f64) -> String {
-    format!("{:.0} ms", seconds * 1000.0)
 }

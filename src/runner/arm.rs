@@ -74,11 +74,14 @@ async fn live(
 ) -> Result<Measured, String> {
     let state = resolve::resolve(case, arm.delta(case)).map_err(|error| error.message)?;
     let (code, state) = {
-        let (stage, python) = (Arc::clone(stage), case.needs.python.clone());
-        let code = tokio::task::spawn_blocking(move || stage.code(&state, python.as_deref()).map(|code| (code, state)));
+        let (stage, plan_state, python) = (Arc::clone(stage), arm.state.clone(), case.needs.python.clone());
+        let code = tokio::task::spawn_blocking(move || {
+            stage.code(&state, &plan_state, python.as_deref()).map(|code| (code, state))
+        });
         code.await.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())?
     };
     let zygote = stage.tree.zygote(&code).await.map_err(|trouble| explain(log, "set up the app", &trouble))?;
+    stage.adds_up(&code, &zygote).await.map_err(|trouble| trouble.to_string())?;
     outcome.versions.clone_from(&zygote.prepared.versions);
     stage.template(&code, &zygote).await.map_err(|trouble| explain(log, "migrate the template", &trouble))?;
 

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-pub use event::{ArmReport, CaseReport, Event, FixReport, InvariantReport, RunReport, Setting, SharedTimings, Timings};
+pub use event::{
+    ArmReport, CaseReport, EditReport, Event, FixReport, InvariantReport, RunReport, Setting, SharedTimings, Timings,
+};
 pub use window::{Window, Windows};
 
 use tokio::sync::mpsc;
@@ -28,7 +30,7 @@ use crate::cache::Cache;
 use crate::case::model::Case;
 use crate::case::resolve::{self, ResolvedState};
 use crate::error::{Context as _, Error, Result};
-use crate::plan::{self, Arm};
+use crate::plan::{self, Arm, States};
 use crate::python::{Environment, Environments};
 use crate::service::keeper::Keeper;
 use crate::service::locate::{self, ServerSource};
@@ -39,6 +41,8 @@ use crate::service::run_directory::RunDirectory;
 pub struct Options {
     /// Arms at the same time.
     pub lanes: usize,
+    /// Which states to run.
+    pub states: States,
     /// Where the servers' programs come from.
     pub servers: ServerSource,
     /// The folder for the arms' logs.
@@ -76,7 +80,7 @@ impl Run {
         let folder = self.run_directory.path().to_owned();
         let tree = Tree::new(self.keeper.clone(), folder.clone(), worker::package(&self.cache)?)?;
         let prepared = async {
-            let ready = prepare(&cases, &environments).await?;
+            let ready = prepare(&cases, &environments, options.states).await?;
             // Importing Django takes longer than starting Postgres: both at once. An environment that
             // does not start is found again, and told, by the arms that need it.
             if let Some(first) = ready.environments.first() {
@@ -152,13 +156,13 @@ impl Ready {
 
 /// Finds or makes every environment of the run. A case whose pinned Python is not here is skipped;
 /// when no environment at all can be had, nothing can run.
-async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>) -> Result<Ready> {
+async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, states: States) -> Result<Ready> {
     let (cases, environments) = (Arc::clone(cases), Arc::clone(environments));
     let prepare = move || {
         let start = Instant::now();
         let mut ready = Ready { skipped: BTreeMap::new(), environments: Vec::new(), uses_redis: false, took: 0.0 };
         let mut failure = None;
-        for (index, case, arm) in plan::arms(&cases).iter().map(|arm| (arm.case, &cases[arm.case], arm)) {
+        for (index, case, arm) in plan::arms(&cases, states).iter().map(|arm| (arm.case, &cases[arm.case], arm)) {
             let state: ResolvedState = resolve::resolve(case, arm.delta(case))?;
             ready.uses_redis |= state.uses_redis();
             match environments.get(&state.packages, case.needs.python.as_deref()) {
@@ -196,7 +200,8 @@ async fn lanes(
                 .or_insert_with(|| format!("needs PostgreSQL {least}, this is {}", stage.postgres.version()));
         }
     }
-    let arms: Arc<[Arm]> = plan::arms(cases).into_iter().filter(|arm| !skipped.contains_key(&arm.case)).collect();
+    let arms: Arc<[Arm]> =
+        plan::arms(cases, options.states).into_iter().filter(|arm| !skipped.contains_key(&arm.case)).collect();
     let next_arm = Arc::new(AtomicUsize::new(0));
     let (finished, mut played_arms) = mpsc::channel(options.lanes);
     let mut lanes = JoinSet::new();
@@ -264,6 +269,11 @@ fn finish_cases(
 ) {
     while let Some(case) = cases.get(*next) {
         let own: Vec<usize> = (0..arms.len()).filter(|&index| arms[index].case == *next).collect();
+        if own.is_empty() && !skipped.contains_key(next) {
+            // `--state edits`, and a case that names none.
+            *next += 1;
+            continue;
+        }
         if own.iter().any(|&index| played[index].is_none()) {
             return;
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dj_regress_protocol::{ActorKind, Enter, Prepare, Reply, Request};
+use dj_regress_protocol::{ActorKind, Enter, Prepare, Reply, Request, Texts};
 use tokio::sync::OnceCell;
 
 use super::clock::Clock;
@@ -15,6 +15,7 @@ use crate::actor::{Process, StateCode, Tree, Trouble, Zygote, worker};
 use crate::cache::Cache;
 use crate::case::resolve::ResolvedState;
 use crate::error::{Context as _, Error, Result};
+use crate::plan::State;
 use crate::probe::ledger::PROBE;
 use crate::python::{Environments, Overlay, Refusal, Sources, mismatch};
 use crate::service::keeper::Keeper;
@@ -76,41 +77,74 @@ impl Stage {
 
     /// The code of a state: environment, overlay, settings. Blocks on the file system, and on the
     /// network where something is not cached.
-    pub fn code(&self, state: &ResolvedState, python: Option<&str>) -> Result<StateCode, Refused> {
-        let environment = self.environments.get(&state.packages, python)?;
-        let mut sources = Sources::new(vec![self.shop.clone(), environment.site_packages.clone()]);
-        self.change(&mut sources, state)?;
+    pub fn code(&self, resolved: &ResolvedState, state: &State, python: Option<&str>) -> Result<StateCode, Refused> {
+        let environment = self.environments.get(&resolved.packages, python)?;
+        let base = Sources::new(vec![self.shop.clone(), environment.site_packages.clone()]);
+        let (sources, remainder) = self.change(&base, resolved, state)?;
         let watch: Vec<&str> = WATCHED.iter().copied().filter(|package| sources.root_of(package).is_some()).collect();
         let overlay = Overlay::build(&self.cache, &sources, &watch)?;
         let folders = overlay.folders.iter().chain([&self.shop]);
         let prepare = Prepare {
             sys_path: folders.map(|folder| folder.display().to_string()).collect(),
             settings_module: "shop.settings".to_owned(),
-            settings: state.settings.clone().into_iter().collect(),
-            env: state.env.clone().into_iter().collect(),
+            settings: resolved.settings.clone().into_iter().collect(),
+            env: resolved.env.clone().into_iter().collect(),
             watch: overlay.expected.keys().cloned().collect(),
         };
-        Ok(StateCode { environment, overlay, prepare })
+        Ok(StateCode { environment, overlay, prepare, remainder })
     }
 
-    /// Puts a delta's `take`, `patch` and `edits` on. Edits name spans of what `take` and `patch`
-    /// made; without those they make the change themselves.
-    fn change(&self, sources: &mut Sources, state: &ResolvedState) -> Result<(), Refused> {
-        if let Some(take) = &state.take {
+    /// A state's sources: `take`, `patch` and `edits` put on, single edits taken back. Edits name
+    /// spans of what `take` and `patch` made; without those they make the change themselves.
+    ///
+    /// Also what is left of the change when every edit is taken back, as texts of both sides: it
+    /// must be the same syntax tree, or the ablation would not be of this fix.
+    fn change(
+        &self,
+        base: &Sources,
+        resolved: &ResolvedState,
+        state: &State,
+    ) -> Result<(Sources, Vec<Texts>), Refused> {
+        let mut sources = base.clone();
+        let edits = &resolved.edits;
+        if let Some(take) = &resolved.take {
             sources.take(take, &self.environments.wheel(take)?)?;
         }
-        if let Some(patch) = &state.patch {
+        if let Some(patch) = &resolved.patch {
             sources.patch(patch)?;
         }
-        let edits_make_the_change = state.take.is_none() && state.patch.is_none();
-        for (name, edit) in &state.edits {
-            if edits_make_the_change {
+        if resolved.take.is_none() && resolved.patch.is_none() {
+            sources.are_apart(edits, |edit| &edit.reverted)?;
+            for (name, edit) in edits.iter().filter(|(name, _)| state.has_edit(name)) {
                 sources.apply(name, edit)?;
-            } else {
-                sources.names_one_span(name, edit)?;
+            }
+            return Ok((sources, Vec::new()));
+        }
+        sources.are_apart(edits, |edit| &edit.applied)?;
+        let mut all_taken_back = sources.clone();
+        for (name, edit) in edits {
+            all_taken_back.take_back(name, edit)?;
+            if !state.has_edit(name) {
+                sources.take_back(name, edit)?;
             }
         }
-        Ok(())
+        let differences = if edits.is_empty() { Vec::new() } else { base.differences(&all_taken_back) };
+        let remainder = differences.into_iter().map(|(file, one, other)| Texts { file, one, other }).collect();
+        Ok((sources, remainder))
+    }
+
+    /// Checks that a fix is no more than its edits.
+    pub async fn adds_up(&self, code: &StateCode, zygote: &Zygote) -> Result<(), Trouble> {
+        if code.remainder.is_empty() {
+            return Ok(());
+        }
+        match self.tree.ask(zygote, &Request::Compare(code.remainder.clone())).await? {
+            Reply::Compared(files) if !files.is_empty() => Err(Trouble::Refused(format!(
+                "taking every edit back does not give the reverted syntax tree of {}: the edits are not all of the fix",
+                files.join(", ")
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Sees to it that the server has a template for this zygote's state, migrating one if need be.

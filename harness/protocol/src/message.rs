@@ -27,6 +27,8 @@ pub enum Request {
     Import(Vec<String>),
     /// Put this state's code and settings in place and run `django.setup()`. Answered by `Prepared`.
     Prepare(Prepare),
+    /// Compare texts of source files as syntax trees. Answered by `Compared`.
+    Compare(Vec<Texts>),
     /// Fork a copy that leads its own session and is a child of the keeper (by a double fork).
     /// Answered by `Done`; the copy says its own `Hello`.
     Fork(Fork),
@@ -82,6 +84,17 @@ pub struct Prepare {
     pub env: BTreeMap<String, String>,
     /// Top-level packages whose loaded code is reported.
     pub watch: Vec<String>,
+}
+
+/// Two texts of one source file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Texts {
+    /// The file's name, for the answer; only `.py` files have a tree, others are compared as text.
+    pub file: String,
+    /// One text.
+    pub one: String,
+    /// The other.
+    pub other: String,
 }
 
 /// A zygote that is set up.
@@ -158,6 +171,8 @@ pub enum Reply {
     Done,
     /// To `Prepare`.
     Prepared(Prepared),
+    /// To `Compare`: the files whose trees differ.
+    Compared(Vec<String>),
     /// To `Enter`: the code that this actor loaded.
     Entered(BTreeMap<String, Fingerprint>),
     /// To a step.
