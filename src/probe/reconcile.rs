@@ -47,7 +47,10 @@ mod tests {
     use super::super::sql;
     use super::*;
 
-    fn statement(sql: &str, end: Option<Option<&str>>, times: u64) -> Statement {
+    /// Open; or ended, perhaps with an error.
+    type Ended = Option<Result<(), &'static str>>;
+
+    fn statement(sql: &str, end: Ended, times: u64) -> Statement {
         Statement {
             actor: "q".into(),
             role: "main".into(),
@@ -56,7 +59,7 @@ mod tests {
             site: String::new(),
             begin: 0,
             times,
-            end: end.map(|error| End { at: 1, rows: 0, error: error.map(str::to_owned) }),
+            end: end.map(|end| End { at: 1, rows: 0, error: end.err().map(str::to_owned) }),
         }
     }
 
@@ -64,8 +67,8 @@ mod tests {
         pairs.iter().map(|&(sql, calls)| (sql::shape(sql), calls)).collect()
     }
 
-    const WELL: Option<Option<&str>> = Some(None);
-    const BADLY: Option<Option<&str>> = Some(Some("IntegrityError"));
+    const WELL: Ended = Some(Ok(()));
+    const BADLY: Ended = Some(Err("IntegrityError"));
 
     #[rstest]
     #[case::equal(vec![statement("SELECT a FROM t", WELL, 1)], &[("SELECT a FROM t", 1)], false, 0)]

@@ -142,7 +142,7 @@ impl<W: Write> Console<W> {
         let reason = fix.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         match fix.verdict {
             Some(verdict) if verdict == fix.declared => {
-                writeln!(self.out, "#   {name}: {verdict}, as declared{reason}")?
+                writeln!(self.out, "#   {name}: {verdict}, as declared{reason}")?;
             }
             Some(verdict) => writeln!(self.out, "#   {name}: {verdict}, declared {}{reason}", fix.declared)?,
             None => writeln!(self.out, "#   {name}: no verdict, not every state was run{reason}")?,

@@ -131,33 +131,20 @@ fn report(
     states: &[Option<(&Played, Side)>],
 ) -> FixReport {
     let fix = fix.map(str::to_owned);
-    match finding {
-        Some(Finding { verdict, reason, decisive }) => {
-            let as_declared = verdict == declared;
-            FixReport { fix, verdict: Some(verdict), declared, as_declared, reason, decisive, edits: Vec::new() }
-        }
-        None => {
-            let unmet: Result<Vec<String>, String> =
-                states.iter().flatten().try_fold(Vec::new(), |mut all, (played, side)| {
-                    all.extend(judge::unmet(&played.invariants, *side, played.values().map_err(str::to_owned)?));
-                    Ok(all)
-                });
-            let (reason, decisive) = match unmet {
-                Ok(names) if names.is_empty() => (None, names),
-                Ok(names) => (Some(format!("not within its bound: {}", names.join(", "))), names),
-                Err(why) => (Some(why), Vec::new()),
-            };
-            FixReport {
-                fix,
-                verdict: None,
-                declared,
-                as_declared: reason.is_none(),
-                reason,
-                decisive,
-                edits: Vec::new(),
-            }
-        }
+    if let Some(Finding { verdict, reason, decisive }) = finding {
+        let as_declared = verdict == declared;
+        return FixReport { fix, verdict: Some(verdict), declared, as_declared, reason, decisive, edits: Vec::new() };
     }
+    let unmet: Result<Vec<String>, String> = states.iter().flatten().try_fold(Vec::new(), |mut all, (played, side)| {
+        all.extend(judge::unmet(&played.invariants, *side, played.values().map_err(str::to_owned)?));
+        Ok(all)
+    });
+    let (reason, decisive) = match unmet {
+        Ok(names) if names.is_empty() => (None, names),
+        Ok(names) => (Some(format!("not within its bound: {}", names.join(", "))), names),
+        Err(why) => (Some(why), Vec::new()),
+    };
+    FixReport { fix, verdict: None, declared, as_declared: reason.is_none(), reason, decisive, edits: Vec::new() }
 }
 
 /// `check` has resolved the control before anything was started.
