@@ -1,0 +1,202 @@
+//! However a run ends, nothing of it stays: no process, no folder, no shared memory.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use dj_regress::cache::{Cache, VARIABLE};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, Uid};
+use rstest::rstest;
+use support::{Context, eventually};
+
+/// A case that says when it is in the middle, and stays there.
+const ENDLESS: &str = r#"actors: {app: {python: }}
+settings: {CACHES: {default: {BACKEND: django.core.cache.backends.redis.RedisCache, LOCATION: $redis}}}
+fixes: {hope: {env: {PLEASE: end}}}
+steps:
+  - python: {app: "cache.set('a', 1); print('in the middle', flush=True); __import__('signal').pause()"}
+  - read: {x: "1"}
+invariants: {x: {applied: 1, reverted: 2}}
+"#;
+
+/// A run that is under way.
+struct Running {
+    context: Context,
+    child: Child,
+}
+
+impl Running {
+    fn start(context: Context, arguments: &str, cache: Option<&Path>) -> Self {
+        let mut command = context.command(arguments);
+        if let Some(cache) = cache {
+            command.env(VARIABLE, cache);
+        }
+        // A group of its own, as a shell gives it.
+        command.process_group(0).stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        Self { context, child }
+    }
+
+    /// A run whose arms are both in the middle of a step.
+    fn in_the_middle() -> Self {
+        let running = Self::start(Context::new().case("endless", ENDLESS), "run --jobs 2", None);
+        let said = |arm: &str| {
+            let log = running.context.path(format!("regress.out/log/endless-{arm}.log"));
+            fs::read_to_string(log).unwrap_or_default().contains("\nin the middle")
+        };
+        eventually("both arms are in the middle", || said("reverted") && said("applied-hope"));
+        running
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// Its private folder, which is named for its pid.
+    fn run_directory(&self) -> Option<PathBuf> {
+        let prefix = format!("run-{}-", self.child.id());
+        let bases = [PathBuf::from("/dev/shm"), std::env::temp_dir(), PathBuf::from("/tmp")];
+        let mine = |base: PathBuf| base.join(format!("dj-regress-{}", Uid::effective()));
+        let folders = bases.into_iter().flat_map(|base| fs::read_dir(mine(base)).into_iter().flatten().flatten());
+        folders.map(|entry| entry.path()).find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&prefix))
+    }
+
+    fn wait(&mut self) -> (ExitStatus, String) {
+        let mut stderr = String::new();
+        std::io::Read::read_to_string(&mut self.child.stderr.take().unwrap(), &mut stderr).unwrap();
+        (self.child.wait().unwrap(), stderr)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Of a test that failed; the keeper ends the rest.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Pids of a run's processes: by the variable that the keeper gives them, or their working directory.
+fn processes_of(run_directory: &Path) -> Vec<u32> {
+    let variable = format!("DJ_REGRESS_RUN={}", run_directory.display());
+    let belongs = |process: &Path| {
+        let environment = fs::read(process.join("environ")).unwrap_or_default();
+        let here = fs::read_link(process.join("cwd")).is_ok_and(|path| path.starts_with(run_directory));
+        here || environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
+    };
+    let all = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let numbers = all.filter(|path| belongs(path)).filter_map(|path| path.file_name()?.to_str()?.parse().ok());
+    numbers.collect()
+}
+
+fn nothing_is_left_of(run_directory: &Path) {
+    eventually("the processes are gone", || processes_of(run_directory).is_empty());
+    eventually("the folder is gone", || !run_directory.exists());
+}
+
+#[rstest]
+fn a_signal_in_the_middle_ends_a_run_at_once_and_cleanly(
+    #[values(Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP)] signal: Signal,
+) {
+    let mut running = Running::in_the_middle();
+    let run_directory = running.run_directory().unwrap();
+    let before = processes_of(&run_directory);
+    assert!(before.len() > 6, "Postgres, two of Redis, zygotes, actors: {before:?}");
+    let asked = Instant::now();
+    // To the group, as a terminal does it.
+    killpg(running.pid(), signal).unwrap();
+    let (status, stderr) = running.wait();
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert_eq!((status.code(), stderr.as_str()), (Some(130), "error: interrupted\n"));
+    assert_eq!(processes_of(&run_directory), [] as [u32; 0], "gone before the command ends");
+    assert!(!run_directory.exists());
+    assert_eq!(running.context.results()["run"], serde_json::Value::Null, "an interrupted run has no end");
+}
+
+#[test]
+fn the_output_directory_of_an_interrupted_run_is_free_again() {
+    let mut running = Running::in_the_middle();
+    kill(running.pid(), Signal::SIGINT).unwrap();
+    running.wait();
+    let context = Context::new().planted("verdicts");
+    let output = running.context.path("regress.out");
+    let said = context.run(&format!("run --outputdir {} verdicts/skipped_postgres", output.display()));
+    assert_eq!(said.code, Some(4), "{said}");
+}
+
+#[test]
+fn a_killed_controller_takes_everything_with_it() {
+    let mut running = Running::in_the_middle();
+    let run_directory = running.run_directory().unwrap();
+    kill(running.pid(), Signal::SIGKILL).unwrap();
+    assert_eq!(running.wait().0.signal(), Some(9));
+    nothing_is_left_of(&run_directory);
+}
+
+#[rstest]
+#[case::clean("clean", 0)]
+#[case::the_next_run("run verdicts/skipped_postgres", 4)]
+fn what_a_killed_controller_and_keeper_leave_is_swept(#[case] arguments: &str, #[case] code: i32) {
+    let mut running = Running::in_the_middle();
+    let run_directory = running.run_directory().unwrap();
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(run_directory.join("manifest.json")).unwrap()).unwrap();
+    let keeper = i32::try_from(manifest["keeper"]["pid"].as_i64().unwrap()).unwrap();
+    // Stopped first: a controller that lives would see its keeper die, and the other way round.
+    kill(running.pid(), Signal::SIGSTOP).unwrap();
+    kill(Pid::from_raw(keeper), Signal::SIGKILL).unwrap();
+    kill(running.pid(), Signal::SIGKILL).unwrap();
+    running.wait();
+    let said = Context::new().planted("verdicts").run(arguments);
+    assert_eq!(said.code, Some(code), "{said}");
+    nothing_is_left_of(&run_directory);
+}
+
+#[test]
+fn two_runs_at_the_same_time_do_not_touch_each_other() {
+    let context = Context::new().planted("verdicts");
+    let mut runs: Vec<Child> = ["a", "b"]
+        .map(|output| format!("run --outputdir {output} verdicts/proven verdicts/reproduced"))
+        .iter()
+        .map(|arguments| context.command(arguments).stdout(Stdio::null()).spawn().unwrap())
+        .collect();
+    assert_eq!(runs.iter_mut().map(|run| run.wait().unwrap().code()).collect::<Vec<_>>(), [Some(0), Some(0)]);
+    assert!(context.path("a/results.json").exists() && context.path("b/results.json").exists());
+}
+
+/// initdb's own servers take shared memory that outlives a SIGKILL.
+#[test]
+fn an_interrupted_initdb_leaves_no_shared_memory() {
+    let warm = Cache::open().unwrap();
+    let cold = tempfile::tempdir().unwrap();
+    for kept in ["environments", "tools", "wheels"] {
+        std::os::unix::fs::symlink(warm.root().join(kept), cold.path().join(kept)).unwrap();
+    }
+    let mut running = Running::start(Context::new().case("endless", ENDLESS), "run", Some(cold.path()));
+    let mut segments = Vec::new();
+    eventually("initdb has shared memory", || {
+        segments = running.run_directory().map(|run| segments_of(&processes_of(&run))).unwrap_or_default();
+        !segments.is_empty()
+    });
+    kill(running.pid(), Signal::SIGINT).unwrap();
+    let (status, stderr) = running.wait();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    for segment in segments {
+        assert!(!segment.exists(), "{}", segment.display());
+    }
+}
+
+fn segments_of(pids: &[u32]) -> Vec<PathBuf> {
+    let maps = pids.iter().map(|pid| fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default());
+    let paths = maps.flat_map(|maps| {
+        let paths = maps.lines().filter_map(|line| line.split_ascii_whitespace().nth(5));
+        paths.filter(|path| path.starts_with("/dev/shm/PostgreSQL.")).map(PathBuf::from).collect::<Vec<_>>()
+    });
+    paths.collect()
+}

@@ -1,0 +1,182 @@
+//! Whole commands: the program in a folder of its own, and what it said.
+#![allow(dead_code, clippy::unwrap_used, missing_docs)]
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_dj-regress");
+
+/// How long anything may take before a test gives up.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What a case needs before its steps: the package set whose lock is checked in.
+pub const HEAD: &str = "packages: {django: 5.2.*, django-q2: 1.9.0}\n";
+
+/// A folder in which the program is run, as a user would who has only `cases/` there.
+pub struct Context {
+    folder: TempDir,
+}
+
+impl Context {
+    /// A folder with `cases/locks`: nothing has to be resolved.
+    pub fn new() -> Self {
+        // With a short path: the folder's name stands in messages whose width is looked at.
+        let folder = tempfile::Builder::new().prefix("djt-").tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let context = Self { folder };
+        copy(Path::new("cases/locks"), &context.path("cases/locks"));
+        context
+    }
+
+    /// Adds the planted cases of this folder below `tests/planted`, in a folder of the same name.
+    pub fn planted(self, folder: &str) -> Self {
+        copy(&Path::new("tests/planted").join(folder), &self.path("cases").join(folder));
+        self
+    }
+
+    /// Adds a case: what comes after its title and packages.
+    pub fn case(self, name: &str, rest: &str) -> Self {
+        let title = name.replace('_', " ");
+        fs::write(self.path(format!("cases/{name}.yaml")), format!("title: {title}\n{HEAD}{rest}")).unwrap();
+        self
+    }
+
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    /// The program with these words as its arguments; locks are never written.
+    pub fn command(&self, arguments: &str) -> Command {
+        let mut words: Vec<&str> = arguments.split_whitespace().collect();
+        if words.first() == Some(&"run") {
+            words.insert(1, "--frozen");
+        }
+        let mut command = Command::new(PROGRAM);
+        command.args(words).current_dir(self.folder.path()).stdin(Stdio::null());
+        for variable in ["NO_COLOR", "CLICOLOR_FORCE", "PYENV_VERSION", "VIRTUAL_ENV"] {
+            command.env_remove(variable);
+        }
+        command.env("COLUMNS", "100");
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run(&self, arguments: &str) -> Said {
+        said(&mut self.command(arguments))
+    }
+
+    /// `results.json` of the last run.
+    pub fn results(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.path("regress.out/results.json")).unwrap()).unwrap()
+    }
+
+    /// Snapshots of this test: what differs from run to run and from machine to machine is filtered.
+    #[must_use]
+    pub fn filters(&self) -> insta::internals::SettingsBindDropGuard {
+        let folder = self.folder.path().canonicalize().unwrap();
+        let mut settings = insta::Settings::clone_current();
+        for folder in [folder.as_path(), self.folder.path()] {
+            settings.add_filter(&format!("{}\\b", folder.display()).replace('.', "\\."), "[FOLDER]");
+        }
+        for (found, shown) in [
+            (r"# installing \S+ \(once\)\n", ""),
+            (r"PostgreSQL \d+\.\d+[^,)\n]*? \(local", "PostgreSQL [VERSION] (local"),
+            (r"PostgreSQL \d+\.\d+[^,)\n]*?\n", "PostgreSQL [VERSION]\n"),
+            (r"Redis \d+\.\d+\.\d+", "Redis [VERSION]"),
+            (r"Python 3\.\d+\.\d+", "Python [VERSION]"),
+            (r"\d+ lanes?", "[N] lanes"),
+            (r"\d+\.\ds\b", "[TIME]"),
+            (r"dj-regress \d+\.\d+\.\d+", "dj-regress [VERSION]"),
+        ] {
+            settings.add_filter(found, shown);
+        }
+        settings.bind_to_scope()
+    }
+}
+
+/// What a command said, and its exit code.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+impl Said {
+    /// Standard output of a command that must have gone well.
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, Some(0), "{self}");
+        self.stdout
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self.code.map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
+        write!(f, "exit: {code}\n----- stdout -----\n{}----- stderr -----\n{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs a command to its end.
+pub fn said(command: &mut Command) -> Said {
+    let start = Instant::now();
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Said {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+        took: start.elapsed(),
+    }
+}
+
+/// The case of this name in `results.json`.
+pub fn case<'r>(results: &'r Value, name: &str) -> &'r Value {
+    let cases = results["cases"].as_array().unwrap();
+    cases.iter().find(|case| case["name"] == name).unwrap_or_else(|| panic!("no case {name} in the results"))
+}
+
+/// Waits until something holds; fails the test after [`DEADLINE`].
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Says that a test did not do its work here, past the capture of the test harness.
+pub fn skip(why: &str) {
+    use std::io::Write as _;
+    writeln!(std::io::stderr(), "SKIPPED: {why}").unwrap();
+}
+
+/// The first program of this name on PATH.
+pub fn on_path(name: impl AsRef<OsStr>) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name.as_ref())).find(|program| program.is_file())
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
