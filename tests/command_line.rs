@@ -112,8 +112,7 @@ fn planted_cases_are_good_cases(#[values("verdicts", "language")] folder: &str) 
 #[case::run("run verdicts/proven verdicts/reproduced", "# PostgreSQL")]
 fn a_reader_that_goes_away_is_no_error(#[case] arguments: &str, #[case] first: &str) {
     let context = Context::new().planted("verdicts");
-    let mut child =
-        context.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = context.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::with_capacity(1, child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with(first), "{line}");

@@ -132,12 +132,7 @@ pub fn said(command: &mut Command) -> Said {
     let start = Instant::now();
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said {
-        code: output.status.code(),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-        took: start.elapsed(),
-    }
+    Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr), took: start.elapsed() }
 }
 
 /// The case of this name in `results.json`.
