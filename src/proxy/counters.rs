@@ -77,8 +77,20 @@ pub struct Counters {
 macro_rules! each_number {
     ($macro:ident) => {
         $macro!(
-            bytes_up, bytes_down, messages_up, messages_down, copied_up, copied_down, connections, cancels, refused,
-            statements, failed, malformed, truncated, unmatched
+            bytes_up,
+            bytes_down,
+            messages_up,
+            messages_down,
+            copied_up,
+            copied_down,
+            connections,
+            cancels,
+            refused,
+            statements,
+            failed,
+            malformed,
+            truncated,
+            unmatched
         )
     };
 }
@@ -161,7 +173,9 @@ impl AddAssign<&Self> for Counters {
         }
         each_number!(add_numbers);
         for (mine, others) in [(&mut self.seen, &other.seen), (&mut self.unseen, &other.unseen)] {
-            others.iter().for_each(|(shape, more)| tally(mine, shape, *more));
+            for (shape, more) in others {
+                tally(mine, shape, *more);
+            }
         }
         for (client, more) in &other.clients {
             add(&mut self.clients, client.clone(), *more, |count, more| *count += more);

@@ -92,7 +92,9 @@ impl Meter {
     /// Whether nothing waits to be read.
     pub fn is_quiet(&self) -> bool {
         let mut sockets: Vec<PollFd<'_>> = Vec::with_capacity(2);
-        sockets.extend(self.client.iter().chain(&self.server).map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLIN)));
+        sockets.extend(
+            self.client.iter().chain(&self.server).map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLIN)),
+        );
         !is_readable(&mut sockets)
     }
 }

@@ -23,7 +23,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
@@ -115,8 +114,9 @@ impl PostgresProxy {
         }
     }
 
-    /// Closes all connections, and says what there was to count in the end.
+    /// Closes all connections, once what was sent is read, and says what there was to count in the end.
     pub async fn finish(mut self) -> Counters {
+        self.settled().await;
         self.accepting.abort();
         // Its connections end with it.
         let _ = (&mut self.accepting).await;

@@ -224,3 +224,33 @@ impl Half {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn served(sends: &[u8]) -> (UnixStream, Mutex<Meter>) {
+        let (mut actor, client) = UnixStream::pair().unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut actor, sends).await.unwrap();
+        let client = Arc::new(client);
+        let meter = Mutex::new(Meter::new(Arc::clone(&client)));
+        serve(client, Path::new("/nonexistent"), &meter, Duration::from_millis(20)).await;
+        (actor, meter)
+    }
+
+    #[tokio::test]
+    async fn who_does_not_say_who_it_is_is_not_waited_for() {
+        for said in [&b""[..], b"\0\0\0\x20", b"\0\0\0\x20\0\x03\0\0user\0"] {
+            let (_actor, meter) = served(said).await;
+            let counters = lock(&meter).counters();
+            assert_eq!((counters.malformed, counters.connections), (1, 0));
+            assert_eq!(counters.bytes_up, said.len() as u64);
+        }
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_server_the_client_is_not_kept() {
+        let (_actor, meter) = served(b"\0\0\0\x09\0\x03\0\0\0").await;
+        assert_eq!(lock(&meter).counters().connections, 1);
+    }
+}

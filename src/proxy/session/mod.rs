@@ -1,40 +1,18 @@
 //! The state of one connection after start-up: which answer belongs to what was asked, and what that makes of the
 //! counts. Names of prepared statements and portals follow the server's answers, as they do on the server.
 
+mod book;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
 
-use indexmap::IndexMap;
-
-use super::counters::{self, Counters, Overflow as _, Tally};
+use super::counters::Counters;
 use super::framing::Message;
-use super::split;
-use crate::probe::server::is_unseen;
-use crate::probe::sql::{Shape, shape};
+use book::{Book, Forgets, Outcome, Statement};
 
 /// Names remembered. A client that never closes what it prepares loses the shapes of the old ones, not their count.
 const MAX_NAMES: usize = 1 << 16;
-
-/// What a statement is counted as.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Class {
-    shape: Shape,
-    is_unseen: bool,
-}
-
-/// A statement's text, read once.
-#[derive(Debug, Clone, Default)]
-struct Statement {
-    /// Index of its class; absent where the text is not known. Then its answer says what it was.
-    class: Option<usize>,
-    forgets: Option<Forgets>,
-}
-
-/// What SQL takes back that messages have prepared.
-#[derive(Debug, Clone)]
-enum Forgets {
-    All,
-    One(Vec<u8>),
-}
 
 /// A message of the client that gets an answer, or (of COPY) ends one.
 #[derive(Debug)]
@@ -42,7 +20,10 @@ enum Asked {
     /// Its statements, and how many of them have been answered.
     Query(Vec<Statement>, usize),
     Parse(Vec<u8>, Statement),
-    Bind { portal: Vec<u8>, statement: Vec<u8> },
+    Bind {
+        portal: Vec<u8>,
+        statement: Vec<u8>,
+    },
     Describe,
     /// Of this portal.
     Execute(Vec<u8>),
@@ -64,15 +45,6 @@ enum Owed {
     Fails,
 }
 
-/// How a statement ended.
-#[derive(Debug, Clone, Copy)]
-enum Outcome {
-    Done,
-    Failed,
-    Skipped,
-    Unanswered,
-}
-
 /// The state machine.
 #[derive(Debug, Default)]
 pub struct Session {
@@ -89,35 +61,29 @@ pub struct Session {
     owed: Option<Owed>,
     /// The last one answered well since Sync: its implicit transaction can still fail.
     last: Option<usize>,
-    classes: IndexMap<Class, Tally>,
-    totals: Counters,
+    book: Book,
 }
 
 impl Session {
     /// Everything counted so far.
     pub fn counters(&self) -> Counters {
-        let mut counters = self.totals.clone();
-        for (class, tally) in &self.classes {
-            let tallies = if class.is_unseen { &mut counters.unseen } else { &mut counters.seen };
-            counters::tally(tallies, &class.shape, *tally);
-        }
-        counters
+        self.book.counters()
     }
 
     /// What is counted outside the session.
     pub fn totals(&mut self) -> &mut Counters {
-        &mut self.totals
+        &mut self.book.totals
     }
 
     /// A message of the client.
     pub fn frontend(&mut self, message: &Message<'_>) {
-        self.totals.messages_up += 1;
+        self.book.totals.messages_up += 1;
         let body = message.body;
         let asked = match message.kind {
-            b'Q' => Asked::Query(self.read_all(text(body)), 0),
+            b'Q' => Asked::Query(self.book.read_all(text(body)), 0),
             b'P' => {
                 let (name, rest) = name(body);
-                Asked::Parse(name, self.read(text(rest)))
+                Asked::Parse(name, self.book.read(text(rest)))
             }
             b'B' => {
                 let (portal, rest) = name(body);
@@ -129,7 +95,7 @@ impl Session {
             b'F' => Asked::FunctionCall,
             b'S' => Asked::Sync,
             b'd' => {
-                self.totals.copied_up += message.length as u64;
+                self.book.totals.copied_up += message.length as u64;
                 if matches!(self.asked.back(), Some(Asked::CopyData)) {
                     return;
                 }
@@ -147,7 +113,7 @@ impl Session {
 
     /// A message of the server.
     pub fn backend(&mut self, message: &Message<'_>) {
-        self.totals.messages_down += 1;
+        self.book.totals.messages_down += 1;
         // What was still under way when a COPY failed: the server drops it too.
         while !self.copies_in && matches!(self.asked.front(), Some(Asked::CopyData | Asked::CopyEnd)) {
             self.asked.pop_front();
@@ -157,7 +123,7 @@ impl Session {
             b'E' => self.error(),
             b'Z' => self.ready(message.body),
             b'G' => self.copies_in = true,
-            b'd' => self.totals.copied_down += message.length as u64,
+            b'd' => self.book.totals.copied_down += message.length as u64,
             b'1' | b'2' | b'3' | b'n' | b'T' => self.step_done(message.kind),
             _ => {}
         }
@@ -169,16 +135,16 @@ impl Session {
             match asked {
                 Asked::Query(statements, answered) => {
                     for statement in statements.iter().skip(answered) {
-                        self.count(statement.class, Outcome::Unanswered);
+                        self.book.count(statement.class, Outcome::Unanswered);
                     }
                 }
                 Asked::Parse(name, statement) => self.remember(name, statement),
                 Asked::Bind { portal, statement } => self.bind(portal, &statement),
                 Asked::Execute(portal) => {
                     let class = self.portals.get(&portal).and_then(|statement| statement.class);
-                    self.count(class, Outcome::Unanswered);
+                    self.book.count(class, Outcome::Unanswered);
                 }
-                Asked::FunctionCall => self.count_function(Outcome::Unanswered),
+                Asked::FunctionCall => self.book.count_function(Outcome::Unanswered),
                 _ => {}
             }
         }
@@ -196,15 +162,15 @@ impl Session {
                 self.asked.pop_front();
                 statement
             }
-            Some(Asked::FunctionCall) => return self.count_function(Outcome::Done),
-            _ => return self.totals.unmatched += 1,
+            Some(Asked::FunctionCall) => return self.book.count_function(Outcome::Done),
+            _ => return self.book.totals.unmatched += 1,
         };
         if std::mem::take(&mut self.copies_in) {
             self.drop_copy();
         }
-        let class = statement.class.unwrap_or_else(|| self.class_of_tag(answer));
+        let class = statement.class.unwrap_or_else(|| self.book.class_of_tag(text(answer.body)));
         self.last = Some(class);
-        self.count(Some(class), Outcome::Done);
+        self.book.count(Some(class), Outcome::Done);
         match statement.forgets {
             Some(Forgets::All) => self.statements.clear(),
             Some(Forgets::One(name)) => drop(self.statements.remove(&name)),
@@ -229,7 +195,7 @@ impl Session {
             | (b'n' | b'T', Some(Asked::Describe)) => {}
             // Its rows begin.
             (b'T', Some(Asked::Query(..))) => return,
-            _ => return self.totals.unmatched += 1,
+            _ => return self.book.totals.unmatched += 1,
         }
         match self.asked.pop_front() {
             Some(Asked::Parse(name, statement)) => self.remember(name, statement),
@@ -251,40 +217,39 @@ impl Session {
             Some(Asked::Query(statements, answered)) => {
                 let (statements, at) = (std::mem::take(statements), *answered);
                 *answered = 0;
-                self.count(statements.get(at).and_then(|statement| statement.class), Outcome::Failed);
+                self.book.count(statements.get(at).and_then(|statement| statement.class), Outcome::Failed);
                 for statement in statements.iter().skip(at + 1) {
-                    self.count(statement.class, Outcome::Skipped);
+                    self.book.count(statement.class, Outcome::Skipped);
                 }
                 false
             }
             Some(Asked::FunctionCall) => {
-                self.count_function(Outcome::Failed);
+                self.book.count_function(Outcome::Failed);
                 false
             }
             // The implicit transaction of what has been answered already.
             Some(Asked::Sync) => {
-                if let Some((_, tally)) = self.last.and_then(|last| self.classes.get_index_mut(last)) {
-                    tally.failed += 1;
-                    self.totals.failed += 1;
+                if let Some(last) = self.last {
+                    self.book.failed_after_all(last);
                 }
                 false
             }
             Some(Asked::Execute(portal)) => {
                 let class = self.portals.get(portal).and_then(|statement| statement.class);
-                self.count(class, Outcome::Failed);
+                self.book.count(class, Outcome::Failed);
                 true
             }
             // Only preparing it may have been asked for.
             Some(Asked::Parse(name, statement)) => {
                 let (name, statement) = (std::mem::take(name), std::mem::take(statement));
-                self.count(statement.class, Outcome::Failed);
+                self.book.count(statement.class, Outcome::Failed);
                 self.remember(name, statement);
                 self.owed = Some(Owed::Counted);
                 true
             }
             Some(Asked::Bind { statement, .. }) => {
                 let class = self.statements.get(statement).and_then(|statement| statement.class);
-                self.count(class, Outcome::Failed);
+                self.book.count(class, Outcome::Failed);
                 self.owed = Some(Owed::Counted);
                 true
             }
@@ -317,18 +282,18 @@ impl Session {
                 let class = self.portals.get(portal).and_then(|statement| statement.class);
                 match self.owed.take() {
                     Some(Owed::Counted) => {}
-                    Some(Owed::Fails) => self.count(class, Outcome::Failed),
-                    None => self.count(class, Outcome::Skipped),
+                    Some(Owed::Fails) => self.book.count(class, Outcome::Failed),
+                    None => self.book.count(class, Outcome::Skipped),
                 }
             }
             Asked::Parse(name, statement) => self.remember(name.clone(), statement.clone()),
             Asked::Bind { portal, statement } => self.bind(portal.clone(), statement),
             Asked::Query(statements, _) => {
                 for statement in statements {
-                    self.count(statement.class, Outcome::Skipped);
+                    self.book.count(statement.class, Outcome::Skipped);
                 }
             }
-            Asked::FunctionCall => self.count_function(Outcome::Skipped),
+            Asked::FunctionCall => self.book.count_function(Outcome::Skipped),
             _ => {}
         }
     }
@@ -342,9 +307,13 @@ impl Session {
         if !std::mem::replace(&mut self.is_open, true) {
             return;
         }
-        match self.asked.pop_front() {
-            Some(Asked::Query(..) | Asked::FunctionCall | Asked::Sync) => {}
-            _ => self.totals.unmatched += 1,
+        // The first is the one, unless the proxy has lost track: then this is where it finds it again.
+        loop {
+            match self.asked.pop_front() {
+                Some(Asked::Query(..) | Asked::FunctionCall | Asked::Sync) => return,
+                Some(_) => self.book.totals.unmatched += 1,
+                None => return self.book.totals.unmatched += 1,
+            }
         }
     }
 
@@ -362,72 +331,6 @@ impl Session {
         let statement = self.statements.get(statement).cloned().unwrap_or_default();
         self.portals.insert(portal, statement);
     }
-
-    fn count(&mut self, class: Option<usize>, outcome: Outcome) {
-        let class = class.unwrap_or_else(|| self.class(Class { shape: shape(""), is_unseen: false }));
-        let Some((_, tally)) = self.classes.get_index_mut(class) else { return };
-        match outcome {
-            Outcome::Done | Outcome::Failed => {
-                let failed = u64::from(matches!(outcome, Outcome::Failed));
-                tally.statements += 1;
-                tally.failed += failed;
-                self.totals.statements += 1;
-                self.totals.failed += failed;
-            }
-            Outcome::Skipped => tally.skipped += 1,
-            Outcome::Unanswered => tally.unanswered += 1,
-        }
-    }
-
-    /// A call of the fast path: the driver's large objects.
-    fn count_function(&mut self, outcome: Outcome) {
-        let class = self.class(Class { shape: Shape { verb: "FUNCTION".to_owned(), table: None }, is_unseen: true });
-        self.count(Some(class), outcome);
-    }
-
-    /// What an answer says of a statement whose text is not known.
-    fn class_of_tag(&mut self, answer: &Message<'_>) -> usize {
-        self.class(Class::of(text(answer.body)))
-    }
-
-    fn class(&mut self, class: Class) -> usize {
-        let is_full = self.classes.len() >= counters::MAX_KEYS && !self.classes.contains_key(&class);
-        let class = if is_full { Class { shape: Shape::overflow(), is_unseen: false } } else { class };
-        let entry = self.classes.entry(class);
-        let index = entry.index();
-        entry.or_default();
-        index
-    }
-
-    fn read(&mut self, text: &[u8]) -> Statement {
-        let class = Class::of(text);
-        let forgets = match class.shape.verb.as_str() {
-            "DEALLOCATE" | "DISCARD" => forgets(&String::from_utf8_lossy(text)),
-            _ => None,
-        };
-        Statement { class: Some(self.class(class)), forgets }
-    }
-
-    fn read_all(&mut self, text: &[u8]) -> Vec<Statement> {
-        split::statements(text).into_iter().map(|text| self.read(text)).collect()
-    }
-}
-
-impl Class {
-    fn of(text: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(text);
-        Self { shape: shape(&text), is_unseen: is_unseen(&text) }
-    }
-}
-
-/// Of `DEALLOCATE [PREPARE] name` and `DISCARD ALL`.
-fn forgets(text: &str) -> Option<Forgets> {
-    let name = text.split_whitespace().skip(1).find(|word| !word.eq_ignore_ascii_case("PREPARE"))?;
-    Some(match name.strip_prefix('"') {
-        _ if name.eq_ignore_ascii_case("ALL") => Forgets::All,
-        Some(quoted) => Forgets::One(quoted.trim_end_matches('"').as_bytes().to_vec()),
-        None => Forgets::One(name.to_ascii_lowercase().into_bytes()),
-    })
 }
 
 /// A text up to its zero byte.
