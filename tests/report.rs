@@ -46,8 +46,10 @@ fn a_skipped_case_says_what_it_needs() {
 fn the_command_that_runs_a_case_again_has_the_options_that_matter() {
     let context = Context::new().planted("verdicts");
     fs::rename(context.path("cases"), context.path("stories")).unwrap();
-    let said = context.run("run --cases-dir stories --python python3 --jobs 1 verdicts/inconclusive_edit_matches_twice");
-    let again = "run it again: dj-regress run --cases-dir stories --python python3 verdicts/inconclusive_edit_matches_twice";
+    let said =
+        context.run("run --cases-dir stories --python python3 --jobs 1 verdicts/inconclusive_edit_matches_twice");
+    let again =
+        "run it again: dj-regress run --cases-dir stories --python python3 verdicts/inconclusive_edit_matches_twice";
     assert!(said.stdout.contains(again), "{said}");
 }
 
@@ -55,7 +57,8 @@ fn the_command_that_runs_a_case_again_has_the_options_that_matter() {
 fn timings_split_an_arm_and_what_arms_share() {
     let context = Context::new().planted("verdicts");
     let said = context.run("run --timings verdicts/proven");
-    for part in ["clone ", "fork ", "steps ", "probes ", "teardown ", "shared: environments ", "zygotes ", "templates "] {
+    for part in ["clone ", "fork ", "steps ", "probes ", "teardown ", "shared: environments ", "zygotes ", "templates "]
+    {
         assert!(said.stdout.contains(part), "`{part}` is not in {said}");
     }
 }
@@ -98,10 +101,10 @@ fn the_previous_run_is_kept() {
         let text = fs::read(context.path(folder).join("results.json")).unwrap();
         serde_json::from_slice::<Value>(&text).unwrap()["cases"][0]["name"].clone()
     };
-    assert_eq!((name("regress.out.old"), name("regress.out")), (
-        json!("verdicts/skipped_postgres"),
-        json!("verdicts/skipped_python")
-    ));
+    assert_eq!(
+        (name("regress.out.old"), name("regress.out")),
+        (json!("verdicts/skipped_postgres"), json!("verdicts/skipped_python"))
+    );
 }
 
 #[test]

@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::Reporter;
 use crate::error::{Error, Result};
+use crate::judge::Verdict;
 use crate::plan::State;
-use crate::runner::{ArmReport, CaseReport, Event, InvariantReport, RunReport, Setting, Timings};
+use crate::probe::statements::Writer;
+use crate::runner::{ArmReport, CaseReport, Event, FixReport, InvariantReport, RunReport, Setting, Timings};
 
 /// Prints one line per case, and what a reader needs where a case is not as declared.
 pub struct Console<W: Write> {
@@ -91,24 +93,29 @@ impl<W: Write> Console<W> {
     fn case(&mut self, case: &CaseReport) -> io::Result<()> {
         self.progress("")?;
         self.number += 1;
-        let ok = if case.as_declared { self.paint("ok", "32") } else { self.paint("not ok", "31;1") };
-        let digits = self.cases.to_string().len();
-        let numbers = headline(case);
-        let skip = if case.verdict == crate::judge::Verdict::Skipped { " # SKIP" } else { "" };
-        writeln!(
+        let (word, ok) =
+            if case.as_declared { ("ok", self.paint("ok", "32")) } else { ("not ok", self.paint("not ok", "31;1")) };
+        // As pg_regress does it: the names stand in one column, whether ok or not.
+        let digits = self.cases.to_string().len() + "not ok".len() - word.len();
+        write!(
             self.out,
-            "{ok} {:<digits$} + {:<width$}   {:<14} {numbers}{}{:.1}s{skip}",
+            "{ok} {:<digits$} + {:<width$}   {:<14} ",
             self.number,
             case.name,
             case.verdict,
-            if numbers.is_empty() { "" } else { "   " },
-            case.wall,
-            width = self.width,
+            width = self.width
         )?;
+        if case.verdict == Verdict::Skipped {
+            writeln!(self.out, "# SKIP {}", case.reason.as_deref().unwrap_or_default())?;
+            return self.out.flush();
+        }
+        let numbers = headline(case);
+        writeln!(self.out, "{numbers}{}{:.1}s", if numbers.is_empty() { "" } else { "   " }, case.wall)?;
         if !case.as_declared || self.verbose {
             self.details(case)?;
-        } else if let Some(reason) = &case.reason {
-            writeln!(self.out, "#   {reason}")?;
+        } else if case.fixes.len() > 1 {
+            let fixes: Vec<String> = case.fixes.iter().map(as_declared).collect();
+            writeln!(self.out, "#   as declared: {}", fixes.join(" · "))?;
         }
         if self.timings {
             for arm in &case.arms {
@@ -142,7 +149,7 @@ impl<W: Write> Console<W> {
         writeln!(self.out, "#   run it again: {} {}", self.rerun, case.name)
     }
 
-    fn invariant(&mut self, name: &str, other: Option<&ArmReport>, reverted: &ArmReport) -> io::Result<()> {
+    fn invariant<'a>(&mut self, name: &str, other: Option<&'a ArmReport>, reverted: &'a ArmReport) -> io::Result<()> {
         writeln!(self.out, "#     {}", self.paint(name, "1"))?;
         for arm in other.into_iter().chain([reverted]) {
             let Some(found) = arm.invariants.iter().find(|invariant| invariant.name == name) else { continue };
@@ -155,22 +162,27 @@ impl<W: Write> Console<W> {
                 found.bound
             )?;
         }
-        for arm in other.into_iter().chain([reverted]) {
-            let writers = arm
-                .invariants
-                .iter()
-                .filter(|invariant| invariant.name == name)
-                .flat_map(|invariant| &invariant.writers);
-            for (index, writer) in writers.enumerate() {
-                if index == 0 {
-                    writeln!(self.out, "#       top statements, {}:", arm.state)?;
-                }
-                writeln!(
-                    self.out,
-                    "#         {:>6} × {} {}  {}",
-                    writer.statements, writer.actor, writer.site, writer.sql
-                )?;
+        let writers = |arm: &'a ArmReport| {
+            let found = arm.invariants.iter().find(|invariant| invariant.name == name);
+            found.map(|found| found.writers.as_slice()).unwrap_or_default()
+        };
+        match other {
+            Some(other) if writers(other) == writers(reverted) => {
+                self.writers(&format!("{} and {}", other.state, reverted.state), writers(reverted))
             }
+            other => other
+                .into_iter()
+                .chain([reverted])
+                .try_for_each(|arm| self.writers(&arm.state.to_string(), writers(arm))),
+        }
+    }
+
+    fn writers(&mut self, states: &str, writers: &[Writer]) -> io::Result<()> {
+        if !writers.is_empty() {
+            writeln!(self.out, "#       top statements, {states}:")?;
+        }
+        for Writer { statements, actor, site, sql } in writers {
+            writeln!(self.out, "#         {statements:>6} × {actor} {site}  {sql}")?;
         }
         Ok(())
     }
@@ -178,7 +190,9 @@ impl<W: Write> Console<W> {
     fn finished(&mut self, run: &RunReport) -> io::Result<()> {
         self.progress("")?;
         let skipped = if run.skipped > 0 { format!(", {} skipped", run.skipped) } else { String::new() };
-        let summary = if run.otherwise == 0 {
+        let summary = if run.otherwise == 0 && run.as_declared == 0 {
+            format!("nothing was run: {} skipped", count(run.skipped))
+        } else if run.otherwise == 0 {
             format!("{} as declared{skipped}", count(run.as_declared))
         } else {
             format!("{} not as declared, {} as declared{skipped}", count(run.otherwise), run.as_declared)
@@ -211,22 +225,34 @@ fn arm_name(arm: &ArmReport) -> String {
     arm.fix.as_ref().map_or_else(|| arm.state.to_string(), |fix| format!("{} {fix}", arm.state))
 }
 
-/// The numbers that tell the states apart: `listed 1 · 122, cache writes 1 · 2` (applied · reverted).
+/// `hope NOT FIXED`
+fn as_declared(fix: &FixReport) -> String {
+    format!("{} {}", fix.fix.as_deref().unwrap_or_default(), fix.verdict)
+}
+
+/// The numbers that tell the states apart: `listed 1 applied · 122 reverted, cache writes 1 · 2`. Of several fixes,
+/// those of the one that gave the case its verdict.
 fn headline(case: &CaseReport) -> String {
     let Some(reverted) = case.arms.iter().find(|arm| arm.state == State::Reverted) else { return String::new() };
-    let other = case.arms.iter().find(|arm| arm.state != State::Reverted);
-    let telling: Vec<String> = reverted
-        .invariants
-        .iter()
-        .filter(|invariant| !invariant.guard)
-        .map(|invariant| {
-            let applied = other.and_then(|arm| arm.invariants.iter().find(|found| found.name == invariant.name));
-            let pair: Vec<String> =
-                applied.into_iter().chain([invariant]).map(|found: &InvariantReport| value(&found.value)).collect();
-            format!("{} {}", invariant.name, pair.join(" · "))
-        })
-        .collect();
-    telling[..telling.len().min(3)].join(", ")
+    let telling = case.fixes.iter().find(|fix| fix.verdict == case.verdict).and_then(|fix| fix.fix.as_ref());
+    let other = case.arms.iter().find(|arm| arm.state != State::Reverted && arm.fix.as_ref() == telling);
+    let shown = |arm: &ArmReport, name: &str| {
+        let found = arm.invariants.iter().find(|invariant| invariant.name == name);
+        // An arm that broke was not measured.
+        found.map_or_else(|| "–".to_owned(), |found| value(&found.value))
+    };
+    // Where the reverted arm broke, the other knows the invariants.
+    let measured = [Some(reverted), other].into_iter().flatten().find(|arm| !arm.invariants.is_empty());
+    let names = measured.into_iter().flat_map(|arm| &arm.invariants).filter(|invariant| !invariant.guard).take(3);
+    let pairs = names.enumerate().map(|(index, InvariantReport { name, .. })| {
+        let arms = other.into_iter().chain([reverted]);
+        let values = arms.map(|arm| match index {
+            0 => format!("{} {}", shown(arm, name), arm.state),
+            _ => shown(arm, name),
+        });
+        format!("{name} {}", values.collect::<Vec<_>>().join(" · "))
+    });
+    pairs.collect::<Vec<_>>().join(", ")
 }
 
 /// A value as a reader wants it: no more than six significant digits, long texts cut.

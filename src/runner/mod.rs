@@ -138,6 +138,9 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>) -> Re
         let mut ready = Ready { skipped: BTreeMap::new(), pythons: Vec::new(), uses_redis: false, took: 0.0 };
         let mut failure = None;
         for (index, case, arm) in plan::arms(&cases).iter().map(|arm| (arm.case, &cases[arm.case], arm)) {
+            if ready.skipped.contains_key(&index) {
+                continue;
+            }
             let state: ResolvedState = resolve::resolve(case, arm.delta(case))?;
             ready.uses_redis |= state.uses_redis();
             match environments.get(&state.packages, case.needs.python.as_deref()) {

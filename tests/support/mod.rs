@@ -89,11 +89,8 @@ impl Context {
         }
         for (found, shown) in [
             (r"# installing \S+ \(once\)\n", ""),
-            (r"PostgreSQL \d+\.\d+[^,)\n]*? \(local", "PostgreSQL [VERSION] (local"),
-            (r"PostgreSQL \d+\.\d+[^,)\n]*?\n", "PostgreSQL [VERSION]\n"),
-            (r"Redis \d+\.\d+\.\d+", "Redis [VERSION]"),
-            (r"Python 3\.\d+\.\d+", "Python [VERSION]"),
-            (r"\d+ lanes?", "[N] lanes"),
+            (r"# PostgreSQL \d[^\n]*\n", "# [SERVICES]\n"),
+            (r"this is \d[^\n]*", "this is [VERSION]"),
             (r"\d+\.\ds\b", "[TIME]"),
             (r"dj-regress \d+\.\d+\.\d+", "dj-regress [VERSION]"),
         ] {
@@ -132,12 +129,7 @@ pub fn said(command: &mut Command) -> Said {
     let start = Instant::now();
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said {
-        code: output.status.code(),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-        took: start.elapsed(),
-    }
+    Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr), took: start.elapsed() }
 }
 
 /// The case of this name in `results.json`.
