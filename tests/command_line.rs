@@ -46,9 +46,9 @@ fn a_typo_is_pointed_at_with_what_was_probably_meant() {
             ----- stdout -----
             ----- stderr -----
             error: unknown key `aplied`
-              --> cases/verdicts/proven.yaml:17:13
+              --> cases/verdicts/proven.yaml:18:13
                |
-            17 |   charges: {aplied: 1, reverted: 2}
+            18 |   charges: {aplied: 1, reverted: 2}
                |             ^^^^^^
                = help: did you mean `applied`?
             ");
@@ -130,12 +130,10 @@ fn there_is_colour_in_a_terminal_that_wants_it(#[case] variable: &str, #[case] c
     let Some(script) = on_path("script") else { return skip("`script` (util-linux) is not here") };
     let context = Context::new().planted("verdicts");
     let run = format!("{variable} {} run --frozen verdicts/not_fixed 2>/dev/null", support::PROGRAM);
-    let mut command = context.command("");
     let mut in_terminal = std::process::Command::new(script);
     in_terminal.args(["--quiet", "--return", "--command", &run, "/dev/null"]);
     in_terminal.current_dir(context.path("")).stdin(Stdio::null()).env_remove("NO_COLOR");
     let said = said(&mut in_terminal);
     assert_eq!(said.code, Some(1), "{said}");
     assert_eq!(said.stdout.contains("\x1b["), colour, "{said}");
-    drop(command.env("UNUSED", ""));
 }

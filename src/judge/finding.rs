@@ -118,9 +118,7 @@ pub fn on_bug(
         .collect();
     let verdict = verdict::on_bug(unseen.is_empty(), unheld.is_empty());
     let (reason, decisive) = match verdict {
-        Verdict::Inconclusive => {
-            (Some(format!("the control does not hold: {} not within its bound", list(&unheld))), unheld)
-        }
+        Verdict::Inconclusive => (Some(format!("with the control, {} not hold", list(&unheld))), unheld),
         Verdict::NotReproduced => (Some(format!("{} not hold", list(&unseen))), unseen),
         _ => (None, Vec::new()),
     };

@@ -37,7 +37,9 @@ impl Environment {
     }
 }
 
-type Slot = Arc<Mutex<Option<Environment>>>;
+/// What came of making an environment. A failure is kept as well: every arm asks, and an index that does not answer
+/// must be waited for once only.
+type Slot = Arc<Mutex<Option<Result<Environment>>>>;
 
 /// Told, in words, before something slow is made.
 pub type Announce = Box<dyn Fn(String) + Send + Sync>;
@@ -76,17 +78,16 @@ impl Environments {
             made.entry(format!("{name} {python:?}")).or_default().clone()
         };
         let mut slot = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(environment) = slot.as_ref() {
-            return Ok(environment.clone());
-        }
+        slot.get_or_insert_with(|| self.locked(&name, packages, python.as_deref())).clone()
+    }
+
+    fn locked(&self, name: &str, packages: &IndexMap<String, String>, python: Option<&str>) -> Result<Environment> {
         let mut requirements: Vec<String> =
             packages.iter().map(|(package, version)| lock::requirement(package, version)).collect();
         requirements.sort();
         requirements.extend(harness().map(str::to_owned));
-        let lock = self.locks.get(&name, &requirements, true, &|| self.uv())?;
-        let environment = self.make(&lock, python.as_deref())?;
-        *slot = Some(environment.clone());
-        Ok(environment)
+        let lock = self.locks.get(name, &requirements, true, &|| self.uv())?;
+        self.make(&lock, python)
     }
 
     fn make(&self, lock: &Lock, python: Option<&str>) -> Result<Environment> {

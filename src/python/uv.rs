@@ -12,6 +12,9 @@ use crate::error::{Context as _, Error, Result};
 /// The release that a tool environment gets; a `uv` on PATH may be any.
 const VERSION: &str = "0.13.8";
 
+/// What to do when packages cannot be had.
+const INDEX: &str = "is a package index reachable? What is installed once is kept in the cache";
+
 /// A uv that can be run.
 #[derive(Debug, Clone)]
 pub struct Uv {
@@ -83,7 +86,7 @@ impl Uv {
         let mut install = self.command();
         install.args(["pip", "install", "--quiet", "--require-hashes", "--no-deps", "--compile-bytecode", "--python"]);
         install.arg(folder.join("bin/python")).arg("-r").arg(lock);
-        run(&mut install, &format!("install {}", lock.display()))
+        run(&mut install, &format!("install {}", lock.display())).map_err(|error| error.hint(INDEX))
     }
 
     /// Unpacks the wheels of a lock into `folder`, without installing them anywhere.
@@ -91,7 +94,7 @@ impl Uv {
         let mut command = self.command();
         command.args(["pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target"]).arg(folder);
         command.arg("--python").arg(interpreter::any()?).arg("-r").arg(lock);
-        run(&mut command, &format!("unpack {}", lock.display()))
+        run(&mut command, &format!("unpack {}", lock.display())).map_err(|error| error.hint(INDEX))
     }
 
     fn command(&self) -> Command {

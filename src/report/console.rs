@@ -7,6 +7,7 @@ use super::text::{self, ms};
 use crate::error::{Error, Result};
 use crate::judge::Verdict;
 use crate::plan::State;
+use crate::probe::statements::Writer;
 use crate::runner::{ArmReport, CaseReport, Event, FixReport, RunReport, Setting, Timings};
 
 /// What the console is told to show.
@@ -97,24 +98,29 @@ impl<W: Write> Console<W> {
     fn case(&mut self, case: &CaseReport) -> io::Result<()> {
         self.progress("")?;
         self.number += 1;
-        let ok = if case.as_declared { self.paint("ok", "32") } else { self.paint("not ok", "31;1") };
-        let digits = self.cases.to_string().len();
-        let numbers = text::headline(case);
-        let skip = if case.verdict == Some(Verdict::Skipped) { " # SKIP" } else { "" };
-        writeln!(
+        let (word, ok) =
+            if case.as_declared { ("ok", self.paint("ok", "32")) } else { ("not ok", self.paint("not ok", "31;1")) };
+        // As pg_regress does it: the names stand in one column, whether ok or not.
+        let digits = self.cases.to_string().len() + "not ok".len() - word.len();
+        write!(
             self.out,
-            "{ok} {:<digits$} + {:<width$}   {:<14} {numbers}{}{:.1}s{skip}",
+            "{ok} {:<digits$} + {:<width$}   {:<14} ",
             self.number,
             case.name,
             case.verdict.map_or("measured", Verdict::word),
-            if numbers.is_empty() { "" } else { "   " },
-            case.wall,
-            width = self.width,
+            width = self.width
         )?;
+        if case.verdict == Some(Verdict::Skipped) {
+            writeln!(self.out, "# SKIP {}", case.reason.as_deref().unwrap_or_default())?;
+            return self.out.flush();
+        }
+        let numbers = text::headline(case);
+        writeln!(self.out, "{numbers}{}{:.1}s", if numbers.is_empty() { "" } else { "   " }, case.wall)?;
         if !case.as_declared || self.style.verbose {
             self.details(case)?;
-        } else if let Some(reason) = &case.reason {
-            writeln!(self.out, "#   {reason}")?;
+        } else if case.fixes.len() > 1 {
+            let fixes: Vec<String> = case.fixes.iter().map(as_declared).collect();
+            writeln!(self.out, "#   as declared: {}", fixes.join(" · "))?;
         }
         if self.style.timings {
             for arm in &case.arms {
@@ -168,18 +174,21 @@ impl<W: Write> Console<W> {
             let (value, bound) = (text::value(&found.value), &found.bound);
             writeln!(self.out, "#       {:<9} measured {value}, bound {bound}: {verdict}", arm.state)?;
         }
-        for arm in &arms {
-            let writers = text::find(arm, name).map_or(&[][..], |found| &found.writers);
-            for (index, writer) in writers.iter().enumerate() {
-                if index == 0 {
-                    writeln!(self.out, "#       top statements, {}:", arm.state)?;
-                }
-                writeln!(
-                    self.out,
-                    "#         {:>6} × {} {}  {}",
-                    writer.statements, writer.actor, writer.site, writer.sql
-                )?;
+        let writers = |arm: &ArmReport| text::find(arm, name).map(|found| found.writers.clone()).unwrap_or_default();
+        match arms.as_slice() {
+            [fixed, reverted] if writers(fixed) == writers(reverted) => {
+                self.writers(&format!("{} and {}", fixed.state, reverted.state), &writers(reverted))
             }
+            arms => arms.iter().try_for_each(|arm| self.writers(&arm.state.to_string(), &writers(arm))),
+        }
+    }
+
+    fn writers(&mut self, states: &str, writers: &[Writer]) -> io::Result<()> {
+        if !writers.is_empty() {
+            writeln!(self.out, "#       top statements, {states}:")?;
+        }
+        for Writer { statements, actor, site, sql } in writers {
+            writeln!(self.out, "#         {statements:>6} × {actor} {site}  {sql}")?;
         }
         Ok(())
     }
@@ -187,7 +196,9 @@ impl<W: Write> Console<W> {
     fn finished(&mut self, run: &RunReport) -> io::Result<()> {
         self.progress("")?;
         let skipped = if run.skipped > 0 { format!(", {} skipped", run.skipped) } else { String::new() };
-        let summary = if run.otherwise == 0 {
+        let summary = if run.otherwise == 0 && run.as_declared == 0 {
+            format!("nothing was run: {} skipped", count(run.skipped))
+        } else if run.otherwise == 0 {
             format!("{} as declared{skipped}", count(run.as_declared))
         } else {
             format!("{} not as declared, {} as declared{skipped}", count(run.otherwise), run.as_declared)
@@ -214,6 +225,12 @@ impl<W: Write> Console<W> {
 
 fn count(cases: usize) -> String {
     if cases == 1 { "1 case".to_owned() } else { format!("{cases} cases") }
+}
+
+/// `hope NOT FIXED`
+fn as_declared(fix: &FixReport) -> String {
+    let verdict = fix.verdict.map_or("measured", Verdict::word);
+    format!("{} {verdict}", fix.fix.as_deref().unwrap_or_default())
 }
 
 fn timings(arm: &ArmReport) -> String {

@@ -33,22 +33,31 @@ pub fn arm(arm: &ArmReport) -> String {
     arm.fix.as_ref().map_or_else(|| arm.state.to_string(), |fix| format!("{fix}, {}", arm.state))
 }
 
-/// The numbers that tell the states apart, the applied state's first: `listed 1 · 122`.
+/// The numbers that tell the states apart: `listed 1 applied · 122 reverted, cache writes 1 · 2, 3/3 edits pinned`. Of
+/// several fixes, those of the one that gave the case its verdict.
 pub fn headline(case: &CaseReport) -> String {
-    let arm = |wanted: fn(&State) -> bool| case.arms.iter().find(|arm| wanted(&arm.state));
-    let applied = arm(|state| matches!(state, State::Applied | State::Control));
-    let reverted = arm(|state| *state == State::Reverted);
-    let Some(first) = applied.or(reverted) else { return String::new() };
-    let telling = first.invariants.iter().filter(|invariant| !invariant.guard).take(3).map(|invariant| {
-        let both = [applied, reverted].into_iter().flatten().filter_map(|arm| find(arm, &invariant.name));
-        format!("{} {}", invariant.name, both.map(|found| value(&found.value)).collect::<Vec<_>>().join(" · "))
+    let reverted = case.arms.iter().find(|arm| arm.state == State::Reverted);
+    let telling = case.fixes.iter().find(|fix| fix.verdict == case.verdict).and_then(|fix| fix.fix.as_ref());
+    let is_fixed =
+        |arm: &&ArmReport| arm.fix.as_ref() == telling && matches!(arm.state, State::Applied | State::Control);
+    let fixed = case.arms.iter().find(is_fixed);
+    let arms: Vec<&ArmReport> = fixed.into_iter().chain(reverted).collect();
+    // Where one arm broke, the other knows the invariants.
+    let measured = arms.iter().rev().find(|arm| !arm.invariants.is_empty());
+    let names = measured.into_iter().flat_map(|arm| &arm.invariants).filter(|invariant| !invariant.guard).take(3);
+    let pairs = names.enumerate().map(|(index, invariant)| {
+        let shown = |arm: &&ArmReport| {
+            let value = find(arm, &invariant.name).map_or_else(|| "–".to_owned(), |found| value(&found.value));
+            if index == 0 { format!("{value} {}", arm.state) } else { value }
+        };
+        format!("{} {}", invariant.name, arms.iter().map(shown).collect::<Vec<_>>().join(" · "))
     });
     let edits: Vec<&EditReport> = case.fixes.iter().flat_map(|fix| &fix.edits).collect();
     let pinned = (!edits.is_empty()).then(|| {
         let pinned = edits.iter().filter(|edit| !edit.pinned_by.is_empty()).count();
         format!("{pinned}/{} edits pinned", edits.len())
     });
-    telling.chain(pinned).collect::<Vec<_>>().join(", ")
+    pairs.chain(pinned).collect::<Vec<_>>().join(", ")
 }
 
 /// An invariant of an arm, by name.

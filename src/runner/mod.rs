@@ -163,6 +163,9 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, state
         let mut ready = Ready { skipped: BTreeMap::new(), environments: Vec::new(), uses_redis: false, took: 0.0 };
         let mut failure = None;
         for (index, case, arm) in plan::arms(&cases, states).iter().map(|arm| (arm.case, &cases[arm.case], arm)) {
+            if ready.skipped.contains_key(&index) {
+                continue;
+            }
             let state: ResolvedState = resolve::resolve(case, arm.delta(case))?;
             ready.uses_redis |= state.uses_redis();
             match environments.get(&state.packages, case.needs.python.as_deref()) {

@@ -80,14 +80,14 @@ fn fill(folder: &Path) -> Result<()> {
     ];
     if let Some(uv) = on_path("uv").first() {
         // Links into uv's cache would let a change of mode reach it.
-        run(Command::new(uv).arg("pip").args(wanted).arg("--link-mode=copy").arg("--python").arg(&python))?;
+        let mut install = Command::new(uv);
+        run(install.arg("pip").args(wanted).arg("--link-mode=copy").arg("--python").arg(&python), "uv pip install")?;
     } else {
         let environment = folder.join("venv");
-        run(Command::new(&python).args(["-m", "venv"]).arg(&environment))
+        run(Command::new(&python).args(["-m", "venv"]).arg(&environment), "python3 -m venv")
             .map_err(|error| error.hint("apt-get install python3-venv, or install uv"))?;
-        run(Command::new(environment.join("bin/python"))
-            .args(["-m", "pip", "--disable-pip-version-check", "--quiet"])
-            .args(wanted))?;
+        let mut install = Command::new(environment.join("bin/python"));
+        run(install.args(["-m", "pip", "--disable-pip-version-check", "--quiet"]).args(wanted), "pip install")?;
         fs::remove_dir_all(&environment).cannot_run(|| format!("remove {}", environment.display()))?;
     }
     // Some installers drop the mode of files that are no entry points.
@@ -117,13 +117,12 @@ fn on_path_unresolved(name: &str) -> Vec<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(name)).filter(|program| program.is_file()).collect()
 }
 
-fn run(command: &mut Command) -> Result<()> {
-    let shown = format!("{command:?}");
-    let output = command.stdin(Stdio::null()).output().cannot_run(|| shown.clone())?;
+fn run(command: &mut Command, shown: &str) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output().cannot_run(|| shown.to_owned())?;
     if output.status.success() {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stderr);
     let last: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    Err(Error::cannot_run(format!("{shown} failed: {}", last[last.len().saturating_sub(3)..].join("; "))))
+    Err(Error::cannot_run(format!("{shown}: {}", last[last.len().saturating_sub(3)..].join("; "))))
 }

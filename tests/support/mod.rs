@@ -16,7 +16,7 @@ use tempfile::TempDir;
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_dj-regress");
 
 /// How long anything may take before a test gives up.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What a case needs before its steps: the package set whose lock is checked in.
 pub const HEAD: &str = "packages: {django: 5.2.*, django-q2: 1.9.0}\n";
@@ -80,7 +80,6 @@ impl Context {
     }
 
     /// Snapshots of this test: what differs from run to run and from machine to machine is filtered.
-    #[must_use]
     pub fn filters(&self) -> insta::internals::SettingsBindDropGuard {
         let folder = self.folder.path().canonicalize().unwrap();
         let mut settings = insta::Settings::clone_current();
@@ -89,11 +88,8 @@ impl Context {
         }
         for (found, shown) in [
             (r"# installing \S+ \(once\)\n", ""),
-            (r"PostgreSQL \d+\.\d+[^,)\n]*? \(local", "PostgreSQL [VERSION] (local"),
-            (r"PostgreSQL \d+\.\d+[^,)\n]*?\n", "PostgreSQL [VERSION]\n"),
-            (r"Redis \d+\.\d+\.\d+", "Redis [VERSION]"),
-            (r"Python 3\.\d+\.\d+", "Python [VERSION]"),
-            (r"\d+ lanes?", "[N] lanes"),
+            (r"# PostgreSQL \d[^\n]*\n", "# [SERVICES]\n"),
+            (r"this is \d[^\n]*", "this is [VERSION]"),
             (r"\d+\.\ds\b", "[TIME]"),
             (r"dj-regress \d+\.\d+\.\d+", "dj-regress [VERSION]"),
         ] {
@@ -152,8 +148,8 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Says that a test did not do its work here, past the capture of the test harness.
 pub fn skip(why: &str) {
-    use std::io::Write as _;
-    writeln!(std::io::stderr(), "SKIPPED: {why}").unwrap();
+    // Not `eprintln`: the test harness would keep it to itself.
+    std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: {why}\n").as_bytes()).unwrap();
 }
 
 /// The first program of this name on PATH.

@@ -109,7 +109,10 @@ impl Starting<'_> {
         let mut command = vec![text(&self.programs.join("initdb"))?, "--pgdata".to_owned(), text(&data)?];
         command.extend(INITDB_OPTIONS.iter().map(|option| (*option).to_owned()));
         let log = self.directory.join("initdb.log");
-        let pid = self.keeper.spawn(self.process("initdb", command, &log)).await?;
+        let mut process = self.process("initdb", command, &log);
+        // Its own servers take shared memory that would outlive a SIGKILL: it stops between two of them.
+        process.ending = Ending::Quit;
+        let pid = self.keeper.spawn(process).await?;
         match tokio::time::timeout(INITDB_DEADLINE, self.keeper.exited(pid)).await {
             Ok(exit) => match exit? {
                 Exit::Code(0) => {}
