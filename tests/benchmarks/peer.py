@@ -4,11 +4,12 @@
     cargo build --release
     tests/benchmarks/peer.py PEER [-n RUNS]
 
-PEER is the folder of the hand-written proof; a copy of it is used. Three commands in turn (by its own
+PEER is the folder of the hand-written proof; a copy of it is used. Four commands in turn (by its own
 bench.py), one round to warm up, then medians over RUNS rounds of wall-clock seconds. Each proves both states
 of django-q2's `set_stat` fix:
 
   dj-regress   services included; environments and the migrated template are cached
+  kill matrix  the same with each edit of the fix taken back and kept alone, for which the peer has no match
   container    a container per state; virtual environments and image are ready
   best case    on a server that runs already (fsync off), databases reused, both states at once, cheap ghosts
 
@@ -37,7 +38,7 @@ REPOSITORY = HERE.parents[1]
 PROGRAM = REPOSITORY / "target/release/dj-regress"
 CASE = "django_q/stat_master_list"
 IMAGE = "postgres:15"
-OURS, CONTAINER, BEST = "dj-regress", "container", "best case"
+OURS, MATRIX, CONTAINER, BEST = "dj-regress", "kill matrix", "container", "best case"
 # How much of the other's time we may take.
 AIMS = {CONTAINER: 0.25, BEST: 1.0}
 DEADLINE = 30.0
@@ -103,7 +104,7 @@ def server(peer: Path) -> Iterator[dict[str, str]]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Our environment, with uv on the PATH, for all three alike."""
+    """Our environment, with uv on the PATH, for all alike."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     if shutil.which("uv") is None:
         run(sys.executable, "-m", "venv", folder / "tools")
@@ -113,12 +114,14 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def measure(peer: Path, rounds: int, folder: Path, env: dict[str, str]) -> str:
-    """Plays the three in turn; what the peer's bench.py prints."""
+    """Plays them in turn; what the peer's bench.py prints."""
     with docker(folder), image(), server(peer) as reached:
         reach = " ".join(f"{name}={shlex.quote(value)}" for name, value in reached.items())
         output = shlex.quote(str(folder / "regress.out"))
+        ours = f"cd {shlex.quote(str(REPOSITORY))} && {PROGRAM} run {CASE} --outputdir {output}"
         commands = {
-            OURS: f"cd {shlex.quote(str(REPOSITORY))} && {PROGRAM} run {CASE} --outputdir {output}",
+            OURS: f"{ours} --state both",
+            MATRIX: ours,
             CONTAINER: "./peer_both_states.sh container",
             BEST: f"{reach} PEER_CHEAP_GHOSTS=1 ./peer_both_states.sh reuse-parallel",
         }
