@@ -120,9 +120,12 @@ async fn measure(session: &mut Session<'_>, state: &ResolvedState, outcome: &mut
 async fn probe(session: &Session<'_>, state: &ResolvedState, windows: &Windows) -> Result<Measured, String> {
     let ledger = Ledger::read(&session.folder.join("ledger")).map_err(|error| error.message)?;
     let server = session.executed().await.map_err(|error| error.message)?;
-    let differences = reconcile::differences(&ledger, &server, false);
+    let mut differences = reconcile::with_server(&ledger, &server, false);
+    for (actor, counters) in session.wire().await {
+        differences.extend(reconcile::with_wire(&ledger, &actor, &counters.seen, false));
+    }
     if !differences.is_empty() {
-        return Err(format!("ledger and server do not agree: {}", differences.join("; ")));
+        return Err(format!("ledger, wire and server do not agree: {}", differences.join("; ")));
     }
     let mut measured = Measured::default();
     for (name, invariant) in &state.invariants {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use dj_regress_protocol::{ActorKind, Enter, Prepare, Reply, Request, Texts};
 use tokio::sync::OnceCell;
 
-use super::clock::Clock;
+use super::clock::{Clock, Pace};
 use crate::actor::{Process, StateCode, Tree, Trouble, Zygote, worker};
 use crate::cache::Cache;
 use crate::case::resolve::ResolvedState;
@@ -20,7 +20,7 @@ use crate::probe::ledger::PROBE;
 use crate::python::{Environments, Overlay, Refusal, Sources, mismatch};
 use crate::service::keeper::Keeper;
 use crate::service::locate::{self, ServerSource};
-use crate::service::postgres::{PORT, Postgres};
+use crate::service::postgres::{APP, PORT, Postgres};
 use crate::service::redis::Redis;
 
 /// The package that most cases are about, and the app that drives it: always watched.
@@ -162,18 +162,12 @@ impl Stage {
             let database = self.postgres.create_template_database(key).await?;
             let folder = self.folder.join(format!("template-{key}"));
             fs::create_dir_all(&folder).cannot_run(|| format!("make {}", folder.display()))?;
-            let _clock = Clock::create(&folder.join("clock"))?;
-            let mut process = self
-                .enter(
-                    code,
-                    zygote,
-                    &folder,
-                    &database,
-                    &folder.join("log"),
-                    PROBE,
-                    ActorKind::Python { module: String::new() },
-                )
-                .await?;
+            let _clock = Clock::create(&folder.join("clock"), Pace::Goes)?;
+            let host = self.postgres.socket_directory();
+            let log = &folder.join("log");
+            let kind = ActorKind::Python { module: String::new() };
+            let entry = Entry { folder: &folder, database: &database, host, log, actor: PROBE, kind };
+            let mut process = self.enter(code, zygote, entry).await?;
             let migrated = process.ask(&Request::Migrate).await;
             self.keeper.end_sessions(&[process.hello.pid]).await?;
             migrated?;
@@ -185,27 +179,13 @@ impl Stage {
         .copied()
     }
 
-    /// Forks an actor of an arm and checks that it runs this state's code.
-    #[expect(clippy::too_many_arguments, reason = "an actor is where code, database, folder and log meet")]
-    pub async fn enter(
-        &self,
-        code: &StateCode,
-        zygote: &Zygote,
-        folder: &Path,
-        database: &str,
-        log: &Path,
-        actor: &str,
-        kind: ActorKind,
-    ) -> Result<Process, Trouble> {
-        let service_file = folder.join("service.conf");
-        if !service_file.exists() {
-            let text = format!(
-                "[{SERVICE}]\nhost={}\nport={}\ndbname={database}\nuser=app\n",
-                self.postgres.socket_directory().display(),
-                PORT
-            );
-            fs::write(&service_file, text).cannot_run(|| format!("write {}", service_file.display()))?;
-        }
+    /// Forks an actor and checks that it runs this state's code.
+    pub async fn enter(&self, code: &StateCode, zygote: &Zygote, entry: Entry<'_>) -> Result<Process, Trouble> {
+        let Entry { folder, database, host, log, actor, kind } = entry;
+        let service_file = host.with_extension("service");
+        let text = format!("[{SERVICE}]\nhost={}\nport={PORT}\ndbname={database}\nuser={APP}\n", host.display());
+        let service_file = folder.join(service_file.file_name().unwrap_or_default());
+        fs::write(&service_file, text).cannot_run(|| format!("write {}", service_file.display()))?;
         let mut process = self.tree.fork(zygote, actor).await?;
         let text = |path: &Path| path.display().to_string();
         let enter = Enter {
@@ -247,6 +227,22 @@ impl Stage {
     pub fn template_time(&self) -> Duration {
         Duration::from_nanos(self.template_time.load(Ordering::Relaxed))
     }
+}
+
+/// Where an actor enters: the place where folder, database, wire and log meet.
+pub struct Entry<'e> {
+    /// The arm's folder.
+    pub folder: &'e Path,
+    /// The arm's database.
+    pub database: &'e str,
+    /// The folder of the socket to connect to: a proxy's or the server's.
+    pub host: &'e Path,
+    /// The arm's log.
+    pub log: &'e Path,
+    /// The actor's name in the case.
+    pub actor: &'e str,
+    /// What it does.
+    pub kind: ActorKind,
 }
 
 /// Why a state's code could not be put together.

@@ -142,7 +142,8 @@ pub struct Enter {
     pub service_file: String,
     /// The arm's ledger, opened with `O_APPEND`.
     pub ledger: String,
-    /// The arm's clock: 8 bytes, the offset in nanoseconds (i64, native endian), mapped shared.
+    /// The arm's clock, mapped shared: two i64 in native endian. The offset in nanoseconds; and the moment at which
+    /// the clock stands, in nanoseconds since the epoch, or 0 for a clock that goes with real time.
     pub clock: String,
     /// Standard output and error are appended here.
     pub log: String,
