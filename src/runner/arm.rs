@@ -14,7 +14,7 @@ use super::stage::Stage;
 use super::step::Session;
 use super::window::Windows;
 use crate::actor::Trouble;
-use crate::case::model::{Case, Quantity};
+use crate::case::model::{Case, Per, Quantity};
 use crate::case::resolve::{self, ResolvedState};
 use crate::error::Context as _;
 use crate::plan::Arm;
@@ -138,12 +138,20 @@ async fn probe(session: &Session<'_>, state: &ResolvedState, windows: &Windows) 
             Quantity::Rows { table, during } => {
                 session.rows(table, during.as_deref()).map_err(|why| format!("`{name}`: {why}"))?
             }
+            Quantity::WireBytes { .. }
+            | Quantity::Connections { .. }
+            | Quantity::WalBytes { .. }
+            | Quantity::Writers { .. }
+            | Quantity::Growth { .. } => return Err(format!("`{name}`: not measured yet")),
             Quantity::Statements { filter, unit } => {
                 let window = windows.get(filter.during.as_deref());
                 measured.writers.insert(name.clone(), statements::top(&ledger, filter, &window, TOP_WRITERS));
                 let count = statements::measure(&ledger, filter, *unit, &window);
                 match invariant.per {
                     None => Value::from(count),
+                    Some(per @ (Per::Day | Per::Second)) => {
+                        return Err(format!("`{name}`: per {per}: not measured yet"));
+                    }
                     Some(per) => divide(count, window.units(per))
                         .ok_or_else(|| format!("`{name}`: nothing to divide by, no {per} in the window"))?,
                 }

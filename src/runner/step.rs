@@ -171,7 +171,10 @@ impl<'s> Session<'s> {
                 let readings = readings.iter().map(|(name, source)| (name.clone(), source.clone())).collect();
                 self.stepped(PROBE, &Request::Read(readings)).await
             }
-            Action::Sql { statement } => {
+            Action::Stop { .. } | Action::MeasureFor { .. } | Action::Sql { actor: Some(_), .. } => {
+                Err(Trouble::Refused("not played yet".to_owned()))
+            }
+            Action::Sql { actor: None, statement } => {
                 let value = self.sql(statement).await?;
                 Ok(Stepped {
                     values: step.name.iter().map(|name| (name.clone(), value.clone())).collect(),
@@ -204,6 +207,9 @@ impl<'s> Session<'s> {
             let kind = match self.actors.get(actor) {
                 Some(ActorSpec::SimulatedCluster) => ActorKind::SimulatedCluster,
                 Some(ActorSpec::Python { module }) => ActorKind::Python { module: module.clone() },
+                Some(ActorSpec::RealCluster { .. } | ActorSpec::Stranger { .. }) => {
+                    return Err(Trouble::Refused("not played yet".to_owned()));
+                }
                 // The probe: it reads with the standard names only.
                 None => ActorKind::Python { module: String::new() },
             };
