@@ -4,6 +4,7 @@ mod arm;
 mod clock;
 mod event;
 mod finish;
+mod session;
 mod stage;
 mod step;
 mod window;

@@ -43,6 +43,8 @@ pub struct Stage {
     /// The run's private folder.
     pub folder: PathBuf,
     shop: PathBuf,
+    /// The table whose writers are asked for, by `explain --writes`.
+    pub writes_of: Option<String>,
     templates: SyncMutex<HashMap<String, Arc<OnceCell<()>>>>,
     template_time: AtomicU64,
     redis_version: SyncMutex<Option<String>>,
