@@ -75,7 +75,7 @@ async fn live(
     log: &Path,
     outcome: &mut Outcome,
 ) -> Result<Measured, String> {
-    let state = resolve::resolve(case, arm.delta(case)).map_err(|error| error.message)?;
+    let state = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case)).map_err(|error| error.message)?;
     let (code, state) = {
         let (stage, plan_state, python) = (Arc::clone(stage), arm.state.clone(), case.needs.python.clone());
         let code = tokio::task::spawn_blocking(move || {

@@ -60,6 +60,7 @@ impl Stage {
         postgres: Postgres,
         tree: Tree,
         folder: PathBuf,
+        writes_of: Option<String>,
     ) -> Result<Self> {
         let shop = worker::shop(&cache)?;
         Ok(Self {
@@ -71,6 +72,7 @@ impl Stage {
             tree,
             folder,
             shop,
+            writes_of,
             templates: SyncMutex::default(),
             template_time: AtomicU64::new(0),
             redis_version: SyncMutex::default(),
