@@ -1,8 +1,9 @@
 """Exits 1 and says what is left, if processes, run folders or shared memory outlived their run.
 
-leftovers.py VARIABLE=VALUE SINCE     what processes of the checked commands have in their environment, and when
-                                      these commands began, in seconds since 1970
+leftovers.py VARIABLE=VALUE SINCE
 
+VARIABLE=VALUE is in the environment of all that the checked commands started; SINCE is when they began, in
+seconds since 1970.
 A run that still goes on, somebody else's on this machine, is left out: its folder is locked.
 """
 
