@@ -18,6 +18,8 @@ use dj_regress::service::run_directory::RunDirectory;
 
 const SOCKET: &str = ".s.PGSQL.5432";
 const WARM_UP: usize = 500;
+/// Fresh connections for each: which core serves which makes a difference.
+const SETS: usize = 11;
 /// Round trips of one way before the next has its turn.
 const TURN: usize = 50;
 const QUERIES: &[(&str, &str)] = &[
@@ -47,12 +49,20 @@ async fn main() {
     let ours = proxy.host().join(SOCKET);
 
     for (name, query) in QUERIES {
-        let ways = [direct.clone(), bare.clone(), ours.clone()];
-        let medians = tokio::task::spawn_blocking(move || compare(&ways, query, rounds)).await.unwrap();
-        let [direct, bare, ours] = medians.map(|median| median.as_secs_f64() * 1e6);
-        println!("{name}: median of {rounds} round trips: direct {direct:.1} us, bare relay {bare:.1}, ours {ours:.1}");
+        let mut sets = Vec::new();
+        for _ in 0..SETS {
+            let ways = [direct.clone(), bare.clone(), ours.clone()];
+            let set = move || compare(&ways, query, rounds / SETS);
+            let medians = tokio::task::spawn_blocking(set).await.unwrap();
+            sets.push(medians.map(|median| median.as_secs_f64() * 1e6));
+        }
+        let [direct, bare, ours] = [0, 1, 2].map(|way| median(sets.iter().map(|set| set[way]).collect()));
+        println!("{name}: direct {direct:.1} us, bare relay {bare:.1}, ours {ours:.1}");
         let (bare, ours) = (bare - direct, ours - direct);
         println!("{name}: added by the bare relay {bare:.1} us, by ours {ours:.1}: {:.2} times", ours / bare);
+        let each: Vec<String> =
+            sets.iter().map(|[direct, bare, ours]| format!("{:.2}", (ours - direct) / (bare - direct))).collect();
+        println!("{name}: set by set {}", each.join(" "));
     }
 
     let begin = proxy.counters();
@@ -103,6 +113,11 @@ fn compare(ways: &[PathBuf; 3], query: &str, rounds: usize) -> [Duration; 3] {
         times.sort_unstable();
         times[times.len() / 2]
     })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Batches of statements, prepared and simple, until this many messages have gone through.
