@@ -51,12 +51,12 @@ async fn main() {
     for (name, query) in QUERIES {
         let mut sets = Vec::new();
         for _ in 0..SETS {
-            let ways = [direct.clone(), bare.clone(), ours.clone()];
-            let set = move || compare(&ways, query, rounds / SETS);
-            let medians = tokio::task::spawn_blocking(set).await.unwrap();
+            let paths = [direct.clone(), bare.clone(), ours.clone()];
+            let turn = move || compare(&paths, query, rounds / SETS);
+            let medians = tokio::task::spawn_blocking(turn).await.unwrap();
             sets.push(medians.map(|median| median.as_secs_f64() * 1e6));
         }
-        let [direct, bare, ours] = [0, 1, 2].map(|way| median(sets.iter().map(|set| set[way]).collect()));
+        let [direct, bare, ours] = [0, 1, 2].map(|way| median(sets.iter().map(|medians| medians[way]).collect()));
         println!("{name}: direct {direct:.1} us, bare relay {bare:.1}, ours {ours:.1}");
         let (bare, ours) = (bare - direct, ours - direct);
         println!("{name}: added by the bare relay {bare:.1} us, by ours {ours:.1}: {:.2} times", ours / bare);
@@ -92,8 +92,8 @@ fn bare_relay(upstream: &Path, socket: &Path) -> PathBuf {
     socket.to_owned()
 }
 
-fn compare(ways: &[PathBuf; 3], query: &str, rounds: usize) -> [Duration; 3] {
-    let mut sessions = ways.each_ref().map(|path| Session::open(path));
+fn compare(paths: &[PathBuf; 3], query: &str, rounds: usize) -> [Duration; 3] {
+    let mut sessions = paths.each_ref().map(|path| Session::open(path));
     let mut times = [const { Vec::new() }; 3];
     for session in &mut sessions {
         for _ in 0..WARM_UP {

@@ -137,8 +137,8 @@ impl Class {
 
 /// Of `DEALLOCATE [PREPARE] name` and `DISCARD ALL`.
 fn forgets(text: &str) -> Option<Forgets> {
-    let name = text.trim().trim_end_matches(';').split_whitespace().skip(1);
-    let name = name.skip_while(|word| word.eq_ignore_ascii_case("PREPARE")).next()?;
+    let mut words = text.trim().trim_end_matches(';').split_whitespace().skip(1);
+    let name = words.find(|word| !word.eq_ignore_ascii_case("PREPARE"))?;
     Some(match name.strip_prefix('"') {
         _ if name.eq_ignore_ascii_case("ALL") => Forgets::All,
         Some(quoted) => Forgets::One(quoted.trim_end_matches('"').as_bytes().to_vec()),

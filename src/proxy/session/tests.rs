@@ -1,5 +1,7 @@
 //! Conversations, as the server and the common drivers hold them.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -28,7 +30,7 @@ fn counts(session: &Session) -> String {
                 [("failed", tally.failed), ("skipped", tally.skipped), ("unanswered", tally.unanswered)]
             {
                 if count > 0 {
-                    text += &format!(" {name} {count}");
+                    let _ = write!(text, " {name} {count}");
                 }
             }
             found.push(text);
