@@ -34,8 +34,8 @@ const QUERIES: &[(&str, &str)] = &[
 async fn main() {
     let numbers: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let (rounds, millions) = (numbers.first().copied().unwrap_or(20_000), numbers.get(1).copied().unwrap_or(4));
-    let base = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
-    let folder = tempfile::Builder::new().prefix("djb-").tempdir_in(base).unwrap();
+    let memory = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
+    let folder = tempfile::Builder::new().prefix("djb-").tempdir_in(memory).unwrap();
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
     let cache = Cache::at(&folder.path().join("cache")).unwrap();
     let run_directory = RunDirectory::create_in(folder.path()).unwrap();
