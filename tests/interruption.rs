@@ -192,6 +192,27 @@ fn an_interrupted_initdb_leaves_no_shared_memory() {
     }
 }
 
+/// Installers are the controller's own children, and have children themselves.
+#[rstest]
+fn an_interrupted_installation_ends_with_the_run(#[values(Signal::SIGINT, Signal::SIGTERM)] signal: Signal) {
+    let cold = tempfile::tempdir().unwrap();
+    let mut running = Running::start(Context::new().case("endless", ENDLESS), "run", Some(cold.path()));
+    let folder = cold.path().display().to_string();
+    eventually("something is installed into the cache", || !mentioning(&folder).is_empty());
+    // To the controller alone, as an init system or a CI runner does it.
+    kill(running.pid(), signal).unwrap();
+    let (status, stderr) = running.wait();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    assert_eq!(mentioning(&folder), [] as [String; 0]);
+}
+
+/// Command lines that hold this text.
+fn mentioning(text: &str) -> Vec<String> {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let lines = all.filter_map(|process| fs::read_to_string(process.path().join("cmdline")).ok());
+    lines.map(|line| line.replace('\0', " ")).filter(|line| line.contains(text)).collect()
+}
+
 fn segments_of(pids: &[u32]) -> Vec<PathBuf> {
     let maps = pids.iter().map(|pid| fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default());
     let paths = maps.flat_map(|maps| {

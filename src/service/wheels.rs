@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::installer;
 use super::locate::{on_path, output_of};
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
@@ -118,7 +119,7 @@ fn on_path_unresolved(name: &str) -> Vec<PathBuf> {
 }
 
 fn run(command: &mut Command, shown: &str) -> Result<()> {
-    let output = command.stdin(Stdio::null()).output().cannot_run(|| shown.to_owned())?;
+    let output = installer::tie(command).stdin(Stdio::null()).output().cannot_run(|| shown.to_owned())?;
     if output.status.success() {
         return Ok(());
     }
