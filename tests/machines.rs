@@ -77,6 +77,19 @@ fn a_case_is_proven_with_each_python_from_the_same_build(
     assert!(said.stdout.contains(&format!(" · Python {version}.")), "{said}");
 }
 
+#[test]
+fn a_case_can_pin_its_python() {
+    let context = Context::new().planted("verdicts");
+    context.run("run verdicts/skipped_postgres");
+    let version = context.results()["setting"]["python"][0].as_str().unwrap().to_owned();
+    let (pin, _) = version.rsplit_once('.').unwrap();
+    let path = context.path("cases/verdicts/proven.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, text.replace("actors:", &format!("python: \"{pin}\"\nactors:"))).unwrap();
+    context.run("run verdicts/proven").ok();
+    assert_eq!(context.results()["setting"]["python"][0], version.as_str());
+}
+
 /// On PATH, else among pyenv's.
 fn interpreter(version: &str) -> Option<PathBuf> {
     let name = format!("python{version}");
