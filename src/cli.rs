@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::plan::States;
 use clap::{Args, Parser, Subcommand};
 
 /// Proves that a fix to a Django or django-q2 app fixes what it says.
@@ -64,6 +65,9 @@ pub struct RunArgs {
     /// The Python for cases that pin none: a version (`3.12`) or the path of an interpreter
     #[arg(long, value_name = "PYTHON")]
     pub python: Option<String>,
+    /// States to run; a verdict needs `both`
+    #[arg(long, value_name = "STATES", value_enum, default_value_t)]
+    pub state: States,
     /// Where Postgres and Redis come from: what is installed, the wheels from PyPI, or the first that is there
     #[arg(long, value_name = "SOURCE", default_value = "auto", value_parser = ["auto", "installed", "wheels"])]
     pub servers: String,

@@ -12,6 +12,7 @@ pub mod exit;
 pub mod judge;
 pub mod plan;
 pub mod probe;
+pub mod proxy;
 pub mod python;
 pub mod report;
 pub mod runner;

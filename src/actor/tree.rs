@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dj_regress_protocol::{Fork, Prepare, Prepared, Reply, Request};
+use dj_regress_protocol::{Fork, Prepare, Prepared, Reply, Request, Texts};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
@@ -31,6 +31,8 @@ pub struct StateCode {
     pub overlay: Overlay,
     /// What its zygote is told.
     pub prepare: Prepare,
+    /// What is left of the change when every edit is taken back, against the base.
+    pub remainder: Vec<Texts>,
 }
 
 impl StateCode {
@@ -114,6 +116,11 @@ impl Tree {
         zygote.await.cloned()
     }
 
+    /// Asks a zygote something that does not change it.
+    pub async fn ask(&self, zygote: &Zygote, request: &Request) -> Result<Reply, Trouble> {
+        zygote.process.lock().await.ask(request).await
+    }
+
     /// Forks a copy of a zygote. It leads a session of its own: its id is the session's.
     pub async fn fork(&self, zygote: &Zygote, what: &str) -> Result<Process, Trouble> {
         let mut process = zygote.process.lock().await;
@@ -125,17 +132,21 @@ impl Tree {
         // an interpreter that has not seen one.
         let overlaid = |package: &str| code.overlay.folders.iter().any(|folder| folder.join(package).exists());
         if PRELOADED.iter().any(|package| overlaid(package)) {
-            return self.spawn(&code.environment).await.map_err(|error| Trouble::Died(error.message));
+            return Ok(self.spawn(&code.environment).await?);
         }
-        let slot = slot(&self.environments, code.environment.id.clone());
-        let environment = slot
-            .get_or_try_init(|| async {
-                let mut process = self.spawn(&code.environment).await.map_err(|error| Trouble::Died(error.message))?;
-                process.ask(&Request::Import(vec![PRELOAD.to_owned()])).await?;
-                Ok::<_, Trouble>(Arc::new(Mutex::new(process)))
-            })
-            .await?;
+        let environment = self.warm(&code.environment).await?;
         self.fork_process(&mut *environment.lock().await, "state").await
+    }
+
+    /// An interpreter of this environment that has imported what needs no settings.
+    pub async fn warm(&self, environment: &Environment) -> Result<Arc<Mutex<Process>>, Trouble> {
+        let slot = slot(&self.environments, environment.id.clone());
+        let process = slot.get_or_try_init(|| async {
+            let mut process = self.spawn(environment).await?;
+            process.ask(&Request::Import(vec![PRELOAD.to_owned()])).await?;
+            Ok::<_, Trouble>(Arc::new(Mutex::new(process)))
+        });
+        process.await.cloned()
     }
 
     async fn fork_process(&self, process: &mut Process, what: &str) -> Result<Process, Trouble> {

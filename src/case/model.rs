@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::bound::Bound;
+pub use super::quantity::{Direction, GROWTHS, Per, Quantity, StatementFilter, StatementUnit, WRITES};
 use crate::judge::Verdict;
 
 /// One case file.
@@ -27,6 +27,10 @@ pub struct Case {
     pub base: Delta,
     /// Actors by name, in the file's order.
     pub actors: IndexMap<String, ActorSpec>,
+    /// How often each state is run (default 1): invariants that flip make it FLAKY.
+    pub repeat: u32,
+    /// The var over which the case is run, for invariants that look at `growth`.
+    pub growth: Option<Growth>,
     /// Fixes by name, in the file's order. Without one the case reproduces an open bug.
     pub fixes: IndexMap<String, Fix>,
     /// For a case without a fix: the change that must make the bug go away, and what then holds.
@@ -37,6 +41,15 @@ pub struct Case {
     pub steps: Vec<Step>,
     /// What is judged, by name, in the file's order.
     pub invariants: IndexMap<String, Invariant>,
+}
+
+/// A var and the values that it takes, one after the other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Growth {
+    /// The var; declared in the case's `vars`.
+    pub var: String,
+    /// Numbers, ascending, at least three.
+    pub values: Vec<Value>,
 }
 
 /// What the machine must have for a case to run.
@@ -88,6 +101,8 @@ pub struct Edit {
     pub applied: String,
     /// Its text in the reverted state; must match once where the edit makes the change.
     pub reverted: String,
+    /// Why no invariant needs it, where the case says so.
+    pub unpinned: Option<String>,
 }
 
 /// A fix and the verdict that it must get.
@@ -113,11 +128,38 @@ pub struct Control {
 pub enum ActorSpec {
     /// `cluster: simulated`: a django-q2 cluster played inside one process.
     SimulatedCluster,
+    /// `cluster: real`: the `qcluster` command in its own process group, in real time.
+    RealCluster {
+        /// How many of them (default 1).
+        count: Scalar,
+    },
     /// `python: MODULE`: runs code of the case in that module's namespace.
     Python {
         /// Dotted module; may be empty.
         module: String,
     },
+    /// `stranger: NAME`: somebody who connects to the arm's database by himself, not through Django.
+    Stranger {
+        /// The name that he gives to the server.
+        application_name: String,
+    },
+}
+
+impl ActorSpec {
+    /// Whether it is a cluster of django-q2.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self, Self::SimulatedCluster | Self::RealCluster { .. })
+    }
+
+    /// What it is, in words.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SimulatedCluster => "a simulated cluster",
+            Self::RealCluster { .. } => "a real cluster",
+            Self::Python { .. } => "a python actor",
+            Self::Stranger { .. } => "a stranger",
+        }
+    }
 }
 
 /// One step, with the name that its window and readings go by.
@@ -136,6 +178,11 @@ pub struct Step {
 pub enum Action {
     /// Starts an actor.
     Start {
+        /// The actor.
+        actor: String,
+    },
+    /// Stops a real cluster.
+    Stop {
         /// The actor.
         actor: String,
     },
@@ -169,8 +216,10 @@ pub enum Action {
         /// How often.
         times: Scalar,
     },
-    /// Runs SQL on the arm's database as the harness, which no measurement counts.
+    /// Runs SQL on the arm's database: as a stranger, or as the harness, which no measurement counts.
     Sql {
+        /// The stranger; absent: the harness.
+        actor: Option<String>,
         /// One statement; the rows affected or the single value returned become the reading `name`.
         statement: Scalar,
     },
@@ -189,6 +238,11 @@ pub enum Action {
         /// The steps.
         steps: Vec<Step>,
     },
+    /// A wall-clock window: lets real clusters live for so long.
+    MeasureFor {
+        /// So long.
+        time: Scalar,
+    },
 }
 
 impl Action {
@@ -196,6 +250,7 @@ impl Action {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Start { .. } => "start",
+            Self::Stop { .. } => "stop",
             Self::Restart { .. } => "restart",
             Self::Beat { .. } => "beat",
             Self::Drain { .. } => "drain",
@@ -203,7 +258,7 @@ impl Action {
             Self::Sql { .. } => "sql",
             Self::Read { .. } => "read",
             Self::Advance { .. } => "advance",
-            Self::Measure { .. } => "measure",
+            Self::Measure { .. } | Self::MeasureFor { .. } => "measure",
         }
     }
 
@@ -211,11 +266,13 @@ impl Action {
     pub fn actor(&self) -> Option<&str> {
         match self {
             Self::Start { actor }
+            | Self::Stop { actor }
             | Self::Restart { actor, .. }
             | Self::Beat { actor, .. }
             | Self::Drain { actor }
             | Self::Python { actor, .. } => Some(actor),
-            Self::Sql { .. } | Self::Read { .. } | Self::Advance { .. } | Self::Measure { .. } => None,
+            Self::Sql { actor, .. } => actor.as_deref(),
+            Self::Read { .. } | Self::Advance { .. } | Self::Measure { .. } | Self::MeasureFor { .. } => None,
         }
     }
 }
@@ -250,65 +307,4 @@ pub enum StateBounds<B = Bound> {
     },
     /// `both`: a guard.
     Both(B),
-}
-
-/// What an invariant looks at.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Quantity {
-    /// A reading of a step.
-    Reading(String),
-    /// Statements of the ledger, the probe's left out.
-    Statements {
-        /// Which.
-        filter: StatementFilter,
-        /// What of them.
-        unit: StatementUnit,
-    },
-    /// `count(*)` of a table, at the end of the window or of the case.
-    Rows {
-        /// The table.
-        table: String,
-        /// The window.
-        during: Option<String>,
-    },
-}
-
-/// What of the statements is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum StatementUnit {
-    /// How many the server was asked to execute.
-    #[default]
-    Count,
-    /// Rows that they touched or returned, where the driver knows.
-    Rows,
-}
-
-/// Which statements; every field that is given must match.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct StatementFilter {
-    /// `SELECT`, `INSERT`, `UPDATE`, `DELETE`, ... in capitals.
-    pub verb: Option<String>,
-    /// The first table it names.
-    pub table: Option<String>,
-    /// A part of its text.
-    pub matching: Option<String>,
-    /// A part of `file:line:function`.
-    pub site: Option<String>,
-    /// The actor.
-    pub actor: Option<String>,
-    /// The window (the name of a step).
-    pub during: Option<String>,
-}
-
-/// What a count is divided by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Per {
-    /// Heartbeats in the window.
-    Beat,
-    /// Tasks executed in the window.
-    Task,
-    /// Restarts in the window.
-    Restart,
 }

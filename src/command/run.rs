@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::ValueEnum as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -11,8 +12,9 @@ use crate::cache::Cache;
 use crate::cli::RunArgs;
 use crate::error::{Context as _, Error, Result};
 use crate::exit::Exit;
+use crate::plan::States;
 use crate::python::{Environments, Locks};
-use crate::report::{Console, OutputDirectory, Reporter, Results};
+use crate::report::{Console, OutputDirectory, Reporter, Results, Style};
 use crate::runner::{Event, Options, Run};
 use crate::service;
 
@@ -23,12 +25,12 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
     service::sweep()?;
     let output = OutputDirectory::create(&arguments.outputdir)?;
     let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
-    let reporters: Vec<Box<dyn Reporter + Send>> = vec![
-        Box::new(Console::new(&names, rerun(arguments), arguments.timings, arguments.verbose)),
-        Box::new(Results::new(output.path())),
-    ];
+    let style = Style { timings: arguments.timings, verbose: arguments.verbose, rerun: rerun(arguments) };
+    let reporters: Vec<Box<dyn Reporter + Send>> =
+        vec![Box::new(Console::new(&names, style)), Box::new(Results::new(output.path()))];
     let options = Options {
         lanes: arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from),
+        states: arguments.state,
         servers: arguments.servers.parse()?,
         logs: output.logs()?,
     };
@@ -101,6 +103,10 @@ fn rerun(arguments: &RunArgs) -> String {
     }
     if let Some(python) = &arguments.python {
         words.push(format!("--python {python}"));
+    }
+    if arguments.state != States::All {
+        let name = arguments.state.to_possible_value().map(|value| value.get_name().to_owned());
+        words.push(format!("--state {}", name.unwrap_or_default()));
     }
     if arguments.servers != "auto" {
         words.push(format!("--servers {}", arguments.servers));

@@ -53,7 +53,7 @@ pub fn bound(invariant: &Invariant, side: Side) -> Option<&Bound> {
 }
 
 /// The invariants whose bound on `side` the values do not meet. A value that is missing meets none.
-fn unmet(invariants: &IndexMap<String, Invariant>, side: Side, values: &IndexMap<String, Value>) -> Vec<String> {
+pub fn unmet(invariants: &IndexMap<String, Invariant>, side: Side, values: &IndexMap<String, Value>) -> Vec<String> {
     let bounds = invariants.iter().filter_map(|(name, invariant)| Some((name, bound(invariant, side)?)));
     bounds
         .filter(|(name, bound)| values.get(*name).is_none_or(|value| !bound.holds(value)))
@@ -125,6 +125,29 @@ pub fn on_bug(
     Finding { verdict, reason, decisive }
 }
 
+/// What taking one edit back, and keeping it alone, says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditFinding {
+    /// The invariants whose applied bounds do not hold without it; with none it is unpinned. Or why
+    /// the ablation says nothing: a state that does not run has caught no bug.
+    pub pinned_by: Result<Vec<String>, String>,
+    /// Whether it meets all applied bounds alone; absent where that state was not run.
+    pub sufficient_alone: Option<bool>,
+}
+
+/// The finding about an edit, against the bounds of the applied state.
+pub fn on_edit(
+    invariants: &IndexMap<String, Invariant>,
+    without: Result<&IndexMap<String, Value>, &str>,
+    only: Option<Result<&IndexMap<String, Value>, &str>>,
+) -> EditFinding {
+    EditFinding {
+        pinned_by: without.map(|values| unmet(invariants, Side::Applied, values)).map_err(str::to_owned),
+        sufficient_alone: only
+            .map(|values| values.is_ok_and(|values| unmet(invariants, Side::Applied, values).is_empty())),
+    }
+}
+
 /// "`a` does" or "`a`, `b` do".
 fn list(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -179,6 +202,16 @@ mod tests {
             Evidence { invariants: &invariants, measured: Ok(&without) },
         );
         assert_eq!((finding.verdict, finding.decisive), (Verdict::Inconclusive, vec!["guard".to_owned()]));
+    }
+
+    #[test]
+    fn an_edit_whose_ablation_does_not_run_is_not_pinned_but_inconclusive() {
+        let invariants = one(1, 2);
+        let broken = on_edit(&invariants, Err("ImportError: x"), Some(Err("ImportError: x")));
+        assert_eq!(broken.pinned_by, Err("ImportError: x".to_owned()));
+        assert_eq!(broken.sufficient_alone, Some(false));
+        assert_eq!(on_edit(&invariants, Ok(&values(2)), None).pinned_by, Ok(vec!["x".to_owned()]));
+        assert_eq!(on_edit(&invariants, Ok(&values(1)), None).pinned_by, Ok(vec![]));
     }
 
     #[test]

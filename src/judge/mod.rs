@@ -3,5 +3,5 @@
 mod finding;
 mod verdict;
 
-pub use finding::{Evidence, Finding, Side, bound, on_bug, on_fix};
+pub use finding::{EditFinding, Evidence, Finding, Side, bound, on_bug, on_edit, on_fix, unmet};
 pub use verdict::Verdict;

@@ -6,3 +6,5 @@ pub mod rows;
 pub mod server;
 pub mod sql;
 pub mod statements;
+pub mod triggers;
+pub mod writers;

@@ -1,11 +1,12 @@
-//! Ledger against server, per verb and table: *ended well <= server <= begun*, and equal when
+//! Ledger against server and wire, per verb and table: *ended well <= server <= begun*, and equal when
 //! nothing was killed. A difference means that one of the two did not see something.
 
 use std::collections::BTreeMap;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Statement};
 use super::server::{Executed, is_unseen};
 use super::sql::Shape;
+use crate::proxy::Tallies;
 
 /// What the ledger says of one shape.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,10 +15,26 @@ struct Counts {
     ended_well: u64,
 }
 
-/// The differences, as sentences that name the statements; none when the two agree.
-pub fn differences(ledger: &Ledger, server: &Executed, killed: bool) -> Vec<String> {
-    let mut counts: BTreeMap<&Shape, Counts> = server.keys().map(|shape| (shape, Counts::default())).collect();
-    for statement in ledger.statements.iter().filter(|statement| !is_unseen(&statement.sql)) {
+/// The differences between ledger and server, as sentences that name the statements; none when the two agree.
+pub fn with_server(ledger: &Ledger, server: &Executed, killed: bool) -> Vec<String> {
+    differences(ledger.statements.iter(), server, "the server executed", killed)
+}
+
+/// The differences between the ledger and what went over an actor's wire.
+pub fn with_wire(ledger: &Ledger, actor: &str, wire: &Tallies, killed: bool) -> Vec<String> {
+    let answered = wire.iter().map(|(shape, tally)| (shape.clone(), tally.statements - tally.failed)).collect();
+    let own = ledger.statements.iter().filter(|statement| statement.actor == actor);
+    differences(own, &answered, &format!("the wire of {actor} carried"), killed)
+}
+
+fn differences<'l>(
+    statements: impl Iterator<Item = &'l Statement>,
+    executed: &Executed,
+    by: &str,
+    killed: bool,
+) -> Vec<String> {
+    let mut counts: BTreeMap<&Shape, Counts> = executed.keys().map(|shape| (shape, Counts::default())).collect();
+    for statement in statements.filter(|statement| !is_unseen(&statement.sql)) {
         let counts = counts.entry(&statement.shape).or_default();
         counts.begun += statement.times;
         if statement.end.as_ref().is_some_and(|end| end.error.is_none()) {
@@ -27,13 +44,10 @@ pub fn differences(ledger: &Ledger, server: &Executed, killed: bool) -> Vec<Stri
     counts
         .into_iter()
         .filter_map(|(shape, Counts { begun, ended_well })| {
-            let executed = server.get(shape).copied().unwrap_or_default();
+            let executed = executed.get(shape).copied().unwrap_or_default();
             let agree = if killed { (ended_well..=begun).contains(&executed) } else { executed == ended_well };
-            (!agree).then(|| {
-                format!(
-                    "{shape}: the ledger has {begun} begun and {ended_well} ended well, the server executed {executed}"
-                )
-            })
+            (!agree)
+                .then(|| format!("{shape}: the ledger has {begun} begun and {ended_well} ended well, {by} {executed}"))
         })
         .collect()
 }
@@ -43,11 +57,14 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    use super::super::ledger::{End, Statement};
+    use super::super::ledger::End;
     use super::super::sql;
     use super::*;
 
-    fn statement(sql: &str, end: Option<Option<&str>>, times: u64) -> Statement {
+    /// Open; or ended, perhaps with an error.
+    type Ended = Option<Result<(), &'static str>>;
+
+    fn statement(sql: &str, end: Ended, times: u64) -> Statement {
         Statement {
             actor: "q".into(),
             role: "main".into(),
@@ -56,7 +73,7 @@ mod tests {
             site: String::new(),
             begin: 0,
             times,
-            end: end.map(|error| End { at: 1, rows: 0, error: error.map(str::to_owned) }),
+            end: end.map(|end| End { at: 1, rows: 0, error: end.err().map(str::to_owned) }),
         }
     }
 
@@ -64,8 +81,8 @@ mod tests {
         pairs.iter().map(|&(sql, calls)| (sql::shape(sql), calls)).collect()
     }
 
-    const WELL: Option<Option<&str>> = Some(None);
-    const BADLY: Option<Option<&str>> = Some(Some("IntegrityError"));
+    const WELL: Ended = Some(Ok(()));
+    const BADLY: Ended = Some(Err("IntegrityError"));
 
     #[rstest]
     #[case::equal(vec![statement("SELECT a FROM t", WELL, 1)], &[("SELECT a FROM t", 1)], false, 0)]
@@ -84,7 +101,7 @@ mod tests {
         #[case] killed: bool,
         #[case] expected: usize,
     ) {
-        assert_eq!(differences(&Ledger { statements }, &server(executed), killed).len(), expected);
+        assert_eq!(with_server(&Ledger { statements }, &server(executed), killed).len(), expected);
     }
 
     proptest! {
@@ -96,8 +113,8 @@ mod tests {
             statements.extend((0..open).map(|_| statement("UPDATE t", None, 1)));
             let ledger = Ledger { statements };
             let server = server(&[("UPDATE t", executed)]);
-            if differences(&ledger, &server, false).is_empty() {
-                prop_assert!(differences(&ledger, &server, true).is_empty());
+            if with_server(&ledger, &server, false).is_empty() {
+                prop_assert!(with_server(&ledger, &server, true).is_empty());
             }
         }
     }

@@ -69,9 +69,8 @@ fn shape_of(tokens: &[Token<'_>]) -> Shape {
     let table = match verb.as_str() {
         "SELECT" => from(tokens),
         "INSERT" | "MERGE" => after("INTO").and_then(name),
-        "UPDATE" => name(&tokens[1..]),
         "DELETE" => after("FROM").and_then(name),
-        "TRUNCATE" | "LOCK" => name(&tokens[1..]),
+        "UPDATE" | "TRUNCATE" | "LOCK" => name(&tokens[1..]),
         "ALTER" | "CREATE" | "DROP" if tokens.get(1).is_some_and(|token| token.is("TABLE")) => name(&tokens[2..]),
         "WITH" => return main_statement(tokens).map_or(Shape { verb, table: None }, shape_of),
         // A server-side cursor: the query that it is for.

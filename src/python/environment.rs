@@ -27,6 +27,16 @@ pub struct Environment {
     pub site_packages: PathBuf,
 }
 
+impl Environment {
+    /// `platform.python_version()`, as the environment's own file says it.
+    pub fn python_version(&self) -> String {
+        let folder = self.python.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+        let configuration = fs::read_to_string(folder.join("pyvenv.cfg")).unwrap_or_default();
+        let version = configuration.lines().find_map(|line| line.strip_prefix("version_info"));
+        version.map_or_else(|| "?".to_owned(), |version| version.trim_start_matches([' ', '=']).trim().to_owned())
+    }
+}
+
 /// What came of making an environment. A failure is kept as well: every arm asks, and an index that does not answer
 /// must be waited for once only.
 type Slot = Arc<Mutex<Option<Result<Environment>>>>;

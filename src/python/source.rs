@@ -120,9 +120,34 @@ impl Sources {
         self.replace(name, &edit.file, &edit.applied, &edit.reverted)
     }
 
-    /// Checks that an edit names one span of this (applied) state.
-    pub fn names_one_span(&self, name: &str, edit: &Edit) -> Result<(), Refusal> {
-        self.once(name, &edit.file, &edit.applied).map(drop)
+    /// Checks that each edit names one span of this state, and that no two of them overlap: else
+    /// taking one back would change another. `span` picks the text that stands in this state.
+    pub fn are_apart<'e>(
+        &self,
+        edits: impl IntoIterator<Item = (&'e String, &'e Edit)>,
+        span: impl Fn(&'e Edit) -> &'e str,
+    ) -> Result<(), Refusal> {
+        let mut taken: Vec<(&str, &str, usize, usize)> = Vec::new();
+        for (name, edit) in edits {
+            let text = self.once(name, &edit.file, span(edit))?;
+            let begin = text.find(span(edit)).unwrap_or_default();
+            let end = begin + span(edit).len();
+            let other = taken.iter().find(|(_, file, from, to)| *file == edit.file && begin < *to && *from < end);
+            if let Some((other, ..)) = other {
+                return Err(Refusal(format!("the edits `{other}` and `{name}` overlap in {}", edit.file)));
+            }
+            taken.push((name, &edit.file, begin, end));
+        }
+        Ok(())
+    }
+
+    /// The texts of this base that differ from the other state's, with the other's: file, ours,
+    /// theirs. A file that one side does not have is an empty text there.
+    pub fn differences(&self, other: &Self) -> Vec<(String, String, String)> {
+        let text = |sources: &Self, file: &str| sources.read(file).unwrap_or_default();
+        let files = other.changed.keys();
+        let pairs = files.map(|file| (file.clone(), text(self, file), text(other, file)));
+        pairs.filter(|(_, ours, theirs)| ours != theirs).collect()
     }
 
     fn replace(&mut self, name: &str, file: &str, from: &str, to: &str) -> Result<(), Refusal> {
@@ -190,7 +215,7 @@ mod tests {
     }
 
     fn edit(applied: &str, reverted: &str) -> Edit {
-        Edit { file: "app/views.py".into(), applied: applied.into(), reverted: reverted.into() }
+        Edit { file: "app/views.py".into(), applied: applied.into(), reverted: reverted.into(), unpinned: None }
     }
 
     #[test]
@@ -208,6 +233,19 @@ mod tests {
         let (_root, mut sources) = sources("a = 1\na = 1\n");
         let Refusal(reason) = sources.apply("two", &edit("a = 2", "a = 1")).expect_err("it is ambiguous");
         assert_eq!(reason, "edit `two` matches 2 times in app/views.py, it must match once: `a = 1`");
+    }
+
+    #[test]
+    fn edits_that_overlap_are_refused_by_name() {
+        let (_root, sources) = sources("a = b = 1\n");
+        let edits = indexmap::IndexMap::from([
+            ("left".to_owned(), edit("a = b", "a")),
+            ("right".to_owned(), edit("b = 1", "1")),
+        ]);
+        let Refusal(reason) = sources.are_apart(&edits, |edit| &edit.applied).expect_err("they share `b`");
+        assert_eq!(reason, "the edits `left` and `right` overlap in app/views.py");
+        let edits = indexmap::IndexMap::from([("a".to_owned(), edit("a = ", "")), ("b".to_owned(), edit("b = ", ""))]);
+        assert!(sources.are_apart(&edits, |edit| &edit.applied).is_ok());
     }
 
     #[test]

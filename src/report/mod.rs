@@ -3,8 +3,9 @@
 mod console;
 mod output;
 mod results;
+mod text;
 
-pub use console::Console;
+pub use console::{Console, Style};
 pub use output::OutputDirectory;
 pub use results::Results;
 

@@ -14,7 +14,7 @@ use super::stage::Stage;
 use super::step::Session;
 use super::window::Windows;
 use crate::actor::Trouble;
-use crate::case::model::{Case, Quantity};
+use crate::case::model::{Case, Per, Quantity};
 use crate::case::resolve::{self, ResolvedState};
 use crate::error::Context as _;
 use crate::plan::Arm;
@@ -74,11 +74,14 @@ async fn live(
 ) -> Result<Measured, String> {
     let state = resolve::resolve(case, arm.delta(case)).map_err(|error| error.message)?;
     let (code, state) = {
-        let (stage, python) = (Arc::clone(stage), case.needs.python.clone());
-        let code = tokio::task::spawn_blocking(move || stage.code(&state, python.as_deref()).map(|code| (code, state)));
+        let (stage, plan_state, python) = (Arc::clone(stage), arm.state.clone(), case.needs.python.clone());
+        let code = tokio::task::spawn_blocking(move || {
+            stage.code(&state, &plan_state, python.as_deref()).map(|code| (code, state))
+        });
         code.await.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())?
     };
     let zygote = stage.tree.zygote(&code).await.map_err(|trouble| explain(log, "set up the app", &trouble))?;
+    stage.adds_up(&code, &zygote).await.map_err(|trouble| trouble.to_string())?;
     outcome.versions.clone_from(&zygote.prepared.versions);
     stage.template(&code, &zygote).await.map_err(|trouble| explain(log, "migrate the template", &trouble))?;
 
@@ -117,9 +120,12 @@ async fn measure(session: &mut Session<'_>, state: &ResolvedState, outcome: &mut
 async fn probe(session: &Session<'_>, state: &ResolvedState, windows: &Windows) -> Result<Measured, String> {
     let ledger = Ledger::read(&session.folder.join("ledger")).map_err(|error| error.message)?;
     let server = session.executed().await.map_err(|error| error.message)?;
-    let differences = reconcile::differences(&ledger, &server, false);
+    let mut differences = reconcile::with_server(&ledger, &server, false);
+    for (actor, counters) in session.wire().await {
+        differences.extend(reconcile::with_wire(&ledger, &actor, &counters.seen, false));
+    }
     if !differences.is_empty() {
-        return Err(format!("ledger and server do not agree: {}", differences.join("; ")));
+        return Err(format!("ledger, wire and server do not agree: {}", differences.join("; ")));
     }
     let mut measured = Measured::default();
     for (name, invariant) in &state.invariants {
@@ -132,12 +138,20 @@ async fn probe(session: &Session<'_>, state: &ResolvedState, windows: &Windows) 
             Quantity::Rows { table, during } => {
                 session.rows(table, during.as_deref()).map_err(|why| format!("`{name}`: {why}"))?
             }
+            Quantity::WireBytes { .. }
+            | Quantity::Connections { .. }
+            | Quantity::WalBytes { .. }
+            | Quantity::Writers { .. }
+            | Quantity::Growth { .. } => return Err(format!("`{name}`: not measured yet")),
             Quantity::Statements { filter, unit } => {
                 let window = windows.get(filter.during.as_deref());
                 measured.writers.insert(name.clone(), statements::top(&ledger, filter, &window, TOP_WRITERS));
                 let count = statements::measure(&ledger, filter, *unit, &window);
                 match invariant.per {
                     None => Value::from(count),
+                    Some(per @ (Per::Day | Per::Second)) => {
+                        return Err(format!("`{name}`: per {per}: not measured yet"));
+                    }
                     Some(per) => divide(count, window.units(per))
                         .ok_or_else(|| format!("`{name}`: nothing to divide by, no {per} in the window"))?,
                 }

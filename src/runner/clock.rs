@@ -1,27 +1,41 @@
-//! An arm's virtual clock: one offset, mapped by every process of the arm.
+//! An arm's virtual clock: an offset and where it stands, mapped by every process of the arm.
 
-use std::fs::File;
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use memmap2::{MmapOptions, MmapRaw};
 
 use crate::error::{Context as _, Result};
 
-/// The controller's hold on the offset. Real time passes on top of it.
+/// How an arm's time passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// It stands, but for what the case says: how fast the machine is decides nothing.
+    Stands,
+    /// It goes with real time, as real clusters need it.
+    Goes,
+}
+
+/// The controller's hold on the clock.
 #[derive(Debug)]
 pub struct Clock {
     map: MmapRaw,
 }
 
 impl Clock {
-    /// Makes the file with an offset of zero: 8 bytes, nanoseconds, native endian.
-    pub fn create(path: &Path) -> Result<Self> {
+    /// Makes the clock's file, showing real time.
+    pub fn create(path: &Path, pace: Pace) -> Result<Self> {
         let doing = || format!("make the clock {}", path.display());
-        let file = File::options().create_new(true).read(true).write(true).open(path).cannot_run(doing)?;
-        file.set_len(8).cannot_run(doing)?;
-        Ok(Self { map: MmapOptions::new().len(8).map_raw(&file).cannot_run(doing)? })
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).cannot_run(doing)?;
+        let stands_at = match pace {
+            Pace::Stands => i64::try_from(now.as_nanos()).cannot_run(doing)?,
+            Pace::Goes => 0,
+        };
+        fs::write(path, [0_i64.to_ne_bytes(), stands_at.to_ne_bytes()].concat()).cannot_run(doing)?;
+        let file = fs::File::options().read(true).write(true).open(path).cannot_run(doing)?;
+        Ok(Self { map: MmapOptions::new().len(16).map_raw(&file).cannot_run(doing)? })
     }
 
     /// Moves the clock of every process that maps it.
@@ -30,7 +44,7 @@ impl Clock {
     }
 
     fn offset(&self) -> &AtomicI64 {
-        // SAFETY: the mapping is 8 bytes long, page-aligned, writable and lives as long as `self`;
+        // SAFETY: the mapping is 16 bytes long, page-aligned, writable and lives as long as `self`;
         // all processes that share it go through atomics as well.
         unsafe { AtomicI64::from_ptr(self.map.as_mut_ptr().cast()) }
     }
@@ -50,10 +64,10 @@ mod tests {
     fn an_advance_is_in_the_file_for_all_to_see() {
         let folder = tempfile::tempdir().expect("a temp folder");
         let path = folder.path().join("clock");
-        let clock = Clock::create(&path).expect("a clock");
+        let clock = Clock::create(&path, Pace::Goes).expect("a clock");
         clock.advance(Duration::from_millis(2500));
         clock.advance(Duration::from_nanos(1));
-        let bytes: [u8; 8] = std::fs::read(&path).expect("a file").try_into().expect("8 bytes");
-        assert_eq!(i64::from_ne_bytes(bytes), 2_500_000_001);
+        let bytes = fs::read(&path).expect("a file");
+        assert_eq!(bytes, [2_500_000_001_i64.to_ne_bytes(), 0_i64.to_ne_bytes()].concat());
     }
 }

@@ -65,14 +65,12 @@ pub struct RunReport {
 impl RunReport {
     /// Takes in a finished case.
     pub fn count(&mut self, case: &CaseReport) {
-        let undecided = |fix: &&FixReport| fix.verdict.is_undecided();
         match case {
-            CaseReport { verdict: Verdict::Skipped, .. } => self.skipped += 1,
+            CaseReport { verdict: Some(Verdict::Skipped), .. } => self.skipped += 1,
             CaseReport { as_declared: true, .. } => self.as_declared += 1,
             case => {
                 self.otherwise += 1;
-                let wrong = || case.fixes.iter().filter(|fix| fix.verdict != fix.declared);
-                self.undecided += usize::from(wrong().all(|fix| undecided(&fix)));
+                self.undecided += usize::from(case.fixes.iter().all(|fix| fix.as_declared || fix.is_undecided()));
             }
         }
     }
@@ -85,9 +83,9 @@ pub struct CaseReport {
     pub name: String,
     /// What goes wrong.
     pub title: String,
-    /// The worst of its fixes.
-    pub verdict: Verdict,
-    /// Whether every fix got the verdict it declares.
+    /// The worst of its fixes; absent when a run was asked for some states only.
+    pub verdict: Option<Verdict>,
+    /// Whether every fix got the verdict it declares, with every edit pinned.
     pub as_declared: bool,
     /// Why, where the verdict needs a word.
     pub reason: Option<String>,
@@ -104,14 +102,61 @@ pub struct CaseReport {
 pub struct FixReport {
     /// Its name; absent for a case without a fix.
     pub fix: Option<String>,
-    /// What it got.
-    pub verdict: Verdict,
+    /// What it got; absent when not all the states that a verdict needs were run.
+    pub verdict: Option<Verdict>,
     /// What it declares.
     pub declared: Verdict,
+    /// Whether it got what it declares, and every edit is pinned or excused. Without a verdict:
+    /// whether the states that were run meet their bounds.
+    pub as_declared: bool,
     /// Why.
     pub reason: Option<String>,
-    /// Invariants that decided against what was declared.
+    /// Invariants that decided it against the fix.
     pub decisive: Vec<String>,
+    /// What taking each edit back, and keeping it alone, said.
+    pub edits: Vec<EditReport>,
+}
+
+impl FixReport {
+    /// Whether what is not as declared only says nothing.
+    pub fn is_undecided(&self) -> bool {
+        match self.verdict {
+            Some(verdict) if verdict != self.declared => verdict.is_undecided(),
+            _ => self.edits.iter().all(|edit| edit.is_as_declared() || edit.inconclusive.is_some()),
+        }
+    }
+}
+
+/// What was found about one edit of a fix.
+#[derive(Debug, Clone, Serialize)]
+pub struct EditReport {
+    /// Its name.
+    pub edit: String,
+    /// The invariants that notice when it is taken back.
+    pub pinned_by: Vec<String>,
+    /// Why taking it back says nothing.
+    pub inconclusive: Option<String>,
+    /// Whether it is all that the applied bounds need; absent for a fix of one edit.
+    pub sufficient_alone: Option<bool>,
+    /// Why no invariant needs it, if the case says so.
+    pub unpinned: Option<String>,
+}
+
+impl EditReport {
+    /// Pinned, or unpinned as the case says. An excuse for an edit that is pinned is out of date.
+    pub fn is_as_declared(&self) -> bool {
+        self.inconclusive.is_none() && self.pinned_by.is_empty() == self.unpinned.is_some()
+    }
+
+    /// In a word or two.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self { inconclusive: Some(_), .. } => "inconclusive",
+            Self { pinned_by, .. } if pinned_by.is_empty() => "UNPINNED",
+            Self { unpinned: Some(_), .. } => "pinned, though declared unpinned",
+            _ => "pinned",
+        }
+    }
 }
 
 /// A finished arm.

@@ -7,9 +7,9 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::arm::Outcome;
-use super::event::{ArmReport, CaseReport, FixReport, InvariantReport, seconds};
+use super::event::{ArmReport, CaseReport, EditReport, FixReport, InvariantReport, seconds};
 use crate::case::bound::Bound;
-use crate::case::model::{Case, StateBounds};
+use crate::case::model::{Case, Fix, StateBounds};
 use crate::case::resolve::{self, Invariant};
 use crate::judge::{self, Evidence, Finding, Side, Verdict};
 use crate::plan::{Arm, State};
@@ -46,21 +46,18 @@ impl Played {
 /// The report of a case that was run.
 pub fn case(case: &Case, played: Vec<Played>) -> CaseReport {
     let fixes: Vec<FixReport> = if case.fixes.is_empty() {
-        vec![fix_report(None, case.verdict, bug(case, &played))]
+        vec![bug_report(case, &played)]
     } else {
-        case.fixes.iter().map(|(name, fix)| fix_report(Some(name), fix.verdict, fix_finding(name, &played))).collect()
+        case.fixes.iter().map(|(name, fix)| fix_report(name, fix, &played)).collect()
     };
-    let verdict = fixes.iter().map(|fix| fix.verdict).min().unwrap_or(Verdict::Inconclusive);
-    let telling = fixes
-        .iter()
-        .find(|fix| fix.verdict != fix.declared)
-        .or_else(|| fixes.iter().find(|fix| fix.verdict == verdict));
-    let reason = telling.filter(|fix| fix.verdict != fix.declared).and_then(|fix| fix.reason.clone());
+    // A partial run has no verdict: the least of `None` and anything is `None`.
+    let verdict = fixes.iter().map(|fix| fix.verdict).min().flatten();
+    let reason = fixes.iter().find(|fix| !fix.as_declared).and_then(|fix| fix.reason.clone());
     CaseReport {
         name: case.name.clone(),
         title: case.title.clone(),
         verdict,
-        as_declared: fixes.iter().all(|fix| fix.verdict == fix.declared),
+        as_declared: fixes.iter().all(|fix| fix.as_declared),
         reason,
         wall: wall(&played),
         fixes,
@@ -73,7 +70,7 @@ pub fn skipped(case: &Case, reason: String) -> CaseReport {
     CaseReport {
         name: case.name.clone(),
         title: case.title.clone(),
-        verdict: Verdict::Skipped,
+        verdict: Some(Verdict::Skipped),
         as_declared: true,
         reason: Some(reason),
         wall: 0.0,
@@ -82,40 +79,77 @@ pub fn skipped(case: &Case, reason: String) -> CaseReport {
     }
 }
 
-fn fix_report(fix: Option<&String>, declared: Verdict, finding: Finding) -> FixReport {
-    FixReport {
-        fix: fix.cloned(),
-        verdict: finding.verdict,
-        declared,
-        reason: finding.reason,
-        decisive: finding.decisive,
+fn fix_report(name: &str, fix: &Fix, played: &[Played]) -> FixReport {
+    let of = |state: State| played.iter().find(|one| one.arm.fix.as_deref() == Some(name) && one.arm.state == state);
+    let (applied, reverted) = (of(State::Applied), find(played, &State::Reverted));
+    let finding =
+        applied.zip(reverted).map(|(applied, reverted)| judge::on_fix(applied.evidence(), reverted.evidence()));
+    // Where the fix does not hold whole, what its parts do says nothing.
+    let holds = finding.as_ref().is_none_or(|finding| finding.verdict == Verdict::Proven);
+    let edits = fix.delta.edits.iter().filter(|_| holds).filter_map(|(edit, declared)| {
+        let without = of(State::Without(edit.clone()))?;
+        let only = of(State::Only(edit.clone()));
+        let found = judge::on_edit(&without.invariants, without.values(), only.map(Played::values));
+        let (pinned_by, inconclusive) =
+            found.pinned_by.map_or_else(|why| (Vec::new(), Some(why)), |names| (names, None));
+        let sufficient_alone = found.sufficient_alone;
+        Some(EditReport {
+            edit: edit.clone(),
+            pinned_by,
+            inconclusive,
+            sufficient_alone,
+            unpinned: declared.unpinned.clone(),
+        })
+    });
+    let edits: Vec<EditReport> = edits.collect();
+    let states = [applied.map(|applied| (applied, Side::Applied)), reverted.map(|reverted| (reverted, Side::Reverted))];
+    let mut report = report(Some(name), fix.verdict, finding, &states);
+    report.as_declared &= edits.iter().all(EditReport::is_as_declared);
+    if report.reason.is_none() {
+        report.reason = edits.iter().find(|edit| !edit.is_as_declared()).map(|edit| {
+            let why = edit.inconclusive.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            format!("the edit `{}` is {}{why}", edit.edit, edit.word())
+        });
     }
+    report.edits = edits;
+    report
 }
 
-fn fix_finding(fix: &str, played: &[Played]) -> Finding {
-    let applied =
-        played.iter().find(|played| played.arm.fix.as_deref() == Some(fix) && played.arm.state == State::Applied);
-    match (applied, find(played, &State::Reverted)) {
-        (Some(applied), Some(reverted)) => judge::on_fix(applied.evidence(), reverted.evidence()),
-        _ => missing(),
-    }
+fn bug_report(case: &Case, played: &[Played]) -> FixReport {
+    let (base, control) = (find(played, &State::Reverted), find(played, &State::Control));
+    let finding = base
+        .zip(control)
+        .map(|(base, control)| judge::on_bug(base.evidence(), control.values(), &control_bounds(case)));
+    report(None, case.verdict, finding, &[base.map(|base| (base, Side::Reverted))])
 }
 
-fn bug(case: &Case, played: &[Played]) -> Finding {
-    let bounds: IndexMap<String, Bound> = match resolve::resolve_control(case) {
-        Ok(control) => control.map(|control| control.bounds).unwrap_or_default(),
-        Err(error) => {
-            return Finding { verdict: Verdict::Inconclusive, reason: Some(error.message), decisive: Vec::new() };
-        }
+/// A report with a verdict, or without one for a run of some states only.
+fn report(
+    fix: Option<&str>,
+    declared: Verdict,
+    finding: Option<Finding>,
+    states: &[Option<(&Played, Side)>],
+) -> FixReport {
+    let fix = fix.map(str::to_owned);
+    if let Some(Finding { verdict, reason, decisive }) = finding {
+        let as_declared = verdict == declared;
+        return FixReport { fix, verdict: Some(verdict), declared, as_declared, reason, decisive, edits: Vec::new() };
+    }
+    let unmet: Result<Vec<String>, String> = states.iter().flatten().try_fold(Vec::new(), |mut all, (played, side)| {
+        all.extend(judge::unmet(&played.invariants, *side, played.values().map_err(str::to_owned)?));
+        Ok(all)
+    });
+    let (reason, decisive) = match unmet {
+        Ok(names) if names.is_empty() => (None, names),
+        Ok(names) => (Some(format!("not within its bound: {}", names.join(", "))), names),
+        Err(why) => (Some(why), Vec::new()),
     };
-    match (find(played, &State::Reverted), find(played, &State::Control)) {
-        (Some(base), Some(control)) => judge::on_bug(base.evidence(), control.values(), &bounds),
-        _ => missing(),
-    }
+    FixReport { fix, verdict: None, declared, as_declared: reason.is_none(), reason, decisive, edits: Vec::new() }
 }
 
-fn missing() -> Finding {
-    Finding { verdict: Verdict::Inconclusive, reason: Some("not every state was run".to_owned()), decisive: Vec::new() }
+/// `check` has resolved the control before anything was started.
+fn control_bounds(case: &Case) -> IndexMap<String, Bound> {
+    resolve::resolve_control(case).ok().flatten().map(|control| control.bounds).unwrap_or_default()
 }
 
 fn find<'p>(played: &'p [Played], state: &State) -> Option<&'p Played> {
@@ -130,9 +164,8 @@ fn wall(played: &[Played]) -> f64 {
 
 fn arm_report(case: &Case, played: Played) -> ArmReport {
     let Played { arm, outcome, log, invariants } = played;
-    let control_bounds = (arm.state == State::Control)
-        .then(|| resolve::resolve_control(case).ok().flatten().map(|control| control.bounds).unwrap_or_default());
-    let side = if arm.state == State::Applied { Side::Applied } else { Side::Reverted };
+    let control_bounds = (arm.state == State::Control).then(|| control_bounds(case));
+    let side = if arm.fix.is_some() { Side::Applied } else { Side::Reverted };
     let (measured, broken) = match outcome.measured {
         Ok(measured) => (measured, None),
         Err(why) => (super::arm::Measured::default(), Some(why)),

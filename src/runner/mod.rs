@@ -11,23 +11,27 @@ mod window;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-pub use event::{ArmReport, CaseReport, Event, FixReport, InvariantReport, RunReport, Setting, SharedTimings, Timings};
+pub use event::{
+    ArmReport, CaseReport, EditReport, Event, FixReport, InvariantReport, RunReport, Setting, SharedTimings, Timings,
+};
 pub use window::{Window, Windows};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::event::seconds;
 use self::finish::Played;
 use self::stage::Stage;
+use crate::actor::{Tree, worker};
 use crate::cache::Cache;
 use crate::case::model::Case;
 use crate::case::resolve::{self, ResolvedState};
 use crate::error::{Context as _, Error, Result};
-use crate::plan::{self, Arm};
-use crate::python::Environments;
+use crate::plan::{self, Arm, States};
+use crate::python::{Environment, Environments};
 use crate::service::keeper::Keeper;
 use crate::service::locate::{self, ServerSource};
 use crate::service::postgres::Postgres;
@@ -37,6 +41,8 @@ use crate::service::run_directory::RunDirectory;
 pub struct Options {
     /// Arms at the same time.
     pub lanes: usize,
+    /// Which states to run.
+    pub states: States,
     /// Where the servers' programs come from.
     pub servers: ServerSource,
     /// The folder for the arms' logs.
@@ -71,23 +77,33 @@ impl Run {
         options: &Options,
         events: &Events,
     ) -> Result<()> {
-        let (ready, postgres) = tokio::try_join!(prepare(&cases, &environments), self.postgres(options.servers))?;
-        let (postgres, services) = postgres;
+        let folder = self.run_directory.path().to_owned();
+        let tree = Tree::new(self.keeper.clone(), folder.clone(), worker::package(&self.cache)?)?;
+        let prepared = async {
+            let ready = prepare(&cases, &environments, options.states).await?;
+            // Importing Django takes longer than starting Postgres: both at once. An environment that
+            // does not start is found again, and told, by the arms that need it.
+            if let Some(first) = ready.environments.first() {
+                let _ = tree.warm(first).await;
+            }
+            Ok(ready)
+        };
+        let (ready, (postgres, services)) = tokio::try_join!(prepared, self.postgres(options.servers))?;
         let redis = ready.uses_redis.then(|| locate::redis(options.servers, &self.cache)).transpose()?;
         let _ = events.send(Event::Ready(Setting {
             postgres: format!("PostgreSQL {}", postgres.version()),
             redis: redis.map(|redis| format!("Redis {}", redis.version)),
             services: "local".to_owned(),
-            python: ready.pythons,
+            python: ready.pythons(),
             lanes: options.lanes,
         }));
-        let folder = self.run_directory.path().to_owned();
         let stage = Arc::new(Stage::new(
             self.cache.clone(),
             environments,
             options.servers,
             self.keeper.clone(),
             postgres,
+            tree,
             folder,
         )?);
         let mut report = lanes(&cases, &stage, ready.skipped, options, events).await?;
@@ -124,32 +140,37 @@ impl Run {
 struct Ready {
     /// Cases that cannot run here, by index, and why.
     skipped: BTreeMap<usize, String>,
-    pythons: Vec<String>,
+    environments: Vec<Environment>,
     uses_redis: bool,
     took: f64,
 }
 
+impl Ready {
+    /// The Python versions of the environments, each once.
+    fn pythons(&self) -> Vec<String> {
+        let mut versions: Vec<String> = self.environments.iter().map(Environment::python_version).collect();
+        versions.dedup();
+        versions
+    }
+}
+
 /// Finds or makes every environment of the run. A case whose pinned Python is not here is skipped;
 /// when no environment at all can be had, nothing can run.
-async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>) -> Result<Ready> {
+async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, states: States) -> Result<Ready> {
     let (cases, environments) = (Arc::clone(cases), Arc::clone(environments));
     let prepare = move || {
         let start = Instant::now();
-        let mut ready = Ready { skipped: BTreeMap::new(), pythons: Vec::new(), uses_redis: false, took: 0.0 };
+        let mut ready = Ready { skipped: BTreeMap::new(), environments: Vec::new(), uses_redis: false, took: 0.0 };
         let mut failure = None;
-        for (index, case, arm) in plan::arms(&cases).iter().map(|arm| (arm.case, &cases[arm.case], arm)) {
+        for (index, case, arm) in plan::arms(&cases, states).iter().map(|arm| (arm.case, &cases[arm.case], arm)) {
             if ready.skipped.contains_key(&index) {
                 continue;
             }
             let state: ResolvedState = resolve::resolve(case, arm.delta(case))?;
             ready.uses_redis |= state.uses_redis();
             match environments.get(&state.packages, case.needs.python.as_deref()) {
-                Ok(environment) => {
-                    let version = stage::python_version(&environment);
-                    if !ready.pythons.contains(&version) {
-                        ready.pythons.push(version);
-                    }
-                }
+                Ok(environment) if ready.environments.contains(&environment) => {}
+                Ok(environment) => ready.environments.push(environment),
                 // The arm finds the same error again and is inconclusive for it.
                 Err(error) => match &case.needs.python {
                     Some(python) if !crate::python::is_installed(python) => {
@@ -161,7 +182,7 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>) -> Re
         }
         ready.took = seconds(start.elapsed());
         match failure {
-            Some(error) if ready.pythons.is_empty() => Err(error),
+            Some(error) if ready.environments.is_empty() => Err(error),
             _ => Ok(ready),
         }
     };
@@ -182,32 +203,61 @@ async fn lanes(
                 .or_insert_with(|| format!("needs PostgreSQL {least}, this is {}", stage.postgres.version()));
         }
     }
-    let arms: Vec<Arm> = plan::arms(cases).into_iter().filter(|arm| !skipped.contains_key(&arm.case)).collect();
-    let permits = Arc::new(Semaphore::new(options.lanes));
-    let mut running = JoinSet::new();
-    for (index, arm) in arms.iter().cloned().enumerate() {
-        let (cases, stage, permits, events) =
-            (Arc::clone(cases), Arc::clone(stage), Arc::clone(&permits), events.clone());
-        let log = options.logs.join(format!("{}-{}.log", cases[arm.case].name.replace('/', "-"), arm.label()));
-        running.spawn(async move {
-            // The semaphore is fair: arms begin in the order of the plan. It is never closed.
-            let _permit = permits.acquire().await;
-            let case = &cases[arm.case];
-            let _ = events.send(Event::ArmStarted { case: case.name.clone(), state: arm.state.clone() });
-            let outcome = arm::run(stage, case, &arm, index, &log).await;
-            (index, Played::new(case, arm, outcome, log))
-        });
+    let arms: Arc<[Arm]> =
+        plan::arms(cases, options.states).into_iter().filter(|arm| !skipped.contains_key(&arm.case)).collect();
+    let next_arm = Arc::new(AtomicUsize::new(0));
+    let (finished, mut played_arms) = mpsc::channel(options.lanes);
+    let mut lanes = JoinSet::new();
+    for _ in 0..options.lanes {
+        let lane = Lane {
+            cases: Arc::clone(cases),
+            arms: arms.clone(),
+            next: Arc::clone(&next_arm),
+            stage: Arc::clone(stage),
+            logs: options.logs.clone(),
+            events: events.clone(),
+        };
+        lanes.spawn(lane.run(finished.clone()));
     }
+    drop(finished);
     let mut played: Vec<Option<Played>> = arms.iter().map(|_| None).collect();
     let mut report = RunReport::default();
     let mut next = 0;
     finish_cases(cases, &arms, &mut played, &skipped, &mut next, &mut report, events);
-    while let Some(joined) = running.join_next().await {
-        let (index, outcome) = joined.map_err(|error| Error::bug(format!("an arm panicked: {error}")))?;
+    while let Some((index, outcome)) = played_arms.recv().await {
         played[index] = Some(outcome);
         finish_cases(cases, &arms, &mut played, &skipped, &mut next, &mut report, events);
     }
+    while let Some(lane) = lanes.join_next().await {
+        lane.map_err(|error| Error::bug(format!("an arm panicked: {error}")))?;
+    }
     Ok(report)
+}
+
+/// Takes the next arm, in the order of the plan, until there is none.
+struct Lane {
+    cases: Arc<Vec<Case>>,
+    arms: Arc<[Arm]>,
+    next: Arc<AtomicUsize>,
+    stage: Arc<Stage>,
+    logs: PathBuf,
+    events: Events,
+}
+
+impl Lane {
+    async fn run(self, finished: mpsc::Sender<(usize, Played)>) {
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(arm) = self.arms.get(index) else { return };
+            let case = &self.cases[arm.case];
+            let log = self.logs.join(format!("{}-{}.log", case.name.replace('/', "-"), arm.label()));
+            let _ = self.events.send(Event::ArmStarted { case: case.name.clone(), state: arm.state.clone() });
+            let outcome = arm::run(Arc::clone(&self.stage), case, arm, index, &log).await;
+            if finished.send((index, Played::new(case, arm.clone(), outcome, log))).await.is_err() {
+                return;
+            }
+        }
+    }
 }
 
 /// Reports the cases, in their order, whose arms have all been played.
@@ -222,6 +272,11 @@ fn finish_cases(
 ) {
     while let Some(case) = cases.get(*next) {
         let own: Vec<usize> = (0..arms.len()).filter(|&index| arms[index].case == *next).collect();
+        if own.is_empty() && !skipped.contains_key(next) {
+            // `--state edits`, and a case that names none.
+            *next += 1;
+            continue;
+        }
         if own.iter().any(|&index| played[index].is_none()) {
             return;
         }

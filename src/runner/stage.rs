@@ -7,19 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dj_regress_protocol::{ActorKind, Enter, Prepare, Reply, Request};
+use dj_regress_protocol::{ActorKind, Enter, Prepare, Reply, Request, Texts};
 use tokio::sync::OnceCell;
 
-use super::clock::Clock;
+use super::clock::{Clock, Pace};
 use crate::actor::{Process, StateCode, Tree, Trouble, Zygote, worker};
 use crate::cache::Cache;
 use crate::case::resolve::ResolvedState;
 use crate::error::{Context as _, Error, Result};
+use crate::plan::State;
 use crate::probe::ledger::PROBE;
-use crate::python::{Environment, Environments, Overlay, Refusal, Sources, mismatch};
+use crate::python::{Environments, Overlay, Refusal, Sources, mismatch};
 use crate::service::keeper::Keeper;
 use crate::service::locate::{self, ServerSource};
-use crate::service::postgres::{PORT, Postgres};
+use crate::service::postgres::{APP, PORT, Postgres};
 use crate::service::redis::Redis;
 
 /// The package that most cases are about, and the app that drives it: always watched.
@@ -55,9 +56,9 @@ impl Stage {
         server_source: ServerSource,
         keeper: Keeper,
         postgres: Postgres,
+        tree: Tree,
         folder: PathBuf,
     ) -> Result<Self> {
-        let tree = Tree::new(keeper.clone(), folder.clone(), worker::package(&cache)?)?;
         let shop = worker::shop(&cache)?;
         Ok(Self {
             cache,
@@ -76,41 +77,74 @@ impl Stage {
 
     /// The code of a state: environment, overlay, settings. Blocks on the file system, and on the
     /// network where something is not cached.
-    pub fn code(&self, state: &ResolvedState, python: Option<&str>) -> Result<StateCode, Refused> {
-        let environment = self.environments.get(&state.packages, python)?;
-        let mut sources = Sources::new(vec![self.shop.clone(), environment.site_packages.clone()]);
-        self.change(&mut sources, state)?;
+    pub fn code(&self, resolved: &ResolvedState, state: &State, python: Option<&str>) -> Result<StateCode, Refused> {
+        let environment = self.environments.get(&resolved.packages, python)?;
+        let base = Sources::new(vec![self.shop.clone(), environment.site_packages.clone()]);
+        let (sources, remainder) = self.change(&base, resolved, state)?;
         let watch: Vec<&str> = WATCHED.iter().copied().filter(|package| sources.root_of(package).is_some()).collect();
         let overlay = Overlay::build(&self.cache, &sources, &watch)?;
         let folders = overlay.folders.iter().chain([&self.shop]);
         let prepare = Prepare {
             sys_path: folders.map(|folder| folder.display().to_string()).collect(),
             settings_module: "shop.settings".to_owned(),
-            settings: state.settings.clone().into_iter().collect(),
-            env: state.env.clone().into_iter().collect(),
+            settings: resolved.settings.clone().into_iter().collect(),
+            env: resolved.env.clone().into_iter().collect(),
             watch: overlay.expected.keys().cloned().collect(),
         };
-        Ok(StateCode { environment, overlay, prepare })
+        Ok(StateCode { environment, overlay, prepare, remainder })
     }
 
-    /// Puts a delta's `take`, `patch` and `edits` on. Edits name spans of what `take` and `patch`
-    /// made; without those they make the change themselves.
-    fn change(&self, sources: &mut Sources, state: &ResolvedState) -> Result<(), Refused> {
-        if let Some(take) = &state.take {
+    /// A state's sources: `take`, `patch` and `edits` put on, single edits taken back. Edits name
+    /// spans of what `take` and `patch` made; without those they make the change themselves.
+    ///
+    /// Also what is left of the change when every edit is taken back, as texts of both sides: it
+    /// must be the same syntax tree, or the ablation would not be of this fix.
+    fn change(
+        &self,
+        base: &Sources,
+        resolved: &ResolvedState,
+        state: &State,
+    ) -> Result<(Sources, Vec<Texts>), Refused> {
+        let mut sources = base.clone();
+        let edits = &resolved.edits;
+        if let Some(take) = &resolved.take {
             sources.take(take, &self.environments.wheel(take)?)?;
         }
-        if let Some(patch) = &state.patch {
+        if let Some(patch) = &resolved.patch {
             sources.patch(patch)?;
         }
-        let edits_make_the_change = state.take.is_none() && state.patch.is_none();
-        for (name, edit) in &state.edits {
-            if edits_make_the_change {
+        if resolved.take.is_none() && resolved.patch.is_none() {
+            sources.are_apart(edits, |edit| &edit.reverted)?;
+            for (name, edit) in edits.iter().filter(|(name, _)| state.has_edit(name)) {
                 sources.apply(name, edit)?;
-            } else {
-                sources.names_one_span(name, edit)?;
+            }
+            return Ok((sources, Vec::new()));
+        }
+        sources.are_apart(edits, |edit| &edit.applied)?;
+        let mut all_taken_back = sources.clone();
+        for (name, edit) in edits {
+            all_taken_back.take_back(name, edit)?;
+            if !state.has_edit(name) {
+                sources.take_back(name, edit)?;
             }
         }
-        Ok(())
+        let differences = if edits.is_empty() { Vec::new() } else { base.differences(&all_taken_back) };
+        let remainder = differences.into_iter().map(|(file, one, other)| Texts { file, one, other }).collect();
+        Ok((sources, remainder))
+    }
+
+    /// Checks that a fix is no more than its edits.
+    pub async fn adds_up(&self, code: &StateCode, zygote: &Zygote) -> Result<(), Trouble> {
+        if code.remainder.is_empty() {
+            return Ok(());
+        }
+        match self.tree.ask(zygote, &Request::Compare(code.remainder.clone())).await? {
+            Reply::Compared(files) if !files.is_empty() => Err(Trouble::Refused(format!(
+                "taking every edit back does not give the reverted syntax tree of {}: the edits are not all of the fix",
+                files.join(", ")
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Sees to it that the server has a template for this zygote's state, migrating one if need be.
@@ -126,20 +160,14 @@ impl Stage {
             }
             let start = Instant::now();
             let database = self.postgres.create_template_database(key).await?;
-            let folder = self.folder.join(format!("template-{}", key));
+            let folder = self.folder.join(format!("template-{key}"));
             fs::create_dir_all(&folder).cannot_run(|| format!("make {}", folder.display()))?;
-            let _clock = Clock::create(&folder.join("clock"))?;
-            let mut process = self
-                .enter(
-                    code,
-                    zygote,
-                    &folder,
-                    &database,
-                    &folder.join("log"),
-                    PROBE,
-                    ActorKind::Python { module: String::new() },
-                )
-                .await?;
+            let _clock = Clock::create(&folder.join("clock"), Pace::Goes)?;
+            let host = self.postgres.socket_directory();
+            let log = &folder.join("log");
+            let kind = ActorKind::Python { module: String::new() };
+            let entry = Entry { folder: &folder, database: &database, host, log, actor: PROBE, kind };
+            let mut process = self.enter(code, zygote, entry).await?;
             let migrated = process.ask(&Request::Migrate).await;
             self.keeper.end_sessions(&[process.hello.pid]).await?;
             migrated?;
@@ -151,27 +179,13 @@ impl Stage {
         .copied()
     }
 
-    /// Forks an actor of an arm and checks that it runs this state's code.
-    #[expect(clippy::too_many_arguments, reason = "an actor is where code, database, folder and log meet")]
-    pub async fn enter(
-        &self,
-        code: &StateCode,
-        zygote: &Zygote,
-        folder: &Path,
-        database: &str,
-        log: &Path,
-        actor: &str,
-        kind: ActorKind,
-    ) -> Result<Process, Trouble> {
-        let service_file = folder.join("service.conf");
-        if !service_file.exists() {
-            let text = format!(
-                "[{SERVICE}]\nhost={}\nport={}\ndbname={database}\nuser=app\n",
-                self.postgres.socket_directory().display(),
-                PORT
-            );
-            fs::write(&service_file, text).cannot_run(|| format!("write {}", service_file.display()))?;
-        }
+    /// Forks an actor and checks that it runs this state's code.
+    pub async fn enter(&self, code: &StateCode, zygote: &Zygote, entry: Entry<'_>) -> Result<Process, Trouble> {
+        let Entry { folder, database, host, log, actor, kind } = entry;
+        let service_file = host.with_extension("service");
+        let text = format!("[{SERVICE}]\nhost={}\nport={PORT}\ndbname={database}\nuser={APP}\n", host.display());
+        let service_file = folder.join(service_file.file_name().unwrap_or_default());
+        fs::write(&service_file, text).cannot_run(|| format!("write {}", service_file.display()))?;
         let mut process = self.tree.fork(zygote, actor).await?;
         let text = |path: &Path| path.display().to_string();
         let enter = Enter {
@@ -215,6 +229,22 @@ impl Stage {
     }
 }
 
+/// Where an actor enters: the place where folder, database, wire and log meet.
+pub struct Entry<'e> {
+    /// The arm's folder.
+    pub folder: &'e Path,
+    /// The arm's database.
+    pub database: &'e str,
+    /// The folder of the socket to connect to: a proxy's or the server's.
+    pub host: &'e Path,
+    /// The arm's log.
+    pub log: &'e Path,
+    /// The actor's name in the case.
+    pub actor: &'e str,
+    /// What it does.
+    pub kind: ActorKind,
+}
+
 /// Why a state's code could not be put together.
 #[derive(Debug)]
 pub enum Refused {
@@ -243,12 +273,4 @@ impl std::fmt::Display for Refused {
             Self::Machine(error) => error.fmt(f),
         }
     }
-}
-
-/// An environment, as a reporter wants it.
-pub fn python_version(environment: &Environment) -> String {
-    let folder = environment.python.parent().and_then(Path::parent).unwrap_or(Path::new("."));
-    let configuration = fs::read_to_string(folder.join("pyvenv.cfg")).unwrap_or_default();
-    let version = configuration.lines().find_map(|line| line.strip_prefix("version_info"));
-    version.map_or_else(|| "?".to_owned(), |version| version.trim_start_matches([' ', '=']).trim().to_owned())
 }

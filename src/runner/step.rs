@@ -11,8 +11,8 @@ use serde_json::Value;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::arm::{explain, note};
-use super::clock::{Clock, monotonic};
-use super::stage::Stage;
+use super::clock::{Clock, Pace, monotonic};
+use super::stage::{Entry, Stage};
 use super::window::{Window, Windows};
 use crate::actor::{Process, StateCode, Trouble, Zygote};
 use crate::case::model::{ActorSpec, Quantity};
@@ -20,6 +20,8 @@ use crate::case::resolve::{Action, ResolvedState, Step};
 use crate::error::{Context as _, Result};
 use crate::probe::ledger::PROBE;
 use crate::probe::{rows, server};
+use crate::proxy::{Counters, PostgresProxy};
+use crate::service::postgres::{APP, PORT};
 
 /// Virtual time between the death of a simulated cluster and the next one: longer than the 3 s that
 /// a cluster's stat lives (django-q2's `Stat.save`).
@@ -39,6 +41,8 @@ pub struct Session<'s> {
     database: String,
     log: PathBuf,
     processes: HashMap<String, Process>,
+    /// What stands between each actor and the server; the probe needs none.
+    wires: IndexMap<String, PostgresProxy>,
     /// Sessions to end: actors and the arm's Redis.
     sessions: Vec<u32>,
     client: Option<Client>,
@@ -71,6 +75,7 @@ impl<'s> Session<'s> {
             database,
             log,
             processes: HashMap::new(),
+            wires: IndexMap::new(),
             sessions: Vec::new(),
             client: None,
             readings: HashMap::new(),
@@ -99,7 +104,7 @@ impl<'s> Session<'s> {
 
     async fn open(&mut self, state: &ResolvedState) -> Result<Clock> {
         fs::create_dir_all(&self.folder).cannot_run(|| format!("make {}", self.folder.display()))?;
-        let clock = Clock::create(&self.folder.join("clock"))?;
+        let clock = Clock::create(&self.folder.join("clock"), Pace::Stands)?;
         if state.uses_redis() {
             let redis = self.stage.redis(&self.folder).await?;
             self.sessions.push(redis.pid());
@@ -166,7 +171,10 @@ impl<'s> Session<'s> {
                 let readings = readings.iter().map(|(name, source)| (name.clone(), source.clone())).collect();
                 self.stepped(PROBE, &Request::Read(readings)).await
             }
-            Action::Sql { statement } => {
+            Action::Stop { .. } | Action::MeasureFor { .. } | Action::Sql { actor: Some(_), .. } => {
+                Err(Trouble::Refused("not played yet".to_owned()))
+            }
+            Action::Sql { actor: None, statement } => {
                 let value = self.sql(statement).await?;
                 Ok(Stepped {
                     values: step.name.iter().map(|name| (name.clone(), value.clone())).collect(),
@@ -199,16 +207,42 @@ impl<'s> Session<'s> {
             let kind = match self.actors.get(actor) {
                 Some(ActorSpec::SimulatedCluster) => ActorKind::SimulatedCluster,
                 Some(ActorSpec::Python { module }) => ActorKind::Python { module: module.clone() },
+                Some(ActorSpec::RealCluster { .. } | ActorSpec::Stranger { .. }) => {
+                    return Err(Trouble::Refused("not played yet".to_owned()));
+                }
                 // The probe: it reads with the standard names only.
                 None => ActorKind::Python { module: String::new() },
             };
-            let process =
-                self.stage.enter(self.code, self.zygote, &self.folder, &self.database, &self.log, actor, kind).await?;
+            let host = self.host(actor).await?;
+            let entry =
+                Entry { folder: &self.folder, database: &self.database, host: &host, log: &self.log, actor, kind };
+            let process = self.stage.enter(self.code, self.zygote, entry).await?;
             self.sessions.push(process.hello.pid);
             self.processes.insert(actor.to_owned(), process);
             self.forking += start.elapsed();
         }
         self.processes.get_mut(actor).ok_or_else(|| Trouble::Died(actor.to_owned()))
+    }
+
+    /// Where an actor connects: to a proxy of its own, the probe to the server itself.
+    async fn host(&mut self, actor: &str) -> Result<PathBuf, Trouble> {
+        let server = self.stage.postgres.socket_directory();
+        if actor == PROBE {
+            return Ok(server.to_owned());
+        }
+        let folder = self.folder.join(format!("wire-{}", self.wires.len()));
+        let proxy = PostgresProxy::start(&server.join(format!(".s.PGSQL.{PORT}")), &folder).await?;
+        self.wires.insert(actor.to_owned(), proxy);
+        Ok(folder)
+    }
+
+    /// What went over each actor's wire so far; waits until nothing is under way.
+    pub async fn wire(&self) -> IndexMap<String, Counters> {
+        let mut counters = IndexMap::new();
+        for (actor, wire) in &self.wires {
+            counters.insert(actor.clone(), wire.settled().await);
+        }
+        counters
     }
 
     /// Runs a statement as the harness, whose role no measurement counts. The single value that it
@@ -255,7 +289,7 @@ impl<'s> Session<'s> {
     /// What the server says that the app executed in this arm's database.
     pub async fn executed(&self) -> Result<server::Executed> {
         let client = self.stage.postgres.client("postgres").await?;
-        server::executed(&client, self.stage.postgres.oid_of(&self.database).await?, "app").await
+        server::executed(&client, self.stage.postgres.oid_of(&self.database).await?, APP).await
     }
 
     /// Ends every process of the arm.

@@ -31,6 +31,8 @@ impl Window {
             Per::Beat => self.beats,
             Per::Task => self.tasks,
             Per::Restart => self.restarts,
+            // Not counted in a window.
+            Per::Day | Per::Second => 0,
         }
     }
 

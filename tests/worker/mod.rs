@@ -190,7 +190,7 @@ impl Peer {
 impl Arm {
     fn create(folder: &Path) -> Self {
         fs::create_dir_all(folder).expect("a folder");
-        fs::write(folder.join("clock"), 0_i64.to_ne_bytes()).expect("a clock");
+        fs::write(folder.join("clock"), [0; 16]).expect("a clock");
         Self { folder: folder.to_owned() }
     }
 

@@ -8,4 +8,6 @@ mod ledger;
 mod message;
 
 pub use ledger::Record;
-pub use message::{ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Prepare, Prepared, Reply, Request, Stepped};
+pub use message::{
+    ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Prepare, Prepared, Reply, Request, Stepped, Texts,
+};

@@ -27,6 +27,8 @@ pub enum Request {
     Import(Vec<String>),
     /// Put this state's code and settings in place and run `django.setup()`. Answered by `Prepared`.
     Prepare(Prepare),
+    /// Compare texts of source files as syntax trees. Answered by `Compared`.
+    Compare(Vec<Texts>),
     /// Fork a copy that leads its own session and is a child of the keeper (by a double fork).
     /// Answered by `Done`; the copy says its own `Hello`.
     Fork(Fork),
@@ -84,6 +86,17 @@ pub struct Prepare {
     pub watch: Vec<String>,
 }
 
+/// Two texts of one source file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Texts {
+    /// The file's name, for the answer; only `.py` files have a tree, others are compared as text.
+    pub file: String,
+    /// One text.
+    pub one: String,
+    /// The other.
+    pub other: String,
+}
+
 /// A zygote that is set up.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Prepared {
@@ -129,7 +142,8 @@ pub struct Enter {
     pub service_file: String,
     /// The arm's ledger, opened with `O_APPEND`.
     pub ledger: String,
-    /// The arm's clock: 8 bytes, the offset in nanoseconds (i64, native endian), mapped shared.
+    /// The arm's clock, mapped shared: two i64 in native endian. The offset in nanoseconds; and the moment at which
+    /// the clock stands, in nanoseconds since the epoch, or 0 for a clock that goes with real time.
     pub clock: String,
     /// Standard output and error are appended here.
     pub log: String,
@@ -158,6 +172,8 @@ pub enum Reply {
     Done,
     /// To `Prepare`.
     Prepared(Prepared),
+    /// To `Compare`: the files whose trees differ.
+    Compared(Vec<String>),
     /// To `Enter`: the code that this actor loaded.
     Entered(BTreeMap<String, Fingerprint>),
     /// To a step.

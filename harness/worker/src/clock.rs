@@ -1,4 +1,4 @@
-//! The arm's clock: one offset in a shared map that moves a whole process tree at once.
+//! The arm's clock: two numbers in a shared map that move a whole process tree at once.
 
 use std::fs::OpenOptions;
 use std::path::PathBuf;
@@ -9,7 +9,10 @@ use memmap2::MmapRaw;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
-/// Real time plus the offset in the arm's clock file.
+/// The time of the arm's clock file: an offset, added to real time or to a moment at which the clock stands.
+///
+/// A clock that stands moves by what the case says, and by a microsecond whenever it is read: two readings differ, as
+/// they do in life, but how fast the machine is does not matter.
 ///
 /// time-machine asks the traveller on top of its stack for `time_ns()`; this is that traveller.
 #[pyclass(frozen, module = "dj_regress.worker")]
@@ -17,11 +20,20 @@ pub struct Clock {
     map: MmapRaw,
 }
 
+/// How far a standing clock moves when it is read: the resolution of Python's datetime and of Postgres.
+const TICK_NS: i64 = 1000;
+
 impl Clock {
     fn shared(&self) -> &AtomicI64 {
-        // SAFETY: the map is at least 8 bytes long (checked in `new`), page-aligned and lives as long
+        // SAFETY: the map is at least 16 bytes long (checked in `new`), page-aligned and lives as long
         // as `self`; every process, the controller included, touches it by 8-byte atomic access only.
         unsafe { AtomicI64::from_ptr(self.map.as_mut_ptr().cast()) }
+    }
+
+    /// Nanoseconds since the epoch; 0 for a clock that goes.
+    fn stands_at(&self) -> i64 {
+        // SAFETY: as above; the second 8 bytes of the same map.
+        unsafe { AtomicI64::from_ptr(self.map.as_mut_ptr().cast::<i64>().add(1)) }.load(Ordering::SeqCst)
     }
 }
 
@@ -33,9 +45,9 @@ impl Clock {
     fn new(path: PathBuf) -> PyResult<Self> {
         let file = OpenOptions::new().read(true).write(true).open(&path)?;
         let length = file.metadata()?.len();
-        if length < 8 {
+        if length < 16 {
             return Err(PyValueError::new_err(format!(
-                "the clock file {} has {length} bytes; it needs 8",
+                "the clock file {} has {length} bytes; it needs 16",
                 path.display()
             )));
         }
@@ -45,6 +57,10 @@ impl Clock {
 
     /// The arm's time in nanoseconds since the epoch.
     fn time_ns(&self) -> PyResult<i64> {
+        let stands_at = self.stands_at();
+        if stands_at != 0 {
+            return Ok(stands_at.saturating_add(self.shared().fetch_add(TICK_NS, Ordering::SeqCst)));
+        }
         let real =
             SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| PyOSError::new_err(error.to_string()))?;
         let real = i64::try_from(real.as_nanos()).map_err(|error| PyOSError::new_err(error.to_string()))?;
@@ -56,7 +72,7 @@ impl Clock {
         Ok(self.time_ns()? as f64 / 1e9)
     }
 
-    /// How far the arm's time is ahead of real time, in nanoseconds.
+    /// How far the arm's time is ahead of real time, or of where it stands, in nanoseconds.
     fn offset(&self) -> i64 {
         self.shared().load(Ordering::SeqCst)
     }

@@ -101,6 +101,11 @@ impl Process {
                 let prepared = call(py, "dj_regress.process", "prepare", &prepare)?;
                 return Ok(Reply::Prepared(plain(&prepared)?));
             }
+            Request::Compare(texts) => {
+                let texts = to_python(py, &json(&texts)?)?;
+                let differing = py.import("dj_regress.trees")?.call_method1("differing", (texts,))?;
+                return Ok(Reply::Compared(differing.extract()?));
+            }
             Request::Enter(enter) => return self.enter(py, enter),
             Request::Fork(_) => unreachable!("handled by the loop, which knows both sides"),
             Request::Migrate => {

@@ -1,0 +1,74 @@
+"""Exits 1 and says what is left, if processes or run folders outlived their run.
+
+leftovers.py VARIABLE=VALUE     what processes of the checked commands have in their environment
+
+A run that still goes on, somebody else's on this machine, is left out: its folder is locked.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+# A killed controller's keeper ends everything by itself, but nobody waits for it.
+PATIENCE = 5.0
+RUN = re.compile(r"(.*/dj-regress-\d+/run-[^/ ]+)")
+
+
+def is_held(run: Path) -> bool:
+    """Whether the run's controller is alive: it locks this file."""
+    try:
+        with (run / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def run_of(process: Path, environment: list[str]) -> Path | None:
+    """The run folder of a process; servers overwrite their environment, but stay in their folder."""
+    for value in environment:
+        if value.startswith("DJ_REGRESS_RUN="):
+            return Path(value.partition("=")[2])
+    inside = RUN.match(str((process / "cwd").readlink()))
+    return Path(inside[1]) if inside else None
+
+
+def leftovers(marker: str) -> list[str]:
+    """One line for each process and folder that should be gone."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.name == str(os.getpid()):
+            continue
+        try:
+            environment = os.fsdecode((process / "environ").read_bytes()).split("\0")
+            command = os.fsdecode((process / "cmdline").read_bytes()).replace("\0", " ").strip()
+            run = run_of(process, environment)
+        except OSError:  # gone meanwhile, or another user's
+            continue
+        # A zombie has no command line; it is its parent's to bury.
+        if command and (marker in environment or (run is not None and not is_held(run))):
+            found.append(f"process {process.name}: {command}")
+    for base in {Path("/dev/shm"), Path("/tmp"), Path(tempfile.gettempdir())}:
+        found += [f"folder {run}" for run in base.glob("dj-regress-*/run-*") if not is_held(run)]
+    return sorted(found)
+
+
+def main() -> int:
+    """Looks until nothing is left or patience ends."""
+    deadline = time.monotonic() + PATIENCE
+    while (found := leftovers(sys.argv[1])) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    print("\n".join(found) or "nothing is left")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

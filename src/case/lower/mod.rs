@@ -1,0 +1,176 @@
+//! From the language as written to the model: one verb per step, one quantity per invariant.
+
+mod change;
+mod invariant;
+mod step;
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::diagnostic::Diagnostic;
+use super::file::{ActorFile, CaseFile, ClusterFile};
+use super::model::{ActorSpec, Case, Delta, Fix, Growth, Needs, Scalar};
+use super::node::Place;
+use crate::judge::Verdict;
+use change::texts;
+pub use invariant::measurements;
+
+/// Collects what is wrong while lowering.
+struct Lower<'p> {
+    path: &'p Path,
+    errors: Vec<Diagnostic>,
+    has_fixes: bool,
+}
+
+/// Lowers a case; on errors all of them.
+pub fn lower(file: CaseFile, top: Place<'_>, name: String, path: &Path) -> Result<Case, Vec<Diagnostic>> {
+    let mut lower = Lower { path, errors: Vec::new(), has_fixes: !file.fixes.is_empty() };
+    if let (Some(_), true) = (file.verdict, lower.has_fixes) {
+        lower.error(
+            Diagnostic::new("`verdict` is for a case without fixes")
+                .at(top.get("verdict").key_span())
+                .help("say it at the fix that must get it"),
+        );
+    }
+    let verdict = file.verdict.unwrap_or(if lower.has_fixes { Verdict::Proven } else { Verdict::Reproduced });
+    let base = Delta {
+        packages: lower.packages(file.packages, top.get("packages")),
+        settings: file.settings,
+        env: texts(file.env),
+        vars: file.vars,
+        ..Delta::default()
+    };
+    let mut actors = IndexMap::new();
+    for (name, actor) in file.actors {
+        let place = top.get("actors").get(&name);
+        if let Some(spec) = lower.actor(actor, place) {
+            actors.insert(name, spec);
+        }
+    }
+    let repeat = file.repeat.map_or(1, |repeat| lower.repeat(&repeat, top.get("repeat")));
+    let growth = file.growth.and_then(|growth| lower.growth(growth, top.get("growth")));
+    let mut fixes = IndexMap::new();
+    for (name, fix) in file.fixes {
+        let place = top.get("fixes").get(&name);
+        let verdict = fix.verdict.unwrap_or(Verdict::Proven);
+        fixes.insert(name, Fix { delta: lower.delta(fix, place), verdict });
+    }
+    let control = file.control.map(|control| lower.control(control, top.get("control")));
+    let steps = lower.steps(file.steps, top.get("steps"));
+    let invariants = file
+        .invariants
+        .into_iter()
+        .map(|(name, invariant)| {
+            let invariant = lower.invariant(&name, invariant, top.get("invariants").get(&name));
+            (name, invariant)
+        })
+        .collect();
+    if !lower.errors.is_empty() {
+        return Err(lower.errors);
+    }
+    Ok(Case {
+        name,
+        path: path.to_owned(),
+        title: file.title,
+        issues: file.issues,
+        needs: Needs { python: file.python.map(|python| python.0), postgres: file.needs.postgres },
+        base,
+        actors,
+        repeat,
+        growth,
+        fixes,
+        control,
+        verdict,
+        steps,
+        invariants,
+    })
+}
+
+impl Lower<'_> {
+    fn error(&mut self, diagnostic: Diagnostic) {
+        self.errors.push(diagnostic);
+    }
+
+    fn actor(&mut self, actor: ActorFile, place: Place<'_>) -> Option<ActorSpec> {
+        let ActorFile { cluster, count, python, stranger } = actor;
+        if count.is_some() && !matches!(cluster, Some(ClusterFile::Real)) {
+            let message = "`count` belongs to a real cluster";
+            let help = "several of another kind are several actors";
+            self.error(Diagnostic::new(message).at(place.get("count").key_span()).help(help));
+        }
+        match (cluster, python, stranger) {
+            (Some(ClusterFile::Simulated), None, None) => Some(ActorSpec::SimulatedCluster),
+            (Some(ClusterFile::Real), None, None) => {
+                Some(ActorSpec::RealCluster { count: count.unwrap_or(Scalar(1.into())) })
+            }
+            (None, Some(module), None) => Some(ActorSpec::Python { module: module.unwrap_or_default() }),
+            (None, None, Some(application_name)) => {
+                // The server would cut it or put question marks, and the name would not be found again.
+                let kept = application_name.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+                if application_name.trim().is_empty() || application_name.len() > 63 || !kept {
+                    let message = "a stranger's application_name has 1 to 63 printable ASCII characters";
+                    self.error(Diagnostic::new(message).at(place.get("stranger").span()));
+                }
+                Some(ActorSpec::Stranger { application_name })
+            }
+            (None, None, None) => {
+                let help = "it is one of: `cluster: simulated`, `cluster: real`, `python: MODULE`, `stranger: NAME`";
+                self.error(Diagnostic::new("an actor of no kind").at(place.key_span()).help(help));
+                None
+            }
+            _ => {
+                let message = "an actor is of one kind: `cluster`, `python` or `stranger`";
+                self.error(Diagnostic::new(message).at(place.key_span()));
+                None
+            }
+        }
+    }
+
+    fn repeat(&mut self, repeat: &Scalar, place: Place<'_>) -> u32 {
+        let times = repeat.0.as_u64().and_then(|times| u32::try_from(times).ok()).unwrap_or_default();
+        if times == 0 {
+            let message = format!("`repeat` is a count of at least 1, found {}", repeat.0);
+            self.error(Diagnostic::new(message).at(place.span()));
+        }
+        times
+    }
+
+    fn growth(&mut self, growth: IndexMap<String, Vec<Scalar>>, place: Place<'_>) -> Option<Growth> {
+        let mut vars = growth.into_iter();
+        let (var, values) = match (vars.next(), vars.next()) {
+            (Some(growth), None) => growth,
+            (Some(_), Some((second, _))) => {
+                let message = format!("a case grows over one var: `{second}` is a second one");
+                self.error(Diagnostic::new(message).at(place.get(&second).key_span()));
+                return None;
+            }
+            (None, _) => {
+                let help = "name a var and its values: `growth: {restarts: [1, 2, 4, 8, 16]}`";
+                self.error(Diagnostic::new("`growth` without a var").at(place.key_span()).help(help));
+                return None;
+            }
+        };
+        let place = place.get(&var);
+        let mut last = f64::NEG_INFINITY;
+        for (index, Scalar(value)) in values.iter().enumerate() {
+            let number = value.as_f64().filter(|number| number.is_finite());
+            match number {
+                Some(number) if number > last => last = number,
+                Some(_) => {
+                    let message = format!("the values of `{var}` must ascend, {value} comes too late");
+                    self.error(Diagnostic::new(message).at(place.item(index).span()));
+                }
+                None => {
+                    let message = format!("expected a number, found {value}");
+                    self.error(Diagnostic::new(message).at(place.item(index).span()));
+                }
+            }
+        }
+        if values.len() < 3 {
+            let message = format!("growth over {} values says nothing: give at least three", values.len());
+            self.error(Diagnostic::new(message).at(place.key_span()));
+        }
+        Some(Growth { var, values: values.into_iter().map(|Scalar(value)| value).collect() })
+    }
+}

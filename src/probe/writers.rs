@@ -1,0 +1,115 @@
+//! Who wrote a table: the app's call sites from the ledger, strangers from triggers.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::ledger::Ledger;
+use super::sql;
+use super::triggers::Write;
+use crate::runner::Window;
+
+/// What counts as writing.
+pub const VERBS: [&str; 4] = ["INSERT", "UPDATE", "DELETE", "TRUNCATE"];
+
+/// How actors introduce themselves to the server: `dj-regress/<actor>`.
+const ACTOR_PREFIX: &str = "dj-regress/";
+
+/// One writer of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableWriter {
+    /// The actor's name in the case; a stranger's application name.
+    pub writer: String,
+    /// Whether it is no call site of an actor of the arm: a foreign client, or a function on the server.
+    pub is_stranger: bool,
+    /// The process's role; for a stranger where it came from: `pid 7, local`.
+    pub role: String,
+    /// `file:line:function`; for a stranger its statement.
+    pub site: String,
+    /// `INSERT`, `UPDATE`, `DELETE` or `TRUNCATE`.
+    pub verb: String,
+    /// Statements.
+    pub statements: u64,
+    /// Rows that they touched, where the driver knows.
+    pub rows: u64,
+}
+
+/// The writers of a table in a window, most statements first.
+pub fn of(ledger: &Ledger, writes: &[Write], table: &str, verbs: &[String], window: &Window) -> Vec<TableWriter> {
+    type Key = (String, bool, String, String, String);
+    let mut found: BTreeMap<Key, (u64, u64)> = BTreeMap::new();
+    let mut add = |key: Key, statements: u64, rows: u64| {
+        let entry = found.entry(key).or_default();
+        entry.0 += statements;
+        entry.1 += rows;
+    };
+    let wanted = |verb: &str| verbs.iter().any(|wanted| wanted == verb);
+    for statement in ledger.measured().filter(|statement| window.contains(statement.begin)) {
+        let verb = &statement.shape.verb;
+        if statement.shape.table.as_deref() == Some(table) && wanted(verb) {
+            let rows = statement.end.as_ref().map_or(0, |end| u64::try_from(end.rows).unwrap_or(0));
+            let (actor, role, site) = (statement.actor.clone(), statement.role.clone(), statement.site.clone());
+            add((actor, false, role, site, verb.clone()), statement.times, rows);
+        }
+    }
+    for write in writes.iter().filter(|write| wanted(&write.verb) && is_strange(write, table)) {
+        let from = write.address.as_deref().unwrap_or("local");
+        let role = format!("pid {}, {from}", write.pid);
+        add((write.application.clone(), true, role, write.statement.clone(), write.verb.clone()), 1, write.rows);
+    }
+    let mut writers: Vec<TableWriter> = found
+        .into_iter()
+        .map(|((writer, is_stranger, role, site, verb), (statements, rows))| TableWriter {
+            writer,
+            is_stranger,
+            role,
+            site,
+            verb,
+            statements,
+            rows,
+        })
+        .collect();
+    writers.sort_by(|a, b| b.statements.cmp(&a.statements));
+    writers
+}
+
+/// A write that the ledger does not show: of a client that is no actor, or made by a function or
+/// trigger that an actor's statement (which says something else) called.
+fn is_strange(write: &Write, table: &str) -> bool {
+    let shape = sql::shape(&write.statement);
+    let is_plain = shape.table.as_deref() == Some(table) && shape.verb == write.verb;
+    !write.application.starts_with(ACTOR_PREFIX) || !is_plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(application: &str, statement: &str) -> Write {
+        Write {
+            application: application.into(),
+            pid: 7,
+            address: None,
+            verb: "DELETE".into(),
+            statement: statement.into(),
+            rows: 1,
+        }
+    }
+
+    #[test]
+    fn a_foreign_client_is_named_and_an_actor_is_left_to_the_ledger() {
+        let window = Window { begin: 0, end: u64::MAX, ..Window::default() };
+        let writes = [write("psql", "DELETE FROM t WHERE a = 1"), write("dj-regress/q", "DELETE FROM t")];
+        let writers = of(&Ledger::default(), &writes, "t", &["DELETE".to_owned()], &window);
+        assert_eq!(writers.len(), 1);
+        assert_eq!((writers[0].writer.as_str(), writers[0].is_stranger), ("psql", true));
+    }
+
+    #[test]
+    fn a_function_that_an_actor_calls_is_a_stranger_with_the_call_as_its_statement() {
+        let window = Window { begin: 0, end: u64::MAX, ..Window::default() };
+        let writers =
+            of(&Ledger::default(), &[write("dj-regress/q", "SELECT purge()")], "t", &["DELETE".to_owned()], &window);
+        assert_eq!(writers[0].site, "SELECT purge()");
+    }
+}

@@ -1,0 +1,143 @@
+//! What reports have in common: values, times and tables as people read them.
+
+use serde_json::Value;
+
+use crate::plan::State;
+use crate::runner::{ArmReport, CaseReport, EditReport, FixReport, InvariantReport};
+
+/// A value as a reader wants it: no more than six significant digits, long texts cut.
+pub fn value(value: &Value) -> String {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let number = number.as_f64().unwrap_or(f64::NAN);
+            let digits = (5 - number.abs().max(1e-9).log10().floor() as i32).clamp(0, 9) as usize;
+            let text = format!("{number:.digits$}");
+            if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+        }
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Null => "none".to_owned(),
+        Value::String(text) if text.chars().count() <= 40 => text.clone(),
+        Value::String(text) => text.chars().take(39).chain(['…']).collect(),
+        other => other.to_string(),
+    }
+}
+
+/// Seconds as milliseconds.
+pub fn ms(seconds: f64) -> String {
+    format!("{:.0} ms", seconds * 1000.0)
+}
+
+/// An arm in words: its state, and of which fix.
+pub fn arm(arm: &ArmReport) -> String {
+    arm.fix.as_ref().map_or_else(|| arm.state.to_string(), |fix| format!("{fix}, {}", arm.state))
+}
+
+/// The numbers that tell the states apart: `listed 1 applied · 122 reverted, cache writes 1 · 2, 3/3 edits pinned`. Of
+/// several fixes, those of the one that gave the case its verdict.
+pub fn headline(case: &CaseReport) -> String {
+    let reverted = case.arms.iter().find(|arm| arm.state == State::Reverted);
+    let telling = case.fixes.iter().find(|fix| fix.verdict == case.verdict).and_then(|fix| fix.fix.as_ref());
+    let is_fixed =
+        |arm: &&ArmReport| arm.fix.as_ref() == telling && matches!(arm.state, State::Applied | State::Control);
+    let fixed = case.arms.iter().find(is_fixed);
+    let arms: Vec<&ArmReport> = fixed.into_iter().chain(reverted).collect();
+    // Where one arm broke, the other knows the invariants.
+    let measured = arms.iter().rev().find(|arm| !arm.invariants.is_empty());
+    let names = measured.into_iter().flat_map(|arm| &arm.invariants).filter(|invariant| !invariant.guard).take(3);
+    let pairs = names.enumerate().map(|(index, invariant)| {
+        let shown = |arm: &&ArmReport| {
+            let value = find(arm, &invariant.name).map_or_else(|| "–".to_owned(), |found| value(&found.value));
+            if index == 0 { format!("{value} {}", arm.state) } else { value }
+        };
+        format!("{} {}", invariant.name, arms.iter().map(shown).collect::<Vec<_>>().join(" · "))
+    });
+    let edits: Vec<&EditReport> = case.fixes.iter().flat_map(|fix| &fix.edits).collect();
+    let pinned = (!edits.is_empty()).then(|| {
+        let pinned = edits.iter().filter(|edit| !edit.pinned_by.is_empty()).count();
+        format!("{pinned}/{} edits pinned", edits.len())
+    });
+    pairs.chain(pinned).collect::<Vec<_>>().join(", ")
+}
+
+/// An invariant of an arm, by name.
+pub fn find<'a>(arm: &'a ArmReport, name: &str) -> Option<&'a InvariantReport> {
+    arm.invariants.iter().find(|invariant| invariant.name == name)
+}
+
+/// The kill matrix of a fix: a row per edit taken back, a column per invariant, with the value that
+/// was measured and a `!` where the applied bound noticed. No rows without edits.
+pub fn kill_matrix(case: &CaseReport, fix: &FixReport) -> Vec<String> {
+    let of = |state: &State| case.arms.iter().find(|arm| arm.fix == fix.fix && arm.state == *state);
+    let names: Vec<&str> = case
+        .arms
+        .iter()
+        .map(|arm| &arm.invariants)
+        .max_by_key(|invariants| invariants.len())
+        .map_or_else(Vec::new, |invariants| invariants.iter().map(|one| one.name.as_str()).collect());
+    if fix.edits.is_empty() {
+        return Vec::new();
+    }
+    let row = |head: &str, arm: Option<&ArmReport>, tail: &str| -> Vec<String> {
+        let cell = |name: &&str| match arm.and_then(|arm| find(arm, name)) {
+            Some(found) => format!("{}{}", value(&found.value), if found.holds { "" } else { " !" }),
+            None => "-".to_owned(),
+        };
+        let cells = names.iter().map(cell);
+        [head.to_owned()].into_iter().chain(cells).chain([tail.to_owned()]).collect()
+    };
+    let heads = ["taken back"].into_iter().chain(names.iter().copied()).chain(["alone"]);
+    let mut rows = vec![heads.map(str::to_owned).collect(), row("(none)", of(&State::Applied), "")];
+    for edit in &fix.edits {
+        let alone = match edit.sufficient_alone {
+            Some(true) => "suffices",
+            Some(false) => "does not suffice",
+            None => "",
+        };
+        rows.push(row(&edit.edit, of(&State::Without(edit.edit.clone())), alone));
+    }
+    table(&rows)
+}
+
+/// Rows with their columns aligned.
+pub fn table(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("   ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case(json!(7), "7")]
+    #[case(json!(6.5), "6.5")]
+    #[case(json!(0.333_333_333), "0.333333")]
+    #[case(json!(1_234_567.5), "1234568")]
+    #[case(json!(true), "yes")]
+    #[case(json!(null), "none")]
+    #[case(json!("x".repeat(50)), &format!("{}…", "x".repeat(39)))]
+    fn values_are_short(#[case] given: Value, #[case] expected: &str) {
+        assert_eq!(value(&given), expected);
+    }
+
+    #[test]
+    fn columns_line_up_and_lines_do_not_end_in_blanks() {
+        let rows = vec![
+            vec!["a".to_owned(), "long".to_owned(), String::new()],
+            vec!["bbb".to_owned(), "c".to_owned(), "d".to_owned()],
+        ];
+        assert_eq!(table(&rows), ["a     long", "bbb   c      d"]);
+    }
+}
