@@ -1,7 +1,9 @@
-"""Exits 1 and says what is left, if processes or run folders outlived their run.
+"""Exits 1 and says what is left, if processes, run folders or shared memory outlived their run.
 
-leftovers.py VARIABLE=VALUE     what processes of the checked commands have in their environment
+leftovers.py VARIABLE=VALUE SINCE
 
+VARIABLE=VALUE is in the environment of all that the checked commands started; SINCE is when they began, in
+seconds since 1970.
 A run that still goes on, somebody else's on this machine, is left out: its folder is locked.
 """
 
@@ -41,9 +43,10 @@ def run_of(process: Path, environment: list[str]) -> Path | None:
     return Path(inside[1]) if inside else None
 
 
-def leftovers(marker: str) -> list[str]:
-    """One line for each process and folder that should be gone."""
+def leftovers(marker: str, since: float) -> list[str]:
+    """One line for each process, folder and segment that should be gone."""
     found = []
+    segments = {path for path in Path("/dev/shm").glob("PostgreSQL.*") if path.stat().st_mtime >= since}
     for process in Path("/proc").glob("[0-9]*"):
         if process.name == str(os.getpid()):
             continue
@@ -51,20 +54,23 @@ def leftovers(marker: str) -> list[str]:
             environment = os.fsdecode((process / "environ").read_bytes()).split("\0")
             command = os.fsdecode((process / "cmdline").read_bytes()).replace("\0", " ").strip()
             run = run_of(process, environment)
+            maps = os.fsdecode((process / "maps").read_bytes()) if segments else ""
         except OSError:  # gone meanwhile, or another user's
             continue
+        segments = {segment for segment in segments if str(segment) not in maps}
         # A zombie has no command line; it is its parent's to bury.
         if command and (marker in environment or (run is not None and not is_held(run))):
             found.append(f"process {process.name}: {command}")
     for base in {Path("/dev/shm"), Path("/tmp"), Path(tempfile.gettempdir())}:
         found += [f"folder {run}" for run in base.glob("dj-regress-*/run-*") if not is_held(run)]
+    found += [f"shared memory {segment}" for segment in segments]
     return sorted(found)
 
 
 def main() -> int:
     """Looks until nothing is left or patience ends."""
     deadline = time.monotonic() + PATIENCE
-    while (found := leftovers(sys.argv[1])) and time.monotonic() < deadline:
+    while (found := leftovers(sys.argv[1], float(sys.argv[2]))) and time.monotonic() < deadline:
         time.sleep(0.1)
     print("\n".join(found) or "nothing is left")
     return int(bool(found))

@@ -22,6 +22,8 @@ pub struct Cli {
 pub enum Command {
     /// Run cases with their fix applied and reverted, and judge them (the default)
     Run(RunArgs),
+    /// Run cases and tell everything: each invariant, the kill matrix, growth; with `--writes`, who wrote a table
+    Explain(RunArgs),
     /// List cases and what they declare
     List(CaseArgs),
     /// Validate case files; start nothing
@@ -74,6 +76,9 @@ pub struct RunArgs {
     /// Never write a lock: one that is missing or stale is an error
     #[arg(long)]
     pub frozen: bool,
+    /// Say who wrote this table: actor, role, call site; strangers by name
+    #[arg(long, value_name = "TABLE")]
+    pub writes: Option<String>,
     /// Say where each arm's time went
     #[arg(long)]
     pub timings: bool,

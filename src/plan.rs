@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::case::model::{Case, Delta};
 
@@ -22,6 +24,11 @@ pub enum State {
 }
 
 impl State {
+    /// Whether a part of a fix is missing.
+    pub fn is_ablation(&self) -> bool {
+        matches!(self, Self::Without(_) | Self::Only(_))
+    }
+
     /// Whether an edit of the fix is in place in this state.
     pub fn has_edit(&self, name: &str) -> bool {
         match self {
@@ -52,7 +59,7 @@ impl Serialize for State {
 }
 
 /// The unit of work: one case in one state, with its own database, Redis and processes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Arm {
     /// Index of the case in the run.
     pub case: usize,
@@ -60,6 +67,10 @@ pub struct Arm {
     pub fix: Option<String>,
     /// The state.
     pub state: State,
+    /// Which repetition, from 0.
+    pub repetition: u32,
+    /// The value of the case's growth var, for an arm that is a point of a growth.
+    pub growth: Option<Value>,
 }
 
 impl Arm {
@@ -74,11 +85,22 @@ impl Arm {
         }
     }
 
+    /// The vars that this arm sets against the case's own.
+    pub fn overrides(&self, case: &Case) -> IndexMap<String, Value> {
+        let growth = case.growth.as_ref().zip(self.growth.clone());
+        growth.map(|(growth, value)| (growth.var.clone(), value)).into_iter().collect()
+    }
+
     /// A name for files, unique in its case: `reverted`, `upstream-applied`.
     pub fn label(&self) -> String {
         let name = match &self.fix {
             Some(fix) => format!("{fix}-{}", self.state),
             None => self.state.to_string(),
+        };
+        let name = match (&self.growth, self.repetition) {
+            (Some(value), _) => format!("{name}-{value}"),
+            (None, 0) => name,
+            (None, repetition) => format!("{name}-{}", repetition + 1),
         };
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
     }
@@ -110,21 +132,31 @@ impl States {
     }
 }
 
-/// The arms of the cases, in the cases' order. The reverted arm serves all fixes of its case.
+/// The arms of the cases, in the cases' order. The reverted arm serves all fixes of its case. States that a verdict
+/// needs are repeated as the case says, and run once more for each point of its growth.
 pub fn arms(cases: &[Case], states: States) -> Vec<Arm> {
     let all = cases.iter().enumerate().flat_map(|(index, case)| {
-        let mut own = vec![Arm { case: index, fix: None, state: State::Reverted }];
+        let arm =
+            |fix: Option<&String>, state| Arm { case: index, fix: fix.cloned(), state, repetition: 0, growth: None };
+        let mut own = repeated(case, &arm(None, State::Reverted));
         for (name, fix) in &case.fixes {
-            let arm = |state| Arm { case: index, fix: Some(name.clone()), state };
-            own.push(arm(State::Applied));
-            own.extend(fix.delta.edits.keys().map(|edit| arm(State::Without(edit.clone()))));
+            own.extend(repeated(case, &arm(Some(name), State::Applied)));
+            own.extend(fix.delta.edits.keys().map(|edit| arm(Some(name), State::Without(edit.clone()))));
             // Of a single edit, "only" is the applied state itself.
             if fix.delta.edits.len() > 1 {
-                own.extend(fix.delta.edits.keys().map(|edit| arm(State::Only(edit.clone()))));
+                own.extend(fix.delta.edits.keys().map(|edit| arm(Some(name), State::Only(edit.clone()))));
             }
         }
-        own.extend(case.control.iter().map(|_| Arm { case: index, fix: None, state: State::Control }));
+        if case.control.is_some() {
+            own.extend(repeated(case, &arm(None, State::Control)));
+        }
         own
     });
     all.filter(|arm| states.hold(&arm.state)).collect()
+}
+
+fn repeated(case: &Case, arm: &Arm) -> Vec<Arm> {
+    let repetitions = (0..case.repeat.max(1)).map(|repetition| Arm { repetition, ..arm.clone() });
+    let points = case.growth.iter().flat_map(|growth| &growth.values);
+    repetitions.chain(points.map(|value| Arm { growth: Some(value.clone()), ..arm.clone() })).collect()
 }

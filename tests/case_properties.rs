@@ -5,11 +5,37 @@ use std::path::Path;
 use dj_regress::case::bound::Bound;
 use dj_regress::case::load::load_str;
 use dj_regress::case::model::{Case, Scalar};
-use dj_regress::case::resolve::{resolve, resolve_control};
+use dj_regress::case::resolve::{resolve, resolve_control, resolve_with};
+use indexmap::IndexMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const CASES: [&str; 3] = [
+/// What the repository's cases do not use.
+const MEASURED: &str = r#"title: t
+vars: {restarts: 2}
+repeat: 2
+growth: {restarts: [1, 2, 4]}
+actors: {q: {cluster: simulated}, real: {cluster: real, count: $restarts}, psql: {stranger: psql}}
+fixes: {f: {edits: {e: {in: a.py, applied: x, reverted: y, unpinned: z}}}}
+steps:
+  - start: q
+  - beat: {q: 20}
+    as: steady
+  - sql: {psql: DELETE FROM t}
+  - start: real
+  - measure: {for: 2s}
+    as: real time
+  - stop: real
+invariants:
+  a: {of: wire_bytes, direction: up, actor: q, during: steady, per: day, applied: <= 1 GB, reverted: "> 1 GB"}
+  b: {of: connections, during: real time, per: second, both: 1..2}
+  c: {of: wal_bytes, table: t, both: 1}
+  d: {of: writers, table: t, verbs: [DELETE], allowed: [q], both: 1}
+  e: {of: growth, in: a, applied: constant, reverted: linear}
+"#;
+
+const CASES: [&str; 4] = [
+    MEASURED,
     include_str!("../cases/django_q/stat_master_list.yaml"),
     include_str!("../cases/django/database_cache_culls.yaml"),
     include_str!("../cases/django_q/async_iter_arguments_expire.yaml"),
@@ -125,12 +151,18 @@ proptest! {
                 prop_assert!(resolve(&case, Some(&fix.delta)).is_ok());
             }
             prop_assert!(resolve_control(&case).is_ok());
+            if let Some(growth) = &case.growth {
+                for value in &growth.values {
+                    let overrides = IndexMap::from([(growth.var.clone(), value.clone())]);
+                    prop_assert!(resolve_with(&case, None, &overrides).is_ok());
+                }
+            }
         }
     }
 
     #[test]
     fn resolving_never_panics(text in "[$a-z{}0-9.<>=+ -]{0,16}", var in value()) {
-        let Some(mut case) = load(CASES[0]) else { return Err(TestCaseError::fail("the case should load")) };
+        let Some(mut case) = load(CASES[1]) else { return Err(TestCaseError::fail("the case should load")) };
         case.base.vars.insert("a".to_owned(), var);
         case.base.settings.insert("X".to_owned(), Value::from(text.as_str()));
         if let Some(dj_regress::case::model::Action::Restart { count, .. }) =
@@ -139,6 +171,13 @@ proptest! {
             *count = Scalar(text.into());
         }
         let _ = resolve(&case, None);
+    }
+}
+
+#[test]
+fn the_cases_load() {
+    for case in CASES {
+        assert!(load(case).is_some(), "{case}");
     }
 }
 

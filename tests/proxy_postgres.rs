@@ -247,7 +247,7 @@ async fn copy_is_one_statement_and_its_data_counted() {
         let mut sink = pin!(client.copy_in("COPY fruit FROM STDIN (FORMAT csv, HEADER match)").await.unwrap());
         let _ = sink.send(Bytes::from("wrong\nx\n")).await;
         assert!(sink.close().await.is_err());
-        drop(pin!(client.copy_in::<_, Bytes>("COPY fruit FROM STDIN").await.unwrap()));
+        drop(client.copy_in::<_, Bytes>("COPY fruit FROM STDIN").await.unwrap());
     }
     client.batch_execute("UPDATE fruit SET name = 'pear' WHERE false").await.unwrap();
     let window = stage.proxy.settled().await - begin;

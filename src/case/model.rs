@@ -138,9 +138,9 @@ pub enum ActorSpec {
         /// Dotted module; may be empty.
         module: String,
     },
-    /// `stranger: NAME`: somebody who connects to the arm's database by himself, not through Django.
+    /// `stranger: NAME`: who connects to the arm's database alone, not through Django.
     Stranger {
-        /// The name that he gives to the server.
+        /// The name that it gives to the server.
         application_name: String,
     },
 }

@@ -48,7 +48,7 @@ pub enum ResolvedActor {
     RealCluster { count: u64 },
     /// Runs code of the case.
     Python { module: String },
-    /// Connects by himself.
+    /// Connects alone, not through Django.
     Stranger { application_name: String },
 }
 

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use crate::case::load;
 use crate::case::model::Case;
 use crate::case::schema;
-use crate::cli::{CaseArgs, Cli, Command};
+use crate::cli::{CaseArgs, Cli, Command, RunArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::service::keeper;
@@ -21,6 +21,7 @@ use crate::service::keeper;
 pub fn execute(cli: Cli) -> Result<ExitCode> {
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(arguments) => run::run(&arguments).map(Into::into),
+        Command::Explain(arguments) => run::run(&RunArgs { verbose: true, ..arguments }).map(Into::into),
         Command::List(arguments) => list::list(&arguments).map(Into::into),
         Command::Check(arguments) => check::check(&arguments).map(Into::into),
         Command::Schema => print(&schema::text()).map(|()| Exit::AsDeclared.into()),

@@ -25,7 +25,12 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
     service::sweep()?;
     let output = OutputDirectory::create(&arguments.outputdir)?;
     let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
-    let style = Style { timings: arguments.timings, verbose: arguments.verbose, rerun: rerun(arguments) };
+    let style = Style {
+        timings: arguments.timings,
+        verbose: arguments.verbose,
+        writes: arguments.writes.clone(),
+        rerun: rerun(arguments),
+    };
     let reporters: Vec<Box<dyn Reporter + Send>> =
         vec![Box::new(Console::new(&names, style)), Box::new(Results::new(output.path()))];
     let options = Options {
@@ -33,6 +38,7 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
         states: arguments.state,
         servers: arguments.servers.parse()?,
         logs: output.logs()?,
+        writes_of: arguments.writes.clone(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().cannot_run(|| "start".to_owned())?;
     let (events, mut received) = mpsc::unbounded_channel();

@@ -125,6 +125,25 @@ pub fn on_bug(
     Finding { verdict, reason, decisive }
 }
 
+/// The finding over repetitions, and how many of them agree on it. Where one says something else, or an invariant
+/// decides in one and not in another, the finding is FLAKY: never PROVEN.
+pub fn over_repetitions(findings: Vec<Finding>) -> Option<(Finding, usize)> {
+    let count = findings.len();
+    let agree = |one: &Finding, other: &Finding| one.verdict == other.verdict && one.decisive == other.decisive;
+    let first = findings.first()?;
+    if findings.iter().all(|finding| agree(finding, first)) {
+        return findings.into_iter().next().map(|finding| (finding, count));
+    }
+    let agreeing = |one: &Finding| findings.iter().filter(|other| agree(one, other)).count();
+    let most = findings.iter().map(agreeing).max().unwrap_or(0);
+    let verdicts: Vec<&str> = findings.iter().map(|finding| finding.verdict.word()).collect();
+    let mut decisive: Vec<String> = findings.iter().flat_map(|finding| finding.decisive.clone()).collect();
+    decisive.sort_unstable();
+    decisive.dedup();
+    let reason = format!("repetitions differ: {}", verdicts.join(", "));
+    Some((Finding { verdict: Verdict::Flaky, reason: Some(reason), decisive }, most))
+}
+
 /// What taking one edit back, and keeping it alone, says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditFinding {
@@ -212,6 +231,25 @@ mod tests {
         assert_eq!(broken.sufficient_alone, Some(false));
         assert_eq!(on_edit(&invariants, Ok(&values(2)), None).pinned_by, Ok(vec!["x".to_owned()]));
         assert_eq!(on_edit(&invariants, Ok(&values(1)), None).pinned_by, Ok(vec![]));
+    }
+
+    #[test]
+    fn repetitions_that_differ_are_flaky_whatever_most_of_them_say() {
+        let invariants = one(1, 2);
+        let finding = |with: u32, without: u32| {
+            let (with, without) = (values(with), values(without));
+            on_fix(
+                Evidence { invariants: &invariants, measured: Ok(&with) },
+                Evidence { invariants: &invariants, measured: Ok(&without) },
+            )
+        };
+        let (same, agreeing) = over_repetitions(vec![finding(1, 2), finding(1, 2)]).expect("two findings");
+        assert_eq!((same.verdict, agreeing), (Verdict::Proven, 2));
+        let (differ, agreeing) =
+            over_repetitions(vec![finding(1, 2), finding(3, 2), finding(1, 2)]).expect("three findings");
+        assert_eq!((differ.verdict, agreeing), (Verdict::Flaky, 2));
+        assert_eq!(differ.decisive, ["x"]);
+        assert_eq!(over_repetitions(vec![]), None);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Bounds, verdicts: pure functions from measurements to findings.
 
 mod finding;
+pub mod growth;
 mod verdict;
 
-pub use finding::{EditFinding, Evidence, Finding, Side, bound, on_bug, on_edit, on_fix, unmet};
+pub use finding::{EditFinding, Evidence, Finding, Side, bound, on_bug, on_edit, on_fix, over_repetitions, unmet};
 pub use verdict::Verdict;

@@ -13,6 +13,11 @@ pub fn quoted(name: &str) -> String {
 pub async fn count(client: &Client, table: &str) -> Result<Value, String> {
     match client.query_one(&format!("SELECT count(*) FROM {}", quoted(table)), &[]).await {
         Ok(row) => Ok(Value::from(row.get::<_, i64>(0))),
-        Err(error) => Err(error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())),
+        Err(error) => Err(message(&error)),
     }
+}
+
+/// What the server said, or the connection.
+pub fn message(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }

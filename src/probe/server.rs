@@ -10,9 +10,18 @@ use crate::error::{Context as _, Error, Result};
 /// Executions per shape, without what Django's wrappers cannot see.
 pub type Executed = BTreeMap<Shape, u64>;
 
+/// What the server says of a database and role.
+#[derive(Debug, Clone, Default)]
+pub struct Statistics {
+    /// Executions.
+    pub executed: Executed,
+    /// Bytes of write-ahead log, of all statements.
+    pub wal: BTreeMap<Shape, u64>,
+}
+
 /// Asks the server what the role `role` executed in the database with this oid.
 /// `client` is connected to the database that has the extension.
-pub async fn executed(client: &Client, database: u32, role: &str) -> Result<Executed> {
+pub async fn statistics(client: &Client, database: u32, role: &str) -> Result<Statistics> {
     let doing = || "ask pg_stat_statements".to_owned();
     let evicted: i64 =
         client.query_one("SELECT dealloc FROM pg_stat_statements_info", &[]).await.cannot_run(doing)?.get(0);
@@ -23,19 +32,21 @@ pub async fn executed(client: &Client, database: u32, role: &str) -> Result<Exec
     }
     let rows = client
         .query(
-            "SELECT query, calls FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid WHERE s.dbid = $1 AND r.rolname = $2",
+            "SELECT query, calls, wal_bytes::bigint FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid WHERE s.dbid = $1 AND r.rolname = $2",
             &[&database, &role],
         )
         .await
         .cannot_run(doing)?;
-    let mut executed = Executed::new();
+    let mut statistics = Statistics::default();
     for row in rows {
-        let (query, calls): (String, i64) = (row.get(0), row.get(1));
+        let (query, calls, wal): (String, i64, i64) = (row.get(0), row.get(1), row.get(2));
+        let shape = sql::shape(&query);
+        *statistics.wal.entry(shape.clone()).or_default() += wal.unsigned_abs();
         if !is_unseen(&query) {
-            *executed.entry(sql::shape(&query)).or_default() += calls.unsigned_abs();
+            *statistics.executed.entry(shape).or_default() += calls.unsigned_abs();
         }
     }
-    Ok(executed)
+    Ok(statistics)
 }
 
 /// Statements that the server executes without their passing Django's execute wrappers: the driver's

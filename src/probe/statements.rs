@@ -71,7 +71,7 @@ fn lets_through(filter: &StatementFilter, statement: &Statement) -> bool {
 }
 
 /// One line of at most 100 characters.
-fn shorten(sql: &str) -> String {
+pub fn shorten(sql: &str) -> String {
     let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= 100 { line } else { line.chars().take(99).chain(['…']).collect() }
 }

@@ -5,7 +5,7 @@
 
 use tokio_postgres::Client;
 
-use super::rows::quoted;
+use super::rows::{message, quoted};
 
 /// One statement that wrote the table, as the server saw its client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +74,4 @@ pub async fn read(client: &Client, table: &str) -> Result<Vec<Write>, String> {
         rows: row.get::<_, i64>(5).unsigned_abs(),
     };
     Ok(rows.iter().map(write).collect())
-}
-
-fn message(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::ledger::Ledger;
 use super::sql;
+use super::statements::{Writer, shorten};
 use super::triggers::Write;
 use crate::runner::Window;
 
@@ -32,6 +33,17 @@ pub struct TableWriter {
     pub statements: u64,
     /// Rows that they touched, where the driver knows.
     pub rows: u64,
+}
+
+impl From<TableWriter> for Writer {
+    fn from(writer: TableWriter) -> Self {
+        let TableWriter { writer: name, role, site, verb, statements, is_stranger, .. } = writer;
+        if is_stranger {
+            Self { statements, actor: name, site: role, sql: shorten(&site) }
+        } else {
+            Self { statements, actor: name, site, sql: verb }
+        }
+    }
 }
 
 /// The writers of a table in a window, most statements first.

@@ -143,6 +143,7 @@ fn body_length([kind, length @ ..]: [u8; 5]) -> Result<usize, Malformed> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -166,6 +167,19 @@ async fn relay(client: &UnixStream, server: &UnixStream, packet: Vec<u8>, meter:
     .await;
 }
 
+/// Reads; a short read has emptied the socket, so the next one waits for the poller instead of asking the kernel.
+fn read(from: &UnixStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut result = Err(io::ErrorKind::WouldBlock.into());
+    let _ = from.try_io(Interest::READABLE, || {
+        result = from.try_read(buffer);
+        match result {
+            Ok(length) if length > 0 && length < buffer.len() => Err(io::Error::from(io::ErrorKind::WouldBlock)),
+            _ => Ok(()),
+        }
+    });
+    result
+}
+
 /// Ends one direction. A socket that is gone already is at its end as well.
 fn finish_writing(stream: &UnixStream) {
     if let Ok(socket) = stream.as_fd().try_clone_to_owned() {
@@ -206,7 +220,7 @@ impl Half {
             }
             ready!(from.poll_read_ready(cx))?;
             let mut meter = lock(meter);
-            match from.try_read(&mut self.buffer) {
+            match read(from, &mut self.buffer) {
                 Ok(0) => {
                     meter.ended(self.side);
                     return Poll::Ready(Ok(()));
@@ -226,6 +240,7 @@ impl Half {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -67,6 +67,7 @@ fn client(parameters: &[u8]) -> Client {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;
 

@@ -17,6 +17,8 @@ pub struct Style {
     pub timings: bool,
     /// Of every case what is otherwise said of failures.
     pub verbose: bool,
+    /// The table whose writers were asked for.
+    pub writes: Option<String>,
     /// The command that reruns a case: everything but its name.
     pub rerun: String,
 }
@@ -122,6 +124,15 @@ impl<W: Write> Console<W> {
             let fixes: Vec<String> = case.fixes.iter().map(as_declared).collect();
             writeln!(self.out, "#   as declared: {}", fixes.join(" · "))?;
         }
+        if let Some(table) = self.style.writes.clone() {
+            let judged = |arm: &&ArmReport| arm.growth.is_none() && arm.repetition == 0 && !arm.state.is_ablation();
+            for arm in case.arms.iter().filter(judged) {
+                writeln!(self.out, "#   who wrote {table} ({}):", text::arm(arm))?;
+                for line in text::writers(arm) {
+                    writeln!(self.out, "#     {line}")?;
+                }
+            }
+        }
         if self.style.timings {
             for arm in &case.arms {
                 writeln!(self.out, "#   {}", timings(arm))?;
@@ -153,8 +164,19 @@ impl<W: Write> Console<W> {
             Some(verdict) => writeln!(self.out, "#   {name}: {verdict}, declared {}{reason}", fix.declared)?,
             None => writeln!(self.out, "#   {name}: no verdict, not every state was run{reason}")?,
         }
+        if let (agreeing, of @ 2..) = fix.agreement {
+            writeln!(self.out, "#     {agreeing} of {of} repetitions agree")?;
+        }
+        if self.style.verbose {
+            for line in text::invariants(case, fix) {
+                writeln!(self.out, "#     {line}")?;
+            }
+        }
         for name in &fix.decisive {
             self.invariant(case, fix, name)?;
+        }
+        for line in text::growths(fix) {
+            writeln!(self.out, "#     {line}")?;
         }
         for line in text::kill_matrix(case, fix) {
             writeln!(self.out, "#     {line}")?;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::plan::State;
-use crate::runner::{ArmReport, CaseReport, EditReport, FixReport, InvariantReport};
+use crate::runner::{ArmReport, CaseReport, EditReport, FixReport, GrowthReport, InvariantReport};
 
 /// A value as a reader wants it: no more than six significant digits, long texts cut.
 pub fn value(value: &Value) -> String {
@@ -97,6 +97,68 @@ pub fn kill_matrix(case: &CaseReport, fix: &FixReport) -> Vec<String> {
         rows.push(row(&edit.edit, of(&State::Without(edit.edit.clone())), alone));
     }
     table(&rows)
+}
+
+/// Every invariant with its value and bound in the applied (or control) and in the reverted state.
+pub fn invariants(case: &CaseReport, fix: &FixReport) -> Vec<String> {
+    let is_fixed = |arm: &&ArmReport| arm.fix == fix.fix && matches!(arm.state, State::Applied | State::Control);
+    let fixed = case.arms.iter().find(is_fixed);
+    let reverted = case.arms.iter().find(|arm| arm.state == State::Reverted);
+    let arms: Vec<&ArmReport> = fixed.into_iter().chain(reverted).collect();
+    let names: Vec<&str> = arms
+        .iter()
+        .map(|arm| &arm.invariants)
+        .max_by_key(|invariants| invariants.len())
+        .map_or_else(Vec::new, |invariants| invariants.iter().map(|one| one.name.as_str()).collect());
+    let mut rows = vec![
+        ["invariant".to_owned()]
+            .into_iter()
+            .chain(arms.iter().flat_map(|arm| [arm.state.to_string(), "bound".to_owned()]))
+            .collect::<Vec<_>>(),
+    ];
+    for name in names {
+        let cells = arms.iter().flat_map(|arm| match find(arm, name) {
+            Some(found) => {
+                [format!("{}{}", value(&found.value), if found.holds { "" } else { " !" }), found.bound.clone()]
+            }
+            None => ["–".to_owned(), String::new()],
+        });
+        rows.push([name.to_owned()].into_iter().chain(cells).collect());
+    }
+    table(&rows)
+}
+
+/// How values grow: class, goodness and points of each state.
+pub fn growths(fix: &FixReport) -> Vec<String> {
+    let line = |growth: &GrowthReport| {
+        let points: Vec<String> =
+            growth.points.iter().map(|(x, y)| format!("{x} → {}", value(&Value::from(*y)))).collect();
+        let goodness = growth.goodness.map(|goodness| format!(" (R² {goodness:.3})")).unwrap_or_default();
+        format!("{}, {}: {}{goodness}: {}", growth.name, growth.state, growth.class, points.join(", "))
+    };
+    fix.growths.iter().map(line).collect()
+}
+
+/// Who wrote a table in an arm; most statements first.
+pub fn writers(arm: &ArmReport) -> Vec<String> {
+    let all: u64 = arm.writes.iter().map(|writer| writer.statements).sum();
+    let heads = ["writer", "role", "verb", "statements", "rows", "share", "where"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    for writer in &arm.writes {
+        let name = if writer.is_stranger { format!("{} (a stranger)", writer.writer) } else { writer.writer.clone() };
+        let share = format!("{:.0} %", writer.statements as f64 * 100.0 / all.max(1) as f64);
+        let (statements, touched) = (writer.statements.to_string(), writer.rows.to_string());
+        rows.push(vec![
+            name,
+            writer.role.clone(),
+            writer.verb.clone(),
+            statements,
+            touched,
+            share,
+            writer.site.clone(),
+        ]);
+    }
+    if arm.writes.is_empty() { vec!["nobody wrote it".to_owned()] } else { table(&rows) }
 }
 
 /// Rows with their columns aligned.

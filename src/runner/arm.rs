@@ -10,17 +10,18 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::event::{Timings, seconds};
+use super::session::Session;
 use super::stage::Stage;
-use super::step::Session;
-use super::window::Windows;
 use crate::actor::Trouble;
-use crate::case::model::{Case, Per, Quantity};
-use crate::case::resolve::{self, ResolvedState};
+use crate::case::model::{Case, Direction, Quantity};
+use crate::case::resolve;
 use crate::error::Context as _;
 use crate::plan::Arm;
 use crate::probe::ledger::Ledger;
 use crate::probe::reconcile;
 use crate::probe::statements::{self, Writer};
+use crate::probe::writers::{self, TableWriter};
+use crate::proxy::Counters;
 
 /// Call sites named for an invariant.
 const TOP_WRITERS: usize = 5;
@@ -45,6 +46,8 @@ pub struct Measured {
     pub values: IndexMap<String, Value>,
     /// For counts of statements: who sent the most.
     pub writers: HashMap<String, Vec<Writer>>,
+    /// Who wrote the table that `explain --writes` asks for.
+    pub writes: Vec<TableWriter>,
 }
 
 /// Runs one arm; `index` names it in the run. What goes wrong inside it is its outcome; it never stops the run.
@@ -72,7 +75,7 @@ async fn live(
     log: &Path,
     outcome: &mut Outcome,
 ) -> Result<Measured, String> {
-    let state = resolve::resolve(case, arm.delta(case)).map_err(|error| error.message)?;
+    let state = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case)).map_err(|error| error.message)?;
     let (code, state) = {
         let (stage, plan_state, python) = (Arc::clone(stage), arm.state.clone(), case.needs.python.clone());
         let code = tokio::task::spawn_blocking(move || {
@@ -91,9 +94,8 @@ async fn live(
     outcome.timings.clone = seconds(start.elapsed());
 
     let folder = stage.folder.join(format!("arm-{index}"));
-    let mut session =
-        Session::new(stage, &code, &zygote, &case.actors, folder.clone(), database.clone(), log.to_owned());
-    let measured = measure(&mut session, &state, outcome).await;
+    let mut session = Session::new(stage, (&code, &zygote), &state, folder.clone(), database.clone(), log.to_owned());
+    let measured = measure(&mut session, zygote.prepared.guard_cycle, outcome).await;
 
     let start = Instant::now();
     let ended = session.end().await;
@@ -105,69 +107,111 @@ async fn live(
     Ok(measured)
 }
 
-async fn measure(session: &mut Session<'_>, state: &ResolvedState, outcome: &mut Outcome) -> Result<Measured, String> {
+async fn measure(
+    session: &mut Session<'_>,
+    guard_cycle: Option<f64>,
+    outcome: &mut Outcome,
+) -> Result<Measured, String> {
     let start = Instant::now();
-    let played = session.play(state).await;
+    let played = session.play().await;
     outcome.timings.fork = seconds(session.forking);
     outcome.timings.steps = seconds(start.elapsed().saturating_sub(session.forking));
-    let windows = played?;
+    played?;
     let start = Instant::now();
-    let measured = probe(session, state, &windows).await;
+    let measured = probe(session, guard_cycle).await;
     outcome.timings.probes = seconds(start.elapsed());
     measured
 }
 
-async fn probe(session: &Session<'_>, state: &ResolvedState, windows: &Windows) -> Result<Measured, String> {
-    let ledger = Ledger::read(&session.folder.join("ledger")).map_err(|error| error.message)?;
-    let server = session.executed().await.map_err(|error| error.message)?;
-    let mut differences = reconcile::with_server(&ledger, &server, false);
+async fn probe(session: &Session<'_>, guard_cycle: Option<f64>) -> Result<Measured, String> {
+    let ledger = Ledger::read(&session.folder.join("ledger"))?;
+    let server = session.executed().await?;
+    let mut differences = reconcile::with_server(&ledger, &server.executed, session.killed);
     for (actor, counters) in session.wire().await {
-        differences.extend(reconcile::with_wire(&ledger, &actor, &counters.seen, false));
+        differences.extend(reconcile::with_wire(&ledger, &actor, &counters.seen, session.killed));
     }
     if !differences.is_empty() {
         return Err(format!("ledger, wire and server do not agree: {}", differences.join("; ")));
     }
     let mut measured = Measured::default();
-    for (name, invariant) in &state.invariants {
-        let value = match &invariant.of {
-            Quantity::Reading(reading) => session
-                .readings
-                .get(reading)
-                .cloned()
-                .ok_or_else(|| format!("`{name}`: nothing was read as `{reading}`"))?,
-            Quantity::Rows { table, during } => {
-                session.rows(table, during.as_deref()).map_err(|why| format!("`{name}`: {why}"))?
-            }
-            Quantity::WireBytes { .. }
-            | Quantity::Connections { .. }
-            | Quantity::WalBytes { .. }
-            | Quantity::Writers { .. }
-            | Quantity::Growth { .. } => return Err(format!("`{name}`: not measured yet")),
-            Quantity::Statements { filter, unit } => {
-                let window = windows.get(filter.during.as_deref());
-                measured.writers.insert(name.clone(), statements::top(&ledger, filter, &window, TOP_WRITERS));
-                let count = statements::measure(&ledger, filter, *unit, &window);
-                match invariant.per {
-                    None => Value::from(count),
-                    Some(per @ (Per::Day | Per::Second)) => {
-                        return Err(format!("`{name}`: per {per}: not measured yet"));
-                    }
-                    Some(per) => divide(count, window.units(per))
-                        .ok_or_else(|| format!("`{name}`: nothing to divide by, no {per} in the window"))?,
-                }
+    for (name, invariant) in &session.state.invariants {
+        let Some(value) = quantity(session, &ledger, name, &invariant.of, &mut measured).await? else { continue };
+        let value = match invariant.per {
+            None => value,
+            Some(per) => {
+                let window = session.windows.get(invariant.of.during());
+                divide(&value, window.units(per, guard_cycle))
+                    .ok_or_else(|| format!("`{name}`: nothing to divide by, no {per} in the window"))?
             }
         };
         measured.values.insert(name.clone(), value);
     }
+    if let Some(table) = &session.stage.writes_of {
+        let verbs = writers::VERBS.map(str::to_owned);
+        let writes = session.writes(table).await?;
+        measured.writes = writers::of(&ledger, &writes, table, &verbs, &session.windows.whole);
+    }
     Ok(measured)
 }
 
+/// What an invariant looks at, before it is divided. Growth is not one arm's to tell.
+async fn quantity(
+    session: &Session<'_>,
+    ledger: &Ledger,
+    name: &str,
+    of: &Quantity,
+    measured: &mut Measured,
+) -> Result<Option<Value>, String> {
+    let windows = &session.windows;
+    let window = windows.get(of.during());
+    let about = |why: String| format!("`{name}`: {why}");
+    Ok(Some(match of {
+        Quantity::Growth { .. } => return Ok(None),
+        Quantity::Reading(reading) => {
+            session.readings.get(reading).cloned().ok_or_else(|| about(format!("nothing was read as `{reading}`")))?
+        }
+        Quantity::Rows { table, during } => session.rows(table, during.as_deref()).map_err(about)?,
+        Quantity::Statements { filter, unit } => {
+            measured.writers.insert(name.to_owned(), statements::top(ledger, filter, &window, TOP_WRITERS));
+            Value::from(statements::measure(ledger, filter, *unit, &window))
+        }
+        Quantity::WireBytes { direction, actor, during } => {
+            let bytes = |wire: &Counters| match direction {
+                Direction::Up => wire.bytes_up,
+                Direction::Down => wire.bytes_down,
+                Direction::Both => wire.bytes(),
+            };
+            Value::from(windows.flow(during.as_deref()).wires(actor.as_deref()).map(bytes).sum::<u64>())
+        }
+        Quantity::Connections { actor, during } => {
+            let flow = windows.flow(during.as_deref());
+            Value::from(flow.wires(actor.as_deref()).map(|wire| wire.connections).sum::<u64>())
+        }
+        Quantity::WalBytes { table, during } => {
+            let flow = windows.flow(during.as_deref());
+            let of_table = flow.wal.iter().filter(|(shape, _)| table.is_none() || shape.table == *table);
+            Value::from(of_table.map(|(_, bytes)| bytes).sum::<u64>())
+        }
+        Quantity::Writers { table, verbs, allowed, .. } => {
+            let writes = session.writes(table).await.map_err(about)?;
+            let all = writers::of(ledger, &writes, table, verbs, &window);
+            let is_allowed = |writer: &TableWriter| !writer.is_stranger && allowed.contains(&writer.writer);
+            let others: Vec<TableWriter> = all.into_iter().filter(|writer| !is_allowed(writer)).collect();
+            let statements: u64 = others.iter().map(|writer| writer.statements).sum();
+            measured.writers.insert(name.to_owned(), others.into_iter().map(Into::into).collect());
+            Value::from(statements)
+        }
+    }))
+}
+
 /// A rate; whole where it is.
-fn divide(count: u64, by: u64) -> Option<Value> {
-    match count.checked_rem(by)? {
-        0 => Some(Value::from(count / by)),
-        _ => Some(Value::from(count as f64 / by as f64)),
+fn divide(value: &Value, by: f64) -> Option<Value> {
+    let rate = value.as_f64()? / by;
+    if !rate.is_finite() {
+        return None;
     }
+    // Exact for counts below 2^53, which is what a whole rate is compared as.
+    Some(if rate.fract() == 0.0 && rate.abs() < 9e15 { Value::from(rate as i64) } else { Value::from(rate) })
 }
 
 /// Puts a traceback into the arm's log and gives the sentence for the report.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::judge::Verdict;
 use crate::plan::State;
 use crate::probe::statements::Writer;
+use crate::probe::writers::TableWriter;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -115,6 +116,25 @@ pub struct FixReport {
     pub decisive: Vec<String>,
     /// What taking each edit back, and keeping it alone, said.
     pub edits: Vec<EditReport>,
+    /// How many repetitions agreed on the verdict, of how many.
+    pub agreement: (usize, usize),
+    /// How values grow, and how well that fits.
+    pub growths: Vec<GrowthReport>,
+}
+
+/// How an invariant's value grows in a state.
+#[derive(Debug, Clone, Serialize)]
+pub struct GrowthReport {
+    /// The invariant that looks at the growth.
+    pub name: String,
+    /// The state.
+    pub state: State,
+    /// (value of the var, value of the invariant).
+    pub points: Vec<(f64, f64)>,
+    /// `constant`, `linear` or `quadratic`; or why none.
+    pub class: String,
+    /// R², where there is a class.
+    pub goodness: Option<f64>,
 }
 
 impl FixReport {
@@ -166,10 +186,16 @@ pub struct ArmReport {
     pub fix: Option<String>,
     /// The state.
     pub state: State,
+    /// Which repetition, from 0.
+    pub repetition: u32,
+    /// The value of the growth var, for a point of a growth.
+    pub growth: Option<Value>,
     /// Why it was not measured, if it was not.
     pub broken: Option<String>,
     /// What was measured.
     pub invariants: Vec<InvariantReport>,
+    /// Who wrote the table that was asked for.
+    pub writes: Vec<TableWriter>,
     /// Package versions of the environment.
     pub versions: std::collections::BTreeMap<String, String>,
     /// Where its time went.

@@ -7,11 +7,11 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::arm::Outcome;
-use super::event::{ArmReport, CaseReport, EditReport, FixReport, InvariantReport, seconds};
+use super::event::{ArmReport, CaseReport, EditReport, FixReport, GrowthReport, InvariantReport, seconds};
 use crate::case::bound::Bound;
-use crate::case::model::{Case, Fix, StateBounds};
+use crate::case::model::{Case, Fix, Quantity, StateBounds};
 use crate::case::resolve::{self, Invariant};
-use crate::judge::{self, Evidence, Finding, Side, Verdict};
+use crate::judge::{self, Evidence, Finding, Side, Verdict, growth};
 use crate::plan::{Arm, State};
 
 /// An arm of a case with what came of it.
@@ -30,7 +30,12 @@ impl Played {
     /// Adds this state's bounds, which depend on its variables.
     pub fn new(case: &Case, arm: Arm, outcome: Outcome, log: PathBuf) -> Self {
         // `check` has resolved every state before anything was started; an empty map judges nothing.
-        let invariants = resolve::resolve(case, arm.delta(case)).map(|state| state.invariants).unwrap_or_default();
+        let resolved = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case));
+        let mut invariants = resolved.map(|state| state.invariants).unwrap_or_default();
+        if arm.growth.is_some() || arm.state.is_ablation() {
+            // One arm alone does not tell how a value grows.
+            invariants.retain(|_, invariant| !matches!(invariant.of, Quantity::Growth { .. }));
+        }
         Self { arm, outcome, log, invariants }
     }
 
@@ -44,12 +49,18 @@ impl Played {
 }
 
 /// The report of a case that was run.
-pub fn case(case: &Case, played: Vec<Played>) -> CaseReport {
-    let fixes: Vec<FixReport> = if case.fixes.is_empty() {
-        vec![bug_report(case, &played)]
+pub fn case(case: &Case, mut played: Vec<Played>) -> CaseReport {
+    let growths = growths(case, &mut played);
+    let judged: Vec<&Played> = played.iter().filter(|one| one.arm.growth.is_none()).collect();
+    let mut fixes: Vec<FixReport> = if case.fixes.is_empty() {
+        vec![bug_report(case, &judged)]
     } else {
-        case.fixes.iter().map(|(name, fix)| fix_report(name, fix, &played)).collect()
+        case.fixes.iter().map(|(name, fix)| fix_report(name, fix, &judged)).collect()
     };
+    for fix in &mut fixes {
+        let own = |growth: &&(Option<String>, GrowthReport)| growth.0.is_none() || growth.0 == fix.fix;
+        fix.growths = growths.iter().filter(own).map(|(_, growth)| growth.clone()).collect();
+    }
     // A partial run has no verdict: the least of `None` and anything is `None`.
     let verdict = fixes.iter().map(|fix| fix.verdict).min().flatten();
     let reason = fixes.iter().find(|fix| !fix.as_declared).and_then(|fix| fix.reason.clone());
@@ -63,6 +74,52 @@ pub fn case(case: &Case, played: Vec<Played>) -> CaseReport {
         fixes,
         arms: played.into_iter().map(|played| arm_report(case, played)).collect(),
     }
+}
+
+/// Fits the growth of each invariant that wants it, per fix and state, and makes the class the value of all arms of that
+/// state. Where there is none, they were not measured.
+fn growths(case: &Case, played: &mut [Played]) -> Vec<(Option<String>, GrowthReport)> {
+    let mut reports = Vec::new();
+    let wanted = case.invariants.iter().filter_map(|(name, invariant)| match &invariant.of {
+        Quantity::Growth { of } => Some((name, of)),
+        _ => None,
+    });
+    for (name, of) in wanted {
+        let mut groups: Vec<(Option<String>, State)> = Vec::new();
+        for one in played.iter().filter(|one| one.arm.growth.is_some()) {
+            let group = (one.arm.fix.clone(), one.arm.state.clone());
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        for (fix, state) in groups {
+            let is_own = |one: &&Played| one.arm.fix == fix && one.arm.state == state;
+            let points: Result<Vec<(f64, f64)>, String> = played
+                .iter()
+                .filter(is_own)
+                .filter_map(|one| Some((one.arm.growth.as_ref()?.as_f64()?, one)))
+                .map(|(x, one)| {
+                    let value = one.values().map_err(str::to_owned)?.get(of).and_then(Value::as_f64);
+                    Ok((x, value.ok_or_else(|| format!("`{of}` is no number at {x}"))?))
+                })
+                .collect();
+            let fit = points.as_ref().map_err(Clone::clone).and_then(|points| growth::fit(points));
+            for one in played.iter_mut().filter(|one| one.arm.growth.is_none() && is_own(&&**one)) {
+                match (&fit, &mut one.outcome.measured) {
+                    (Ok(fit), Ok(measured)) => {
+                        measured.values.insert(name.clone(), Value::from(fit.class.to_string()));
+                    }
+                    (Err(why), measured) => *measured = Err(format!("`{name}`: {why}")),
+                    _ => {}
+                }
+            }
+            let class = fit.as_ref().map_or_else(Clone::clone, |fit| fit.class.to_string());
+            let goodness = fit.ok().map(|fit| fit.goodness);
+            let points = points.unwrap_or_default();
+            reports.push((fix, GrowthReport { name: name.clone(), state, points, class, goodness }));
+        }
+    }
+    reports
 }
 
 /// The report of a case whose needs are not met here.
@@ -79,16 +136,17 @@ pub fn skipped(case: &Case, reason: String) -> CaseReport {
     }
 }
 
-fn fix_report(name: &str, fix: &Fix, played: &[Played]) -> FixReport {
-    let of = |state: State| played.iter().find(|one| one.arm.fix.as_deref() == Some(name) && one.arm.state == state);
-    let (applied, reverted) = (of(State::Applied), find(played, &State::Reverted));
-    let finding =
-        applied.zip(reverted).map(|(applied, reverted)| judge::on_fix(applied.evidence(), reverted.evidence()));
+fn fix_report(name: &str, fix: &Fix, played: &[&Played]) -> FixReport {
+    let of = |state: State| find(played, Some(name), &state);
+    let (applied, reverted) = (of(State::Applied), find(played, None, &State::Reverted));
+    let pairs = applied.iter().zip(&reverted);
+    let findings = pairs.map(|(applied, reverted)| judge::on_fix(applied.evidence(), reverted.evidence()));
+    let finding = judge::over_repetitions(findings.collect());
     // Where the fix does not hold whole, what its parts do says nothing.
-    let holds = finding.as_ref().is_none_or(|finding| finding.verdict == Verdict::Proven);
+    let holds = finding.as_ref().is_none_or(|(finding, _)| finding.verdict == Verdict::Proven);
     let edits = fix.delta.edits.iter().filter(|_| holds).filter_map(|(edit, declared)| {
-        let without = of(State::Without(edit.clone()))?;
-        let only = of(State::Only(edit.clone()));
+        let without = *of(State::Without(edit.clone())).first()?;
+        let only = of(State::Only(edit.clone())).first().copied();
         let found = judge::on_edit(&without.invariants, without.values(), only.map(Played::values));
         let (pinned_by, inconclusive) =
             found.pinned_by.map_or_else(|why| (Vec::new(), Some(why)), |names| (names, None));
@@ -102,8 +160,8 @@ fn fix_report(name: &str, fix: &Fix, played: &[Played]) -> FixReport {
         })
     });
     let edits: Vec<EditReport> = edits.collect();
-    let states = [applied.map(|applied| (applied, Side::Applied)), reverted.map(|reverted| (reverted, Side::Reverted))];
-    let mut report = report(Some(name), fix.verdict, finding, &states);
+    let sides = [(applied, Side::Applied), (reverted, Side::Reverted)];
+    let mut report = report(Some(name), fix.verdict, finding, &sides);
     report.as_declared &= edits.iter().all(EditReport::is_as_declared);
     if report.reason.is_none() {
         report.reason = edits.iter().find(|edit| !edit.is_as_declared()).map(|edit| {
@@ -115,36 +173,49 @@ fn fix_report(name: &str, fix: &Fix, played: &[Played]) -> FixReport {
     report
 }
 
-fn bug_report(case: &Case, played: &[Played]) -> FixReport {
-    let (base, control) = (find(played, &State::Reverted), find(played, &State::Control));
-    let finding = base
-        .zip(control)
-        .map(|(base, control)| judge::on_bug(base.evidence(), control.values(), &control_bounds(case)));
-    report(None, case.verdict, finding, &[base.map(|base| (base, Side::Reverted))])
+fn bug_report(case: &Case, played: &[&Played]) -> FixReport {
+    let (base, control) = (find(played, None, &State::Reverted), find(played, None, &State::Control));
+    let bounds = control_bounds(case);
+    let pairs = base.iter().zip(&control);
+    let findings = pairs.map(|(base, control)| judge::on_bug(base.evidence(), control.values(), &bounds)).collect();
+    report(None, case.verdict, judge::over_repetitions(findings), &[(base, Side::Reverted)])
 }
 
 /// A report with a verdict, or without one for a run of some states only.
 fn report(
     fix: Option<&str>,
     declared: Verdict,
-    finding: Option<Finding>,
-    states: &[Option<(&Played, Side)>],
+    finding: Option<(Finding, usize)>,
+    sides: &[(Vec<&Played>, Side)],
 ) -> FixReport {
-    let fix = fix.map(str::to_owned);
-    if let Some(Finding { verdict, reason, decisive }) = finding {
-        let as_declared = verdict == declared;
-        return FixReport { fix, verdict: Some(verdict), declared, as_declared, reason, decisive, edits: Vec::new() };
-    }
-    let unmet: Result<Vec<String>, String> = states.iter().flatten().try_fold(Vec::new(), |mut all, (played, side)| {
-        all.extend(judge::unmet(&played.invariants, *side, played.values().map_err(str::to_owned)?));
-        Ok(all)
-    });
-    let (reason, decisive) = match unmet {
-        Ok(names) if names.is_empty() => (None, names),
-        Ok(names) => (Some(format!("not within its bound: {}", names.join(", "))), names),
-        Err(why) => (Some(why), Vec::new()),
+    let mut report = FixReport {
+        fix: fix.map(str::to_owned),
+        verdict: None,
+        declared,
+        as_declared: true,
+        reason: None,
+        decisive: Vec::new(),
+        edits: Vec::new(),
+        agreement: (0, sides.iter().map(|(played, _)| played.len()).max().unwrap_or(0)),
+        growths: Vec::new(),
     };
-    FixReport { fix, verdict: None, declared, as_declared: reason.is_none(), reason, decisive, edits: Vec::new() }
+    if let Some((Finding { verdict, reason, decisive }, agreeing)) = finding {
+        let as_declared = verdict == declared;
+        report = FixReport { verdict: Some(verdict), as_declared, reason, decisive, ..report };
+        report.agreement.0 = agreeing;
+        return report;
+    }
+    for (played, side) in sides.iter().flat_map(|(played, side)| played.iter().map(move |played| (played, *side))) {
+        match played.values() {
+            Ok(values) => report.decisive.extend(judge::unmet(&played.invariants, side, values)),
+            Err(why) => report.reason = Some(why.to_owned()),
+        }
+    }
+    if report.reason.is_none() && !report.decisive.is_empty() {
+        report.reason = Some(format!("not within its bound: {}", report.decisive.join(", ")));
+    }
+    report.as_declared = report.reason.is_none();
+    report
 }
 
 /// `check` has resolved the control before anything was started.
@@ -152,8 +223,10 @@ fn control_bounds(case: &Case) -> IndexMap<String, Bound> {
     resolve::resolve_control(case).ok().flatten().map(|control| control.bounds).unwrap_or_default()
 }
 
-fn find<'p>(played: &'p [Played], state: &State) -> Option<&'p Played> {
-    played.iter().find(|played| &played.arm.state == state)
+/// The repetitions of a state, in their order.
+fn find<'p>(played: &[&'p Played], fix: Option<&str>, state: &State) -> Vec<&'p Played> {
+    let is_it = |one: &&&Played| one.arm.fix.as_deref() == fix && &one.arm.state == state;
+    played.iter().filter(is_it).copied().collect()
 }
 
 fn wall(played: &[Played]) -> f64 {
@@ -188,6 +261,9 @@ fn arm_report(case: &Case, played: Played) -> ArmReport {
     ArmReport {
         fix: arm.fix,
         state: arm.state,
+        repetition: arm.repetition,
+        growth: arm.growth,
+        writes: measured.writes,
         broken,
         invariants: reports.collect(),
         versions: outcome.versions,

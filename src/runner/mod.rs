@@ -4,6 +4,7 @@ mod arm;
 mod clock;
 mod event;
 mod finish;
+mod session;
 mod stage;
 mod step;
 mod window;
@@ -15,7 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 pub use event::{
-    ArmReport, CaseReport, EditReport, Event, FixReport, InvariantReport, RunReport, Setting, SharedTimings, Timings,
+    ArmReport, CaseReport, EditReport, Event, FixReport, GrowthReport, InvariantReport, RunReport, Setting,
+    SharedTimings, Timings,
 };
 pub use window::{Window, Windows};
 
@@ -47,6 +49,8 @@ pub struct Options {
     pub servers: ServerSource,
     /// The folder for the arms' logs.
     pub logs: PathBuf,
+    /// The table whose writers are to be told.
+    pub writes_of: Option<String>,
 }
 
 /// Where a run's events go. A reporter that is gone does not stop the run.
@@ -105,6 +109,7 @@ impl Run {
             postgres,
             tree,
             folder,
+            options.writes_of.clone(),
         )?);
         let mut report = lanes(&cases, &stage, ready.skipped, options, events).await?;
         report.shared = SharedTimings {
@@ -166,7 +171,7 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, state
             if ready.skipped.contains_key(&index) {
                 continue;
             }
-            let state: ResolvedState = resolve::resolve(case, arm.delta(case))?;
+            let state: ResolvedState = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case))?;
             ready.uses_redis |= state.uses_redis();
             match environments.get(&state.packages, case.needs.python.as_deref()) {
                 Ok(environment) if ready.environments.contains(&environment) => {}

@@ -43,6 +43,8 @@ pub struct Stage {
     /// The run's private folder.
     pub folder: PathBuf,
     shop: PathBuf,
+    /// The table whose writers are asked for, by `explain --writes`.
+    pub writes_of: Option<String>,
     templates: SyncMutex<HashMap<String, Arc<OnceCell<()>>>>,
     template_time: AtomicU64,
     redis_version: SyncMutex<Option<String>>,
@@ -58,6 +60,7 @@ impl Stage {
         postgres: Postgres,
         tree: Tree,
         folder: PathBuf,
+        writes_of: Option<String>,
     ) -> Result<Self> {
         let shop = worker::shop(&cache)?;
         Ok(Self {
@@ -69,6 +72,7 @@ impl Stage {
             tree,
             folder,
             shop,
+            writes_of,
             templates: SyncMutex::default(),
             template_time: AtomicU64::new(0),
             redis_version: SyncMutex::default(),

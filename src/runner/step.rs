@@ -1,27 +1,16 @@
 //! Playing the steps of a case on one arm.
 
-use std::collections::HashMap;
-use std::fs;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use dj_regress_protocol::{ActorKind, Reply, Request, Stepped};
-use indexmap::IndexMap;
-use serde_json::Value;
-use tokio_postgres::{Client, SimpleQueryMessage};
+use dj_regress_protocol::{Reply, Request, Stepped};
 
 use super::arm::{explain, note};
-use super::clock::{Clock, Pace, monotonic};
-use super::stage::{Entry, Stage};
-use super::window::{Window, Windows};
-use crate::actor::{Process, StateCode, Trouble, Zygote};
-use crate::case::model::{ActorSpec, Quantity};
-use crate::case::resolve::{Action, ResolvedState, Step};
-use crate::error::{Context as _, Result};
+use super::clock::{Clock, monotonic};
+use super::session::Session;
+use super::window::{Snapshot, Window};
+use crate::actor::Trouble;
+use crate::case::resolve::{Action, ResolvedActor, Step};
 use crate::probe::ledger::PROBE;
-use crate::probe::{rows, server};
-use crate::proxy::{Counters, PostgresProxy};
-use crate::service::postgres::{APP, PORT};
 
 /// Virtual time between the death of a simulated cluster and the next one: longer than the 3 s that
 /// a cluster's stat lives (django-q2's `Stat.save`).
@@ -30,104 +19,50 @@ const DOWNTIME: Duration = Duration::from_secs(4);
 /// Tasks that a single `drain` may run: a task that enqueues itself must not hold the arm.
 const DRAIN_AT_MOST: u64 = 100_000;
 
-/// One arm while it lives.
-pub struct Session<'s> {
-    stage: &'s Stage,
-    code: &'s StateCode,
-    zygote: &'s Zygote,
-    actors: &'s IndexMap<String, ActorSpec>,
-    /// The arm's private folder.
-    pub folder: PathBuf,
-    database: String,
-    log: PathBuf,
-    processes: HashMap<String, Process>,
-    /// What stands between each actor and the server; the probe needs none.
-    wires: IndexMap<String, PostgresProxy>,
-    /// Sessions to end: actors and the arm's Redis.
-    sessions: Vec<u32>,
-    client: Option<Client>,
-    /// What was read, by name.
-    pub readings: HashMap<String, Value>,
-    /// Rows of a table at the end of a window; without one, of the case.
-    counted: HashMap<(String, Option<String>), Result<Value, String>>,
-    windows: Windows,
-    /// Time spent on forking and entering.
-    pub forking: Duration,
-}
-
-impl<'s> Session<'s> {
-    /// An arm whose database is there and in which nothing has happened.
-    pub fn new(
-        stage: &'s Stage,
-        code: &'s StateCode,
-        zygote: &'s Zygote,
-        actors: &'s IndexMap<String, ActorSpec>,
-        folder: PathBuf,
-        database: String,
-        log: PathBuf,
-    ) -> Self {
-        Self {
-            stage,
-            code,
-            zygote,
-            actors,
-            folder,
-            database,
-            log,
-            processes: HashMap::new(),
-            wires: IndexMap::new(),
-            sessions: Vec::new(),
-            client: None,
-            readings: HashMap::new(),
-            counted: HashMap::new(),
-            windows: Windows::default(),
-            forking: Duration::ZERO,
-        }
-    }
-
+impl Session<'_> {
     /// Plays all steps. A step that fails makes the arm inconclusive; the error is the sentence for it.
-    pub async fn play(&mut self, state: &ResolvedState) -> Result<Windows, String> {
-        let clock = self.open(state).await.map_err(|error| error.message)?;
+    pub async fn play(&mut self) -> Result<(), String> {
+        let clock = self.open().await?;
         self.ask(PROBE, &Request::CreateCacheTables)
             .await
             .map_err(|trouble| explain(&self.log, "create the cache tables", &trouble))?;
+        self.watch_writers().await?;
         let mut whole = Window { begin: monotonic(), ..Window::default() };
-        for step in &state.steps {
-            let part = Box::pin(self.step(step, state, &clock)).await?;
+        let before = self.snapshot().await?;
+        for step in &self.state.steps {
+            let part = Box::pin(self.step(step, &clock)).await?;
             whole.add(&part);
         }
         whole.end = monotonic();
+        self.stop_clusters(None).await?;
         self.windows.whole = whole;
-        self.count_rows(state, None).await?;
-        Ok(std::mem::take(&mut self.windows))
+        let after = self.snapshot().await?;
+        self.windows.flows.insert(None, after.since(&before));
+        self.count_rows(None).await
     }
 
-    async fn open(&mut self, state: &ResolvedState) -> Result<Clock> {
-        fs::create_dir_all(&self.folder).cannot_run(|| format!("make {}", self.folder.display()))?;
-        let clock = Clock::create(&self.folder.join("clock"), Pace::Stands)?;
-        if state.uses_redis() {
-            let redis = self.stage.redis(&self.folder).await?;
-            self.sessions.push(redis.pid());
-        }
-        self.client = Some(self.stage.postgres.client(&self.database).await?);
-        Ok(clock)
+    /// What went over the wires and into the write-ahead log so far.
+    async fn snapshot(&self) -> Result<Snapshot, String> {
+        let wal = if self.wants_wal() { self.executed().await?.wal } else { Default::default() };
+        Ok(Snapshot { wire: self.wire().await, wal })
     }
 
-    async fn step(&mut self, step: &Step, state: &ResolvedState, clock: &Clock) -> Result<Window, String> {
+    async fn step(&mut self, step: &Step, clock: &Clock) -> Result<Window, String> {
+        let before = if step.name.is_some() { Some(self.snapshot().await?) } else { None };
         let mut window = Window { begin: monotonic(), ..Window::default() };
         match &step.action {
             Action::Measure { steps } => {
                 for step in steps {
-                    let part = Box::pin(self.step(step, state, clock)).await?;
+                    let part = Box::pin(self.step(step, clock)).await?;
                     window.add(&part);
                 }
             }
             action => {
-                note(&self.log, &format!("-- line {}: {}", step.line, action));
+                note(&self.log, &format!("-- line {}: {action}", step.line));
                 let stepped = self
                     .act(step, action, clock)
                     .await
-                    .map_err(|trouble| explain(&self.log, &format!("line {}: {}", step.line, action), &trouble))?;
+                    .map_err(|trouble| explain(&self.log, &format!("line {}: {action}", step.line), &trouble))?;
                 window.add(&Window {
                     beats: stepped.beats,
                     tasks: stepped.tasks,
@@ -141,9 +76,11 @@ impl<'s> Session<'s> {
             }
         }
         window.end = monotonic();
-        if let Some(name) = &step.name {
+        if let (Some(name), Some(before)) = (&step.name, before) {
+            let after = self.snapshot().await?;
+            self.windows.flows.insert(Some(name.clone()), after.since(&before));
             self.windows.named.insert(name.clone(), window);
-            self.count_rows(state, Some(name)).await?;
+            self.count_rows(Some(name)).await?;
         }
         Ok(window)
     }
@@ -151,17 +88,22 @@ impl<'s> Session<'s> {
     async fn act(&mut self, step: &Step, action: &Action, clock: &Clock) -> Result<Stepped, Trouble> {
         let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         match action {
-            Action::Start { actor } => match self.actors.get(actor) {
-                Some(ActorSpec::SimulatedCluster) => self.stepped(actor, &Request::Start).await,
+            Action::Start { actor } => match self.state.actors.get(actor) {
+                Some(ResolvedActor::SimulatedCluster) => self.stepped(actor, &Request::Start).await,
+                Some(ResolvedActor::RealCluster { count }) => {
+                    self.start_clusters(actor, *count).await.map(|()| Stepped::default())
+                }
                 // A Python actor has nothing to start but itself.
                 _ => self.process(actor).await.map(|_| Stepped::default()),
             },
+            Action::Stop { actor } => Ok(self.stop_clusters(Some(actor)).await.map(|()| Stepped::default())?),
             Action::Restart { actor, count } => {
-                self.stepped(actor, &Request::Restart { count: *count, downtime_ns: nanoseconds(DOWNTIME) }).await
+                let downtime_ns = nanoseconds(DOWNTIME);
+                self.stepped(actor, &Request::Restart { count: *count, downtime_ns }).await
             }
             Action::Beat { actor, count, every } => {
-                self.stepped(actor, &Request::Beat { count: *count, every_ns: nanoseconds(every.unwrap_or_default()) })
-                    .await
+                let every_ns = nanoseconds(every.unwrap_or_default());
+                self.stepped(actor, &Request::Beat { count: *count, every_ns }).await
             }
             Action::Drain { actor } => self.stepped(actor, &Request::Drain { at_most: DRAIN_AT_MOST }).await,
             Action::Python { actor, source, times } => {
@@ -171,18 +113,18 @@ impl<'s> Session<'s> {
                 let readings = readings.iter().map(|(name, source)| (name.clone(), source.clone())).collect();
                 self.stepped(PROBE, &Request::Read(readings)).await
             }
-            Action::Stop { .. } | Action::MeasureFor { .. } | Action::Sql { actor: Some(_), .. } => {
-                Err(Trouble::Refused("not played yet".to_owned()))
-            }
-            Action::Sql { actor: None, statement } => {
-                let value = self.sql(statement).await?;
-                Ok(Stepped {
-                    values: step.name.iter().map(|name| (name.clone(), value.clone())).collect(),
-                    ..Stepped::default()
-                })
+            Action::Sql { actor, statement } => {
+                let value = self.sql(actor.as_deref(), statement).await?;
+                let values = step.name.iter().map(|name| (name.clone(), value.clone())).collect();
+                Ok(Stepped { values, ..Stepped::default() })
             }
             Action::Advance { by } => {
                 clock.advance(*by);
+                Ok(Stepped::default())
+            }
+            // The one wait on the wall clock: what it measures is only ever a guard.
+            Action::MeasureFor { time } => {
+                tokio::time::sleep(*time).await;
                 Ok(Stepped::default())
             }
             Action::Measure { .. } => Ok(Stepped::default()),
@@ -194,107 +136,5 @@ impl<'s> Session<'s> {
             Reply::Stepped(stepped) => Ok(stepped),
             _ => Ok(Stepped::default()),
         }
-    }
-
-    async fn ask(&mut self, actor: &str, request: &Request) -> Result<Reply, Trouble> {
-        self.process(actor).await?.ask(request).await
-    }
-
-    /// The actor's process, forked when it is first needed.
-    async fn process(&mut self, actor: &str) -> Result<&mut Process, Trouble> {
-        if !self.processes.contains_key(actor) {
-            let start = Instant::now();
-            let kind = match self.actors.get(actor) {
-                Some(ActorSpec::SimulatedCluster) => ActorKind::SimulatedCluster,
-                Some(ActorSpec::Python { module }) => ActorKind::Python { module: module.clone() },
-                Some(ActorSpec::RealCluster { .. } | ActorSpec::Stranger { .. }) => {
-                    return Err(Trouble::Refused("not played yet".to_owned()));
-                }
-                // The probe: it reads with the standard names only.
-                None => ActorKind::Python { module: String::new() },
-            };
-            let host = self.host(actor).await?;
-            let entry =
-                Entry { folder: &self.folder, database: &self.database, host: &host, log: &self.log, actor, kind };
-            let process = self.stage.enter(self.code, self.zygote, entry).await?;
-            self.sessions.push(process.hello.pid);
-            self.processes.insert(actor.to_owned(), process);
-            self.forking += start.elapsed();
-        }
-        self.processes.get_mut(actor).ok_or_else(|| Trouble::Died(actor.to_owned()))
-    }
-
-    /// Where an actor connects: to a proxy of its own, the probe to the server itself.
-    async fn host(&mut self, actor: &str) -> Result<PathBuf, Trouble> {
-        let server = self.stage.postgres.socket_directory();
-        if actor == PROBE {
-            return Ok(server.to_owned());
-        }
-        let folder = self.folder.join(format!("wire-{}", self.wires.len()));
-        let proxy = PostgresProxy::start(&server.join(format!(".s.PGSQL.{PORT}")), &folder).await?;
-        self.wires.insert(actor.to_owned(), proxy);
-        Ok(folder)
-    }
-
-    /// What went over each actor's wire so far; waits until nothing is under way.
-    pub async fn wire(&self) -> IndexMap<String, Counters> {
-        let mut counters = IndexMap::new();
-        for (actor, wire) in &self.wires {
-            counters.insert(actor.clone(), wire.settled().await);
-        }
-        counters
-    }
-
-    /// Runs a statement as the harness, whose role no measurement counts. The single value that it
-    /// returns, or else the number of rows that it touched.
-    async fn sql(&self, statement: &str) -> Result<Value, Trouble> {
-        let client = self.client.as_ref().ok_or_else(|| Trouble::Died("the arm's connection".to_owned()))?;
-        let refused = |error: tokio_postgres::Error| {
-            Trouble::Refused(error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned()))
-        };
-        let mut value = Value::Null;
-        for message in client.simple_query(statement).await.map_err(refused)? {
-            match message {
-                SimpleQueryMessage::Row(row) if row.len() == 1 => {
-                    let text = row.get(0).unwrap_or_default();
-                    return Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)));
-                }
-                SimpleQueryMessage::CommandComplete(rows) => value = Value::from(rows),
-                _ => {}
-            }
-        }
-        Ok(value)
-    }
-
-    /// Counts the tables that an invariant wants at the end of this window (without a name: of the case).
-    async fn count_rows(&mut self, state: &ResolvedState, window: Option<&str>) -> Result<(), String> {
-        for invariant in state.invariants.values() {
-            if let Quantity::Rows { table, during } = &invariant.of
-                && during.as_deref() == window
-            {
-                let client = self.client.as_ref().ok_or("the arm's connection is gone")?;
-                let count = rows::count(client, table).await;
-                self.counted.insert((table.clone(), during.clone()), count);
-            }
-        }
-        Ok(())
-    }
-
-    /// Rows of a table, as counted at the end of a window.
-    pub fn rows(&self, table: &str, during: Option<&str>) -> Result<Value, String> {
-        let key = (table.to_owned(), during.map(str::to_owned));
-        self.counted.get(&key).cloned().unwrap_or_else(|| Err(format!("the rows of {table} were not counted")))
-    }
-
-    /// What the server says that the app executed in this arm's database.
-    pub async fn executed(&self) -> Result<server::Executed> {
-        let client = self.stage.postgres.client("postgres").await?;
-        server::executed(&client, self.stage.postgres.oid_of(&self.database).await?, APP).await
-    }
-
-    /// Ends every process of the arm.
-    pub async fn end(self) -> Result<()> {
-        drop(self.client);
-        self.stage.keeper.end_sessions(&self.sessions).await.map(drop)
     }
 }

@@ -1,8 +1,14 @@
 //! Windows: what was done between two moments.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use indexmap::IndexMap;
 
 use crate::case::model::Per;
+use crate::probe::sql::Shape;
+use crate::proxy::Counters;
+
+const SECONDS_PER_DAY: f64 = 86_400.0;
 
 /// A span of an arm's life, with what was done in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,14 +31,17 @@ impl Window {
         (self.begin..=self.end).contains(&at)
     }
 
-    /// How many of a unit it holds.
-    pub fn units(&self, per: Per) -> u64 {
+    /// How many of a unit it holds. A day is projected: from the beats and the real time between two of them
+    /// (`GUARD_CYCLE`, in seconds); in a window without beats from real time.
+    pub fn units(&self, per: Per, guard_cycle: Option<f64>) -> f64 {
+        let real_seconds = (self.end - self.begin) as f64 / 1e9;
         match per {
-            Per::Beat => self.beats,
-            Per::Task => self.tasks,
-            Per::Restart => self.restarts,
-            // Not counted in a window.
-            Per::Day | Per::Second => 0,
+            Per::Beat => self.beats as f64,
+            Per::Task => self.tasks as f64,
+            Per::Restart => self.restarts as f64,
+            Per::Second => real_seconds,
+            Per::Day if self.beats > 0 => self.beats as f64 * guard_cycle.unwrap_or(f64::NAN) / SECONDS_PER_DAY,
+            Per::Day => real_seconds / SECONDS_PER_DAY,
         }
     }
 
@@ -44,6 +53,34 @@ impl Window {
     }
 }
 
+/// What went over the wires and into the write-ahead log: so far, or in a window.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// By actor.
+    pub wire: IndexMap<String, Counters>,
+    /// Bytes of write-ahead log by statement; empty where no invariant asks for them.
+    pub wal: BTreeMap<Shape, u64>,
+}
+
+impl Snapshot {
+    /// What came since an earlier one.
+    pub fn since(&self, before: &Self) -> Self {
+        let wire = self.wire.iter().map(|(actor, after)| {
+            let counters = before.wire.get(actor).map_or_else(|| after.clone(), |before| after - before);
+            (actor.clone(), counters)
+        });
+        let wal = self.wal.iter().map(|(shape, after)| {
+            (shape.clone(), after.saturating_sub(before.wal.get(shape).copied().unwrap_or_default()))
+        });
+        Self { wire: wire.collect(), wal: wal.collect() }
+    }
+
+    /// The counters of one actor, or of all.
+    pub fn wires<'s>(&'s self, actor: Option<&'s str>) -> impl Iterator<Item = &'s Counters> {
+        self.wire.iter().filter(move |(name, _)| actor.is_none_or(|actor| actor == *name)).map(|(_, counters)| counters)
+    }
+}
+
 /// The windows of an arm: all of it, and the named ones.
 #[derive(Debug, Clone, Default)]
 pub struct Windows {
@@ -51,11 +88,18 @@ pub struct Windows {
     pub whole: Window,
     /// By the name of their step.
     pub named: HashMap<String, Window>,
+    /// What flowed in them; `None`: all of the arm.
+    pub flows: HashMap<Option<String>, Snapshot>,
 }
 
 impl Windows {
     /// The window of this name; all of the arm without one.
     pub fn get(&self, during: Option<&str>) -> Window {
         during.map_or(self.whole, |name| self.named.get(name).copied().unwrap_or_default())
+    }
+
+    /// What flowed in the window of this name; in all of the arm without one.
+    pub fn flow(&self, during: Option<&str>) -> Snapshot {
+        self.flows.get(&during.map(str::to_owned)).cloned().unwrap_or_default()
     }
 }

@@ -38,6 +38,9 @@ pub enum Request {
     Migrate,
     /// Create the tables of all `DatabaseCache`s (`createcachetable`). Answered by `Done`.
     CreateCacheTables,
+    /// Real cluster: run the `qcluster` command. Answered by `Done` when it is about to begin; from then on the process
+    /// hears signals only.
+    RunCluster,
     /// Simulated cluster: a new identity and one registering beat. Answered by `Stepped`.
     Start,
     /// Simulated cluster: `count` times, `downtime_ns` of virtual time pass, then a new identity
@@ -157,6 +160,8 @@ pub struct Enter {
 pub enum ActorKind {
     /// A django-q2 cluster played inside the process: real `Sentinel`, real `Stat.save`, no children.
     SimulatedCluster,
+    /// The `qcluster` command, with its own processes.
+    RealCluster,
     /// Code of the case, executed in the namespace of this module (empty: only the standard names).
     Python {
         /// A dotted module of the app.

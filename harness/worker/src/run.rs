@@ -21,9 +21,12 @@ pub fn run(py: Python<'_>, socket: PathBuf, name: String) -> PyResult<()> {
     hooks.set_item("after_in_child", wrap_pyfunction!(channel::close_inherited, py)?)?;
     py.import("os")?.call_method("register_at_fork", (), Some(&hooks))?;
     let channel = Channel::connect(&socket)?;
-    let mut process = Process { socket, channel, pid: std::process::id(), actor: None };
+    let mut process = Process { socket, channel, pid: std::process::id(), actor: None, is_command: false };
     process.hello(py, name)?;
     process.serve(py)?;
+    if process.is_command {
+        return Ok(());
+    }
     fork::exit(py, 0)
 }
 
@@ -34,6 +37,8 @@ struct Process {
     pid: u32,
     /// `dj_regress.actor.Actor`, once it has entered an arm.
     actor: Option<Py<PyAny>>,
+    /// Whether it has become a management command, which ends as such.
+    is_command: bool,
 }
 
 impl Process {
@@ -54,6 +59,15 @@ impl Process {
                     }
                     Err(error) => Err(error),
                 },
+                Ok(Request::RunCluster) => {
+                    if self.channel.send(&Reply::Done).is_err() {
+                        return Ok(());
+                    }
+                    py.import("dj_regress.cluster")?.call_method0("run_command")?;
+                    // Out of the loop and the interpreter as any command: multiprocessing waits for the sentinel.
+                    self.is_command = true;
+                    return Ok(());
+                }
                 Ok(request) => self.answer(py, request),
                 Err(error) => Err(PyValueError::new_err(format!("not a request: {error}"))),
             };
@@ -107,7 +121,7 @@ impl Process {
                 return Ok(Reply::Compared(differing.extract()?));
             }
             Request::Enter(enter) => return self.enter(py, enter),
-            Request::Fork(_) => unreachable!("handled by the loop, which knows both sides"),
+            Request::Fork(_) | Request::RunCluster => unreachable!("handled by the loop"),
             Request::Migrate => {
                 self.step(py, "migrate", ())?;
                 return Ok(Reply::Done);
@@ -145,6 +159,7 @@ impl Process {
         }
         let module = match &enter.kind {
             ActorKind::SimulatedCluster => None,
+            ActorKind::RealCluster => Some(String::new()),
             ActorKind::Python { module } => Some(module.clone()),
         };
         let arguments = PyDict::new(py);

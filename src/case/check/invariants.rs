@@ -27,7 +27,7 @@ impl Checker<'_> {
                     let unknown = unknown.at(span).suggest(reading, known);
                     self.error(unknown);
                 }
-                Quantity::Growth { of } => self.growing(of, place),
+                Quantity::Growth { of } => self.growing(of, invariant, place),
                 Quantity::Writers { allowed, .. } => {
                     for (index, actor) in allowed.iter().enumerate() {
                         self.known_actor(actor, place.get("allowed").item(index));
@@ -91,13 +91,13 @@ impl Checker<'_> {
         if self.known_actor(actor, place)
             && let Some(ActorSpec::Stranger { .. }) = self.case.actors.get(actor)
         {
-            let message = format!("`{actor}` is a stranger: he is seen by what he writes only");
+            let message = format!("`{actor}` is a stranger: only what it writes is seen");
             self.error(Diagnostic::new(message).at(place.span()).help("use `of: writers`"));
         }
     }
 
     /// The invariant whose value is to grow.
-    fn growing(&mut self, of: &str, place: Place<'_>) {
+    fn growing(&mut self, of: &str, invariant: &Invariant, place: Place<'_>) {
         let case = self.case;
         if case.growth.is_none() {
             let help = "say over what: `growth: {restarts: [1, 2, 4, 8, 16]}` at the top of the case";
@@ -105,7 +105,11 @@ impl Checker<'_> {
             self.error(Diagnostic::new(message).at(place.get("of").span()).help(help));
         }
         let at = place.get("in").span();
-        match case.invariants.get(of).map(|invariant| &invariant.of) {
+        let growing = case.invariants.get(of);
+        if growing.is_some_and(|growing| growing.per == Some(Per::Second)) {
+            self.guard(invariant, place);
+        }
+        match growing.map(|growing| &growing.of) {
             None => {
                 let numeric = case.invariants.iter().filter(|(_, i)| !matches!(i.of, Quantity::Growth { .. }));
                 let known = numeric.map(|(name, _)| name.as_str());
@@ -147,13 +151,18 @@ impl Checker<'_> {
                     let help = "name the window of a step `- measure: {for: 20s}` with `during`";
                     self.error(Diagnostic::new(message).at(at).help(help));
                 }
-                if !matches!(invariant.bounds, StateBounds::Both(_)) {
-                    let help = "what decides is counted, not timed: `per: beat`, `per: day`, or no `per`";
-                    let message = "wall-clock rates are guards, give `both`";
-                    self.error(Diagnostic::new(message).at(place.get("applied").key_span()).help(help));
-                }
+                self.guard(invariant, place);
             }
             _ => {}
+        }
+    }
+
+    /// What is timed decides nothing.
+    fn guard(&mut self, invariant: &Invariant, place: Place<'_>) {
+        if !matches!(invariant.bounds, StateBounds::Both(_)) {
+            let help = "what decides is counted, not timed: `per: beat`, `per: day`, or no `per`";
+            let message = "wall-clock rates are guards, give `both`";
+            self.error(Diagnostic::new(message).at(place.get("applied").key_span()).help(help));
         }
     }
 

@@ -69,7 +69,7 @@ impl Checker<'_> {
         let Some(spec) = self.case.actors.get(actor) else {
             let mut unknown = Diagnostic::new(format!("unknown actor `{actor}`")).at(span);
             unknown = if self.case.actors.is_empty() && matches!(action, Action::Sql { .. }) {
-                unknown.help(format!("declare him: `actors: {{{actor}: {{stranger: {actor}}}}}`"))
+                unknown.help(format!("declare it: `actors: {{{actor}: {{stranger: {actor}}}}}`"))
             } else if self.case.actors.is_empty() {
                 unknown.help(format!("declare it: `actors: {{{actor}: {{cluster: simulated}}}}`"))
             } else {
@@ -83,11 +83,11 @@ impl Checker<'_> {
             }
             (Action::Sql { .. }, _) => Some((
                 format!("`{actor}` is {} and cannot do `sql`", spec.kind()),
-                "only a stranger speaks SQL by himself: `actors: {psql: {stranger: psql}}`; the harness says it without a name",
+                "only a stranger does: `actors: {psql: {stranger: psql}}`; without a name the harness does",
             )),
             (_, ActorSpec::Stranger { .. }) => Some((
                 format!("`{actor}` is a stranger and cannot do `{verb}`"),
-                "he only speaks SQL, and connects when he does: `- sql: {psql: \"DELETE ...\"}`",
+                "it only does SQL, and connects when it does: `- sql: {psql: \"DELETE ...\"}`",
             )),
             (Action::Python { .. }, _) => Some((
                 format!("`{actor}` is a cluster and cannot do `python`"),

@@ -87,10 +87,14 @@ pub struct ActorFile {
     pub count: Option<Scalar>,
     /// A process that runs Python of the case in the namespace of this module (may be left empty).
     #[serde(default, deserialize_with = "present")]
-    pub python: Option<Option<String>>,
-    /// Somebody who connects to the database by himself, not through Django, under this application_name.
+    pub python: Option<ModuleFile>,
+    /// Who connects to the database alone, not through Django, under this application_name.
     pub stranger: Option<String>,
 }
+
+/// A dotted module, or nothing.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+pub struct ModuleFile(pub Option<String>);
 
 /// How a cluster is played.
 #[derive(Debug, serde::Deserialize, JsonSchema)]

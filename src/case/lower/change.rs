@@ -103,6 +103,12 @@ impl Lower<'_> {
                 let message = format!("the edit `{name}` has no applied text");
                 self.error(Diagnostic::new(message).at(place.get("applied").span()).help(help));
             }
+            if edit.unpinned.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+                let help = "say why no invariant needs the edit";
+                self.error(
+                    Diagnostic::new("`unpinned` without a reason").at(place.get("unpinned").key_span()).help(help),
+                );
+            }
         }
         edits
             .into_iter()

@@ -104,7 +104,7 @@ impl Lower<'_> {
             (Some(ClusterFile::Real), None, None) => {
                 Some(ActorSpec::RealCluster { count: count.unwrap_or(Scalar(1.into())) })
             }
-            (None, Some(module), None) => Some(ActorSpec::Python { module: module.unwrap_or_default() }),
+            (None, Some(module), None) => Some(ActorSpec::Python { module: module.0.unwrap_or_default() }),
             (None, None, Some(application_name)) => {
                 // The server would cut it or put question marks, and the name would not be found again.
                 let kept = application_name.bytes().all(|byte| (b' '..=b'~').contains(&byte));

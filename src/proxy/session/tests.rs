@@ -1,5 +1,7 @@
 //! Conversations, as the server and the common drivers hold them.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -28,7 +30,7 @@ fn counts(session: &Session) -> String {
                 [("failed", tally.failed), ("skipped", tally.skipped), ("unanswered", tally.unanswered)]
             {
                 if count > 0 {
-                    text += &format!(" {name} {count}");
+                    let _ = write!(text, " {name} {count}");
                 }
             }
             found.push(text);
@@ -59,17 +61,17 @@ fn counts(session: &Session) -> String {
 )]
 #[case::copy_in(
     ">Q COPY t FROM STDIN; UPDATE t|\n<G\n>d 1\n>d 2\n>c\n<C COPY 2|\n<C UPDATE 2|\n<Z I",
-    "COPY 1, UPDATE t 1"
+    "UPDATE t 1, [COPY] 1"
 )]
 #[case::copy_in_fails_under_way(
     ">Q COPY t FROM STDIN|\n<G\n>d 1\n<E\n<Z I\n>d 2\n>c\n>Q UPDATE t|\n<C UPDATE 2|\n<Z I",
-    "COPY 1 failed 1, UPDATE t 1"
+    "UPDATE t 1, [COPY] 1 failed 1"
 )]
 #[case::copy_given_up(
     ">Q COPY t FROM STDIN|\n<G\n>d 1\n>f no|\n<E\n<Z I\n>Q UPDATE t|\n<C UPDATE 2|\n<Z I",
-    "COPY 1 failed 1, UPDATE t 1"
+    "UPDATE t 1, [COPY] 1 failed 1"
 )]
-#[case::copy_out(">Q COPY t TO STDOUT|\n<H\n<d 1\n<d 2\n<c\n<C COPY 2|\n<Z I", "COPY 1")]
+#[case::copy_out(">Q COPY t TO STDOUT|\n<H\n<d 1\n<d 2\n<c\n<C COPY 2|\n<Z I", "[COPY] 1")]
 #[case::function(">F\n<V\n<Z I\n>F\n<E\n<Z I", "[FUNCTION] 2 failed 1")]
 #[case::terminated(">Q UPDATE t|\n<E\n", "UPDATE t 1 failed 1")]
 #[case::terminated_while_idle("<E", "")]
@@ -107,15 +109,15 @@ fn simple_queries(#[case] messages: &str, #[case] expected: &str) {
 #[case::copy_in(
     ">P |COPY t FROM STDIN|\n>B ||\n>E |\n>S\n<1\n<2\n<G\n>d 1\n>c\n>S\n<C COPY 1|\n<Z I
      >Q UPDATE t|\n<C UPDATE 1|\n<Z I",
-    "COPY 1, UPDATE t 1"
+    "UPDATE t 1, [COPY] 1"
 )]
 #[case::copy_in_fails(
     ">P |COPY t FROM STDIN|\n>B ||\n>E |\n>S\n<1\n<2\n<G\n>d 1\n<E\n>c\n>S\n<Z I\n>Q UPDATE t|\n<C UPDATE 1|\n<Z I",
-    "COPY 1 failed 1, UPDATE t 1"
+    "UPDATE t 1, [COPY] 1 failed 1"
 )]
 #[case::deallocated(
     ">P s|UPDATE t|\n>S\n<1\n<Z I\n>Q DEALLOCATE s|\n<C DEALLOCATE|\n<Z I\n>B |s|\n>E |\n>S\n<2\n<C SELECT 1|\n<Z I",
-    "DEALLOCATE 1, SELECT 1"
+    "SELECT 1, [DEALLOCATE] 1"
 )]
 fn extended_queries(#[case] messages: &str, #[case] expected: &str) {
     assert_eq!(counts(&talk(messages)), expected);

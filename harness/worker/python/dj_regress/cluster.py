@@ -219,3 +219,10 @@ class Dequeuing:
         from django_q.conf import Conf
 
         return not Conf.ORM
+
+
+def run_command() -> None:
+    """Run the ``qcluster`` command; it returns when its sentinel is up, and ends by signal."""
+    from django.core.management import call_command
+
+    call_command("qcluster")
