@@ -4,6 +4,7 @@
 mod support;
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -25,13 +26,22 @@ fn without_servers_and_without_an_index_a_run_says_what_to_install() {
     let cache = context.path("cache");
     fs::create_dir(&cache).unwrap();
     std::os::unix::fs::symlink(Cache::open().unwrap().path("environments"), cache.join("environments")).unwrap();
+    copy_uv(&context);
     let mut command = context.command("run --servers wheels verdicts/proven");
+    command.env("PATH", path(&[context.path("bin")], &path_folders())).env("UV_CACHE_DIR", context.path("uv"));
     let said = said(command.env(VARIABLE, cache).env("PIP_NO_INDEX", "1").env("UV_OFFLINE", "1"));
     assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{said}");
     for part in ["no PostgreSQL was found", "PyPI: ", "hint: apt-get install postgresql"] {
         assert!(said.stderr.contains(part), "`{part}` is not in {said}");
     }
     assert!(!said.stderr.contains("--requirement"), "what failed is said in words: {said}");
+}
+
+#[test]
+fn where_no_server_is_installed_those_of_the_wheels_prove_a_case() {
+    let context = Context::new().planted("verdicts").planted("language");
+    let said = context.run("run --servers wheels verdicts/proven language/redis_cache");
+    assert_eq!(said.code, Some(0), "{said}");
 }
 
 #[test]
@@ -77,6 +87,19 @@ fn a_case_is_proven_with_each_python_from_the_same_build(
     assert!(said.stdout.contains(&format!(" · Python {version}.")), "{said}");
 }
 
+#[test]
+fn a_case_can_pin_its_python() {
+    let context = Context::new().planted("verdicts");
+    context.run("run verdicts/skipped_postgres");
+    let version = context.results()["setting"]["python"][0].as_str().unwrap().to_owned();
+    let (pin, _) = version.rsplit_once('.').unwrap();
+    let path = context.path("cases/verdicts/proven.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, text.replace("actors:", &format!("python: \"{pin}\"\nactors:"))).unwrap();
+    context.run("run verdicts/proven").ok();
+    assert_eq!(context.results()["setting"]["python"][0], version.as_str());
+}
+
 /// On PATH, else among pyenv's.
 fn interpreter(version: &str) -> Option<PathBuf> {
     let name = format!("python{version}");
@@ -99,7 +122,7 @@ fn an_ordinary_user_proves_a_case() {
         context.run("run verdicts/proven").ok();
         return;
     }
-    let folders: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap()).filter(|path| is_open(path)).collect();
+    let folders: Vec<PathBuf> = path_folders().into_iter().filter(|folder| is_open(folder)).collect();
     if !folders.iter().any(|folder| folder.join("python3").is_file()) {
         return skip("there is no python3 on PATH that another user than root can run");
     }
@@ -110,11 +133,12 @@ fn an_ordinary_user_proves_a_case() {
     fs::copy(library, context.path("libdj_regress_worker.so")).unwrap();
     let home = context.path("home");
     fs::create_dir(&home).unwrap();
+    copy_uv(&context);
     give(&context.path(""));
 
     let mut command = Command::new(program);
     command.args(["run", "--frozen", "verdicts/proven"]).current_dir(context.path("")).stdin(Stdio::null());
-    command.env("PATH", env::join_paths(folders).unwrap()).env("HOME", &home);
+    command.env("PATH", path(&[context.path("bin")], &folders)).env("HOME", &home);
     for variable in ["XDG_CACHE_HOME", VARIABLE, "UV_CACHE_DIR", "TMPDIR"] {
         command.env_remove(variable);
     }
@@ -122,6 +146,23 @@ fn an_ordinary_user_proves_a_case() {
     assert_eq!(said.code, Some(0), "{said}");
     assert!(said.stdout.contains("PROVEN"), "{said}");
     assert!(home.join(".cache/dj-regress/environments").is_dir());
+}
+
+/// Copies the uv that an earlier run has installed into `bin`: seconds that pip would take for another.
+fn copy_uv(context: &Context) {
+    fs::create_dir(context.path("bin")).unwrap();
+    let tools = fs::read_dir(Cache::open().unwrap().path("tools")).into_iter().flatten().flatten();
+    if let Some(uv) = tools.map(|tool| tool.path().join("bin/uv")).find(|uv| uv.is_file()) {
+        fs::copy(uv, context.path("bin/uv")).unwrap();
+    }
+}
+
+fn path_folders() -> Vec<PathBuf> {
+    env::split_paths(&env::var_os("PATH").unwrap()).collect()
+}
+
+fn path(first: &[PathBuf], then: &[PathBuf]) -> OsString {
+    env::join_paths(first.iter().chain(then)).unwrap()
 }
 
 /// Whether everybody can read this folder, and pass all above it.

@@ -75,6 +75,9 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
     });
     // Blocking work (an install, say) may still be under way after an interrupt: it is not waited for.
     runtime.shutdown_background();
+    if exit.is_err() {
+        service::installer::end_all();
+    }
     exit?.ok_or_else(|| Error::bug("the run ended without a report"))
 }
 

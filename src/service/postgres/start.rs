@@ -207,15 +207,30 @@ fn reachable_programs(
             .hint("run as another user than root, or install Postgres where everybody can read it"));
     };
     let copy = run_directory.path().join("server");
+    let programs = binaries.folder.strip_prefix(movable).unwrap_or(Path::new("bin"));
     if !copy.is_dir() {
-        let take = |path: &Path| match path.to_str() {
-            Some("include" | "share/doc") => Take::Skip,
-            Some(path) if path.starts_with("bin/") && path != "bin/postgres" && path != "bin/initdb" => Take::Skip,
-            _ => Take::Copy,
-        };
+        let take = |path: &Path| needed_of_wheel(path, programs);
         copy_folder(movable, &copy, Some(user), &take).cannot_run(|| format!("copy {}", movable.display()))?;
     }
-    Ok(copy.join("bin"))
+    Ok(copy.join(programs))
+}
+
+/// What a server needs of a folder of unpacked wheels: its installation, which holds `programs`, and the libraries
+/// that the wheel brings in a `.libs` folder beside its package, where the programs look for them.
+fn needed_of_wheel(path: &Path, programs: &Path) -> Take {
+    let installation = programs.parent().unwrap_or(Path::new(""));
+    if installation.starts_with(path) {
+        return Take::Copy;
+    }
+    let Ok(inside) = path.strip_prefix(installation) else {
+        let package = path.components().next().and_then(|first| Path::new(first.as_os_str()).extension());
+        return if package.is_some_and(|ending| ending == "libs") { Take::Copy } else { Take::Skip };
+    };
+    match inside.to_str() {
+        Some("include" | "share/doc") => Take::Skip,
+        Some(path) if path.starts_with("bin/") && path != "bin/postgres" && path != "bin/initdb" => Take::Skip,
+        _ => Take::Copy,
+    }
 }
 
 fn text(path: &Path) -> Result<String> {

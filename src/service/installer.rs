@@ -1,0 +1,40 @@
+//! Programs that install something (uv, pip, venv). They are not below the keeper: they end with the controller.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::procfs::Process;
+
+/// A process that is still there so long after SIGKILL hangs in the kernel.
+const KILL_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Makes the kernel end the program when the controller dies, by SIGKILL too. What the program itself has started is
+/// not reached: it ends when its own work is done.
+pub fn tie(command: &mut Command) -> &mut Command {
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed: prctl is one.
+    unsafe { command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) }
+}
+
+/// Ends every installer with all that it has started; for an interrupted run, whose keeper is gone already.
+pub fn end_all() {
+    let deadline = Instant::now() + KILL_DEADLINE;
+    loop {
+        let mut left = Process::descendants(std::process::id());
+        left.retain(|process| !process.is_zombie());
+        if left.is_empty() || Instant::now() > deadline {
+            return;
+        }
+        for process in left {
+            // It may have ended since we looked.
+            let _ = kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL);
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
