@@ -70,6 +70,7 @@ pub fn fit(points: &[(f64, f64)]) -> Result<Fit, String> {
 }
 
 /// Coefficients of the polynomial of degree N - 1 that is nearest, by the normal equations.
+#[expect(clippy::needless_range_loop, clippy::cast_possible_wrap, reason = "matrix indices; degrees below 5")]
 fn least_squares<const N: usize>(points: &[(f64, f64)]) -> [f64; N] {
     let mut rows = [[0.0; N]; N];
     let mut right = [0.0; N];

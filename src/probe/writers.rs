@@ -81,7 +81,7 @@ pub fn of(ledger: &Ledger, writes: &[Write], table: &str, verbs: &[String], wind
             rows,
         })
         .collect();
-    writers.sort_by(|a, b| b.statements.cmp(&a.statements));
+    writers.sort_by_key(|writer| std::cmp::Reverse(writer.statements));
     writers
 }
 

@@ -52,6 +52,7 @@ pub struct Stage {
 
 impl Stage {
     /// Puts the shared pieces together; the services answer already.
+    #[expect(clippy::too_many_arguments, reason = "everything that a run has is gathered here, once")]
     pub fn new(
         cache: Cache,
         environments: Arc<Environments>,

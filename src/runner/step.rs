@@ -1,5 +1,6 @@
 //! Playing the steps of a case on one arm.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dj_regress_protocol::{Reply, Request, Stepped};
@@ -43,7 +44,7 @@ impl Session<'_> {
 
     /// What went over the wires and into the write-ahead log so far.
     async fn snapshot(&self) -> Result<Snapshot, String> {
-        let wal = if self.wants_wal() { self.executed().await?.wal } else { Default::default() };
+        let wal = if self.wants_wal() { self.executed().await?.wal } else { BTreeMap::new() };
         Ok(Snapshot { wire: self.wire().await, wal })
     }
 

@@ -24,16 +24,20 @@ pub struct Clock {
 const TICK_NS: i64 = 1000;
 
 impl Clock {
-    fn shared(&self) -> &AtomicI64 {
+    /// The map as what it is: the offset, and the moment at which the clock stands.
+    fn numbers(&self) -> &[AtomicI64; 2] {
         // SAFETY: the map is at least 16 bytes long (checked in `new`), page-aligned and lives as long
         // as `self`; every process, the controller included, touches it by 8-byte atomic access only.
-        unsafe { AtomicI64::from_ptr(self.map.as_mut_ptr().cast()) }
+        unsafe { &*self.map.as_mut_ptr().cast() }
+    }
+
+    fn shared(&self) -> &AtomicI64 {
+        &self.numbers()[0]
     }
 
     /// Nanoseconds since the epoch; 0 for a clock that goes.
     fn stands_at(&self) -> i64 {
-        // SAFETY: as above; the second 8 bytes of the same map.
-        unsafe { AtomicI64::from_ptr(self.map.as_mut_ptr().cast::<i64>().add(1)) }.load(Ordering::SeqCst)
+        self.numbers()[1].load(Ordering::SeqCst)
     }
 }
 
