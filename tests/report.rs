@@ -31,8 +31,8 @@ fn what_could_not_be_measured_says_where_it_broke_and_names_the_log() {
     let _filters = context.filters();
     let said = context.run("run verdicts/inconclusive_step_raises");
     insta::assert_snapshot!("broken", said);
-    let logs = said.stdout.lines().filter(|line| line.starts_with("#   log (") && line.contains("applied"));
-    let log = fs::read_to_string(logs.last().unwrap().split_once("): ").unwrap().1).unwrap();
+    let mut logs = said.stdout.lines().filter(|line| line.contains("#   log (") && line.contains("applied):"));
+    let log = fs::read_to_string(logs.next().unwrap().split_once("): ").unwrap().1).unwrap();
     assert!(log.contains("Traceback") && log.contains("tasks.py\", line 18, in charge"), "{log}");
 }
 

@@ -40,7 +40,8 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
         logs: output.logs()?,
         writes_of: arguments.writes.clone(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().cannot_run(|| "start".to_owned())?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().cannot_run(|| "start".to_owned())?;
     let (events, mut received) = mpsc::unbounded_channel();
     let announce = events.clone();
     let environments = Environments::new(

@@ -1,5 +1,6 @@
 """Turns a bare interpreter into a zygote: this state's code on the path, its settings, Django set up."""
 
+import gc
 import importlib
 import os
 import sys
@@ -63,6 +64,9 @@ def prepare(
         versions=versions(),
     )
     refuse_connections()
+    # What is here stays: a collection in a copy would otherwise touch, and so copy, every page of it.
+    gc.collect()
+    gc.freeze()
     return prepared
 
 
