@@ -29,9 +29,10 @@ fn a_failure_says_which_invariant_both_states_who_wrote_and_how_to_run_it_again(
 fn what_could_not_be_measured_says_where_it_broke_and_names_the_log() {
     let context = Context::new().planted("verdicts");
     let _filters = context.filters();
-    insta::assert_snapshot!("broken", context.run("run verdicts/inconclusive_step_raises"));
-    let log = "regress.out/log/verdicts-inconclusive_step_raises-applied-ask-first.log";
-    let log = fs::read_to_string(context.path(log)).unwrap();
+    let said = context.run("run verdicts/inconclusive_step_raises");
+    insta::assert_snapshot!("broken", said);
+    let mut logs = said.stdout.lines().filter(|line| line.contains("#   log (") && line.contains("applied):"));
+    let log = fs::read_to_string(logs.next().unwrap().split_once("): ").unwrap().1).unwrap();
     assert!(log.contains("Traceback") && log.contains("tasks.py\", line 18, in charge"), "{log}");
 }
 
