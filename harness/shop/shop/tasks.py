@@ -5,10 +5,7 @@ from decimal import Decimal
 from django.db.models import Sum
 from django.utils import timezone
 
-from django_q.tasks import async_task
 from shop.models import Charge, Order
-
-PAGE = 100
 
 
 def place(number: str, amount: str = "10.00") -> int:
@@ -29,13 +26,6 @@ def total() -> str:
     """How much was charged so far."""
     charged = Charge.objects.aggregate(total=Sum("amount"))["total"] or Decimal(0)
     return str(charged)
-
-
-def sync(page: int = 1) -> int:
-    """Fetch a page of orders from the warehouse; the next page is a task of its own."""
-    orders = Order.objects.order_by("pk")[(page - 1) * PAGE : page * PAGE]
-    async_task("shop.tasks.sync", page + 1)
-    return len(orders)
 
 
 def double(number: int) -> int:
