@@ -9,6 +9,7 @@ use std::time::Instant;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::core::Core;
 use super::event::{Timings, seconds};
 use super::session::Session;
 use super::stage::Stage;
@@ -51,7 +52,13 @@ pub struct Measured {
 }
 
 /// Runs one arm; `index` names it in the run. What goes wrong inside it is its outcome; it never stops the run.
-pub async fn run(stage: Arc<Stage>, case: &Case, arm: &Arm, index: usize, log: &Path) -> Outcome {
+pub async fn run(
+    stage: Arc<Stage>,
+    case: &Case,
+    arm: &Arm,
+    index: usize,
+    (log, core): (&Path, Option<Core>),
+) -> Outcome {
     let begin = Instant::now();
     let mut outcome = Outcome {
         measured: Err(String::new()),
@@ -59,7 +66,7 @@ pub async fn run(stage: Arc<Stage>, case: &Case, arm: &Arm, index: usize, log: &
         versions: BTreeMap::new(),
         span: (begin, begin),
     };
-    outcome.measured = live(&stage, case, arm, index, log, &mut outcome).await;
+    outcome.measured = live(&stage, case, arm, index, (log, core), &mut outcome).await;
     if let Err(why) = &outcome.measured {
         note(log, &format!("inconclusive: {why}"));
     }
@@ -72,7 +79,7 @@ async fn live(
     case: &Case,
     arm: &Arm,
     index: usize,
-    log: &Path,
+    (log, core): (&Path, Option<Core>),
     outcome: &mut Outcome,
 ) -> Result<Measured, String> {
     let state = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case)).map_err(|error| error.message)?;
@@ -94,7 +101,8 @@ async fn live(
     outcome.timings.clone = seconds(start.elapsed());
 
     let folder = stage.folder.join(format!("arm-{index}"));
-    let mut session = Session::new(stage, (&code, &zygote), &state, folder.clone(), database.clone(), log.to_owned());
+    let mut session =
+        Session::new(stage, (&code, &zygote), &state, folder.clone(), database.clone(), (log.to_owned(), core));
     let measured = measure(&mut session, zygote.prepared.guard_cycle, outcome).await;
 
     let start = Instant::now();

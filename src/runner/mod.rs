@@ -2,6 +2,7 @@
 
 mod arm;
 mod clock;
+mod core;
 mod event;
 mod finish;
 mod session;
@@ -24,6 +25,7 @@ pub use window::{Window, Windows};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use self::core::Core;
 use self::event::seconds;
 use self::finish::Played;
 use self::stage::Stage;
@@ -213,8 +215,9 @@ async fn lanes(
     let next_arm = Arc::new(AtomicUsize::new(0));
     let (finished, mut played_arms) = mpsc::channel(options.lanes);
     let mut lanes = JoinSet::new();
-    for _ in 0..options.lanes {
+    for number in 0..options.lanes {
         let lane = Lane {
+            core: Core::of_lane(number),
             cases: Arc::clone(cases),
             arms: arms.clone(),
             next: Arc::clone(&next_arm),
@@ -241,6 +244,7 @@ async fn lanes(
 
 /// Takes the next arm, in the order of the plan, until there is none.
 struct Lane {
+    core: Option<Core>,
     cases: Arc<Vec<Case>>,
     arms: Arc<[Arm]>,
     next: Arc<AtomicUsize>,
@@ -257,7 +261,7 @@ impl Lane {
             let case = &self.cases[arm.case];
             let log = self.logs.join(format!("{}-{}.log", case.name.replace('/', "-"), arm.label()));
             let _ = self.events.send(Event::ArmStarted { case: case.name.clone(), state: arm.state.clone() });
-            let outcome = arm::run(Arc::clone(&self.stage), case, arm, index, &log).await;
+            let outcome = arm::run(Arc::clone(&self.stage), case, arm, index, (&log, self.core)).await;
             if finished.send((index, Played::new(case, arm.clone(), outcome, log))).await.is_err() {
                 return;
             }

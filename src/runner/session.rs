@@ -13,6 +13,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::arm::note;
 use super::clock::{Clock, Pace};
+use super::core::Core;
 use super::stage::{Entry, Stage};
 use super::window::Windows;
 use crate::actor::{Process, StateCode, Trouble, Zygote};
@@ -50,6 +51,10 @@ pub struct Session<'s> {
     pub folder: PathBuf,
     database: String,
     pub(super) log: PathBuf,
+    /// The processor that the arm is kept on.
+    core: Option<Core>,
+    /// How many of its connections are kept there already.
+    kept: u64,
     processes: HashMap<String, Process>,
     clusters: Vec<Cluster>,
     /// What stands between each actor and the server; the probe needs none.
@@ -78,7 +83,7 @@ impl<'s> Session<'s> {
         state: &'s ResolvedState,
         folder: PathBuf,
         database: String,
-        log: PathBuf,
+        (log, core): (PathBuf, Option<Core>),
     ) -> Self {
         Self {
             stage,
@@ -88,6 +93,8 @@ impl<'s> Session<'s> {
             folder,
             database,
             log,
+            core: core.filter(|_| !is_real(state)),
+            kept: 0,
             processes: HashMap::new(),
             clusters: Vec::new(),
             wires: IndexMap::new(),
@@ -105,8 +112,7 @@ impl<'s> Session<'s> {
     /// Makes the arm's folder, clock, Redis and connection.
     pub async fn open(&mut self) -> Result<Clock> {
         fs::create_dir_all(&self.folder).cannot_run(|| format!("make {}", self.folder.display()))?;
-        let is_real = |actor: &ResolvedActor| matches!(actor, ResolvedActor::RealCluster { .. });
-        let pace = if self.state.actors.values().any(is_real) { Pace::Goes } else { Pace::Stands };
+        let pace = if is_real(self.state) { Pace::Goes } else { Pace::Stands };
         let clock = Clock::create(&self.folder.join("clock"), pace)?;
         if self.state.uses_redis() {
             let redis = self.stage.redis(&self.folder).await?;
@@ -169,8 +175,24 @@ impl<'s> Session<'s> {
         let entry = Entry { folder: &self.folder, database: &self.database, host: &host, log: &self.log, actor, kind };
         let process = self.stage.enter(self.code, self.zygote, entry).await?;
         self.sessions.push(process.hello.pid);
+        if let Some(core) = self.core {
+            core.keep(process.hello.pid);
+        }
         self.forking += start.elapsed();
         Ok(process)
+    }
+
+    /// Keeps the backends of new connections on the arm's processor.
+    pub async fn keep_backends(&mut self) -> Result<(), String> {
+        let Some(core) = self.core else { return Ok(()) };
+        let connections = self.wires.values().map(|wire| wire.counters().connections).sum();
+        if connections > self.kept {
+            let statement = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = $1";
+            let rows = self.client()?.query(statement, &[&APP]).await.map_err(|error| rows::message(&error))?;
+            rows.iter().for_each(|row| core.keep(row.get::<_, i32>(0).cast_unsigned()));
+            self.kept = connections;
+        }
+        Ok(())
     }
 
     /// Where an actor connects: to a proxy of its own, the probe to the server itself.
@@ -319,6 +341,11 @@ impl<'s> Session<'s> {
     pub async fn ask(&mut self, actor: &str, request: &Request) -> Result<dj_regress_protocol::Reply, Trouble> {
         self.process(actor).await?.ask(request).await
     }
+}
+
+/// Whether an arm has real clusters, which need real time and more than one processor.
+fn is_real(state: &ResolvedState) -> bool {
+    state.actors.values().any(|actor| matches!(actor, ResolvedActor::RealCluster { .. }))
 }
 
 impl From<Error> for String {

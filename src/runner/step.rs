@@ -70,6 +70,7 @@ impl Session<'_> {
                     restarts: stepped.restarts,
                     ..Window::default()
                 });
+                self.keep_backends().await?;
                 for (name, value) in stepped.values {
                     note(&self.log, &format!("   {name} = {value}"));
                     self.readings.insert(name, value);
