@@ -54,6 +54,7 @@ pub struct CaseArgs {
 
 /// Options of `run`.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct RunArgs {
     /// Which cases.
     #[command(flatten)]
@@ -70,6 +71,9 @@ pub struct RunArgs {
     /// States to run; a verdict needs `both`
     #[arg(long, value_name = "STATES", value_enum, default_value_t)]
     pub state: States,
+    /// Run the applied state twice, against itself: counts must be equal, bytes within 1 %
+    #[arg(long, conflicts_with = "state")]
+    pub control: bool,
     /// Where Postgres and Redis come from: what is installed, the wheels from PyPI, or the first that is there
     #[arg(long, value_name = "SOURCE", default_value = "auto", value_parser = ["auto", "installed", "wheels"])]
     pub servers: String,

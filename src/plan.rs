@@ -120,13 +120,16 @@ pub enum States {
     /// All of them.
     #[default]
     All,
+    /// The fixed state twice, against itself: `--control`.
+    #[value(skip)]
+    Twins,
 }
 
 impl States {
     fn hold(self, state: &State) -> bool {
         match state {
             State::Reverted => matches!(self, Self::Reverted | Self::Both | Self::All),
-            State::Applied | State::Control => matches!(self, Self::Applied | Self::Both | Self::All),
+            State::Applied | State::Control => matches!(self, Self::Applied | Self::Both | Self::All | Self::Twins),
             State::Without(_) | State::Only(_) => matches!(self, Self::Edits | Self::All),
         }
     }
@@ -138,9 +141,10 @@ pub fn arms(cases: &[Case], states: States) -> Vec<Arm> {
     let all = cases.iter().enumerate().flat_map(|(index, case)| {
         let arm =
             |fix: Option<&String>, state| Arm { case: index, fix: fix.cloned(), state, repetition: 0, growth: None };
-        let mut own = repeated(case, &arm(None, State::Reverted));
+        let repeated = |arm: &Arm| repeated(case, arm, if states == States::Twins { 2 } else { case.repeat.max(1) });
+        let mut own = repeated(&arm(None, State::Reverted));
         for (name, fix) in &case.fixes {
-            own.extend(repeated(case, &arm(Some(name), State::Applied)));
+            own.extend(repeated(&arm(Some(name), State::Applied)));
             own.extend(fix.delta.edits.keys().map(|edit| arm(Some(name), State::Without(edit.clone()))));
             // Of a single edit, "only" is the applied state itself.
             if fix.delta.edits.len() > 1 {
@@ -148,15 +152,15 @@ pub fn arms(cases: &[Case], states: States) -> Vec<Arm> {
             }
         }
         if case.control.is_some() {
-            own.extend(repeated(case, &arm(None, State::Control)));
+            own.extend(repeated(&arm(None, State::Control)));
         }
         own
     });
     all.filter(|arm| states.hold(&arm.state)).collect()
 }
 
-fn repeated(case: &Case, arm: &Arm) -> Vec<Arm> {
-    let repetitions = (0..case.repeat.max(1)).map(|repetition| Arm { repetition, ..arm.clone() });
+fn repeated(case: &Case, arm: &Arm, repeat: u32) -> Vec<Arm> {
+    let repetitions = (0..repeat).map(|repetition| Arm { repetition, ..arm.clone() });
     let points = case.growth.iter().flat_map(|growth| &growth.values);
     repetitions.chain(points.map(|value| Arm { growth: Some(value.clone()), ..arm.clone() })).collect()
 }

@@ -35,7 +35,7 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
         vec![Box::new(Console::new(&names, style)), Box::new(Results::new(output.path()))];
     let options = Options {
         lanes: arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from),
-        states: arguments.state,
+        states: if arguments.control { States::Twins } else { arguments.state },
         servers: arguments.servers.parse()?,
         logs: output.logs()?,
         writes_of: arguments.writes.clone(),
@@ -110,6 +110,9 @@ fn rerun(arguments: &RunArgs) -> String {
     }
     if let Some(python) = &arguments.python {
         words.push(format!("--python {python}"));
+    }
+    if arguments.control {
+        words.push("--control".to_owned());
     }
     if arguments.state != States::All {
         let name = arguments.state.to_possible_value().map(|value| value.get_name().to_owned());

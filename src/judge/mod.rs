@@ -2,6 +2,7 @@
 
 mod finding;
 pub mod growth;
+pub mod twins;
 mod verdict;
 
 pub use finding::{EditFinding, Evidence, Finding, Side, bound, on_bug, on_edit, on_fix, over_repetitions, unmet};

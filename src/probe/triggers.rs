@@ -24,20 +24,22 @@ pub struct Write {
     pub rows: u64,
 }
 
+/// Not named like the harness's role: a schema of that name would come first on its `search_path`, and catch what a `sql`
+/// step creates.
 const FUNCTIONS: &str = "
-CREATE SCHEMA IF NOT EXISTS dj_regress;
-CREATE TABLE IF NOT EXISTS dj_regress.writes (
+CREATE SCHEMA IF NOT EXISTS dj_regress_triggers;
+CREATE TABLE IF NOT EXISTS dj_regress_triggers.writes (
     id bigserial, tab text, application text, pid int, address text, verb text, statement text, touched bigint);
-CREATE OR REPLACE FUNCTION dj_regress.wrote_rows() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+CREATE OR REPLACE FUNCTION dj_regress_triggers.wrote_rows() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog AS $$ BEGIN
-    INSERT INTO dj_regress.writes (tab, application, pid, address, verb, statement, touched)
+    INSERT INTO dj_regress_triggers.writes (tab, application, pid, address, verb, statement, touched)
     SELECT TG_TABLE_NAME, current_setting('application_name'), pg_backend_pid(), host(inet_client_addr()), TG_OP,
            current_query(), (SELECT count(*) FROM touched);
     RETURN NULL;
 END $$;
-CREATE OR REPLACE FUNCTION dj_regress.wrote() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+CREATE OR REPLACE FUNCTION dj_regress_triggers.wrote() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog AS $$ BEGIN
-    INSERT INTO dj_regress.writes (tab, application, pid, address, verb, statement, touched)
+    INSERT INTO dj_regress_triggers.writes (tab, application, pid, address, verb, statement, touched)
     SELECT TG_TABLE_NAME, current_setting('application_name'), pg_backend_pid(), host(inet_client_addr()), TG_OP,
            current_query(), 0;
     RETURN NULL;
@@ -50,11 +52,11 @@ pub async fn install(client: &Client, table: &str) -> Result<(), String> {
     let row_triggers = [("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")].map(|(verb, rows)| {
         format!(
             "CREATE TRIGGER dj_regress_{verb} AFTER {verb} ON {table} REFERENCING {rows} TABLE AS touched \
-             FOR EACH STATEMENT EXECUTE FUNCTION dj_regress.wrote_rows();"
+             FOR EACH STATEMENT EXECUTE FUNCTION dj_regress_triggers.wrote_rows();"
         )
     });
     let truncate = format!(
-        "CREATE TRIGGER dj_regress_truncate AFTER TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION dj_regress.wrote();"
+        "CREATE TRIGGER dj_regress_truncate AFTER TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION dj_regress_triggers.wrote();"
     );
     let statements = format!("{FUNCTIONS}{}{truncate}", row_triggers.concat());
     client.batch_execute(&statements).await.map_err(|error| message(&error))
@@ -62,8 +64,7 @@ pub async fn install(client: &Client, table: &str) -> Result<(), String> {
 
 /// What the triggers recorded of a table, in the order of the writes.
 pub async fn read(client: &Client, table: &str) -> Result<Vec<Write>, String> {
-    let statement =
-        "SELECT application, pid, address, verb, statement, touched FROM dj_regress.writes WHERE tab = $1 ORDER BY id";
+    let statement = "SELECT application, pid, address, verb, statement, touched FROM dj_regress_triggers.writes WHERE tab = $1 ORDER BY id";
     let rows = client.query(statement, &[&table]).await.map_err(|error| message(&error))?;
     let write = |row: &tokio_postgres::Row| Write {
         application: row.get(0),

@@ -142,7 +142,8 @@ impl FixReport {
     pub fn is_undecided(&self) -> bool {
         match self.verdict {
             Some(verdict) if verdict != self.declared => verdict.is_undecided(),
-            _ => self.edits.iter().all(|edit| edit.is_as_declared() || edit.inconclusive.is_some()),
+            Some(_) => self.edits.iter().all(|edit| edit.is_as_declared() || edit.inconclusive.is_some()),
+            None => false,
         }
     }
 }

@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::arm::Outcome;
 use super::event::{ArmReport, CaseReport, EditReport, FixReport, GrowthReport, InvariantReport, seconds};
 use crate::case::bound::Bound;
-use crate::case::model::{Case, Fix, Quantity, StateBounds};
+use crate::case::model::{ActorSpec, Case, Fix, Quantity, StateBounds};
 use crate::case::resolve::{self, Invariant};
-use crate::judge::{self, Evidence, Finding, Side, Verdict, growth};
+use crate::judge::{self, Evidence, Finding, Side, Verdict, growth, twins};
 use crate::plan::{Arm, State};
 
 /// An arm of a case with what came of it.
@@ -24,6 +24,8 @@ pub struct Played {
     pub log: PathBuf,
     /// Its invariants, with this state's bounds.
     invariants: IndexMap<String, Invariant>,
+    /// Whether real clusters are at work in it.
+    is_real: bool,
 }
 
 impl Played {
@@ -36,11 +38,19 @@ impl Played {
             // One arm alone does not tell how a value grows.
             invariants.retain(|_, invariant| !matches!(invariant.of, Quantity::Growth { .. }));
         }
-        Self { arm, outcome, log, invariants }
+        let is_real = case.actors.values().any(|actor| matches!(actor, ActorSpec::RealCluster { .. }));
+        Self { arm, outcome, log, invariants, is_real }
     }
 
     fn evidence(&self) -> Evidence<'_> {
         Evidence { invariants: &self.invariants, measured: self.values() }
+    }
+
+    /// How another repetition of the same state differs.
+    fn unlike(&self, other: &Self) -> Option<String> {
+        let (Ok(one), Ok(two)) = (self.values(), other.values()) else { return None };
+        let differences = twins::differences(&self.invariants, self.is_real, one, two);
+        (!differences.is_empty()).then(|| differences.join(", "))
     }
 
     fn values(&self) -> Result<&IndexMap<String, Value>, &str> {
@@ -160,8 +170,16 @@ fn fix_report(name: &str, fix: &Fix, played: &[&Played]) -> FixReport {
         })
     });
     let edits: Vec<EditReport> = edits.collect();
+    // Without the other state there is no verdict to repeat: the state is held against itself.
+    let alike = if reverted.is_empty() { applied.clone() } else { Vec::new() };
     let sides = [(applied, Side::Applied), (reverted, Side::Reverted)];
     let mut report = report(Some(name), fix.verdict, finding, &sides);
+    if let [first, others @ ..] = alike.as_slice() {
+        let unlike = others.iter().find_map(|other| first.unlike(other));
+        report.as_declared &= unlike.is_none();
+        report.agreement.0 = if unlike.is_none() { report.agreement.1 } else { 1 };
+        report.reason = unlike.map(|how| format!("two runs of the same state differ: {how}")).or(report.reason);
+    }
     report.as_declared &= edits.iter().all(EditReport::is_as_declared);
     if report.reason.is_none() {
         report.reason = edits.iter().find(|edit| !edit.is_as_declared()).map(|edit| {
@@ -208,7 +226,10 @@ fn report(
     for (played, side) in sides.iter().flat_map(|(played, side)| played.iter().map(move |played| (played, *side))) {
         match played.values() {
             Ok(values) => report.decisive.extend(judge::unmet(&played.invariants, side, values)),
-            Err(why) => report.reason = Some(why.to_owned()),
+            Err(why) => {
+                report.verdict = Some(Verdict::Inconclusive);
+                report.reason = Some(why.to_owned());
+            }
         }
     }
     if report.reason.is_none() && !report.decisive.is_empty() {
@@ -236,7 +257,7 @@ fn wall(played: &[Played]) -> f64 {
 }
 
 fn arm_report(case: &Case, played: Played) -> ArmReport {
-    let Played { arm, outcome, log, invariants } = played;
+    let Played { arm, outcome, log, invariants, .. } = played;
     let control_bounds = (arm.state == State::Control).then(|| control_bounds(case));
     let side = if arm.fix.is_some() { Side::Applied } else { Side::Reverted };
     let (measured, broken) = match outcome.measured {

@@ -189,7 +189,9 @@ impl<'s> Session<'s> {
         if connections > self.kept {
             let statement = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = $1";
             let rows = self.client()?.query(statement, &[&APP]).await.map_err(|error| rows::message(&error))?;
-            rows.iter().for_each(|row| core.keep(row.get::<_, i32>(0).cast_unsigned()));
+            for row in rows {
+                core.keep(row.get::<_, i32>(0).cast_unsigned());
+            }
             self.kept = connections;
         }
         Ok(())

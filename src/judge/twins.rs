@@ -1,0 +1,71 @@
+//! The applied state against itself: what is measured twice must come out the same.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use crate::case::model::{Per, Quantity};
+use crate::case::resolve::Invariant;
+
+/// Bytes on the wire repeat within this share.
+const BYTES: f64 = 0.01;
+
+/// Write-ahead log repeats by magnitude only: full pages and hint bits come when they come.
+const WAL: f64 = 1.0;
+
+/// What a real cluster does in a wall-clock window repeats roughly.
+const REAL_TIME: f64 = 0.5;
+
+/// The invariants whose values differ by more than they may, each with both values in words. `is_real`: whether real
+/// clusters were at work.
+pub fn differences(
+    invariants: &IndexMap<String, Invariant>,
+    is_real: bool,
+    one: &IndexMap<String, Value>,
+    other: &IndexMap<String, Value>,
+) -> Vec<String> {
+    let differing = invariants.iter().filter(|(name, invariant)| {
+        let tolerance = match (&invariant.of, invariant.per) {
+            _ if is_real => REAL_TIME,
+            (_, Some(Per::Second)) => REAL_TIME,
+            (Quantity::WireBytes { .. }, _) => BYTES,
+            (Quantity::WalBytes { .. }, _) => WAL,
+            _ => 0.0,
+        };
+        !is_same(one.get(*name), other.get(*name), tolerance)
+    });
+    let word =
+        |values: &IndexMap<String, Value>, name: &str| values.get(name).map_or("nothing".to_owned(), Value::to_string);
+    differing.map(|(name, _)| format!("`{name}` {} and {}", word(one, name), word(other, name))).collect()
+}
+
+fn is_same(one: Option<&Value>, other: Option<&Value>, tolerance: f64) -> bool {
+    let number = |value: Option<&Value>| value.and_then(Value::as_f64);
+    match (number(one), number(other)) {
+        (Some(one), Some(other)) if tolerance > 0.0 => (one - other).abs() <= tolerance * one.abs().max(other.abs()),
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case(json!(4), json!(4), 0.0, true)]
+    #[case(json!(4), json!(5), 0.0, false)]
+    #[case(json!(1000), json!(1009), BYTES, true)]
+    #[case(json!(1000), json!(1020), BYTES, false)]
+    #[case(json!("linear"), json!("linear"), BYTES, true)]
+    #[case(json!(0), json!(0), BYTES, true)]
+    fn counts_are_the_same_exactly_and_bytes_nearly(
+        #[case] one: Value,
+        #[case] other: Value,
+        #[case] tolerance: f64,
+        #[case] same: bool,
+    ) {
+        assert_eq!(is_same(Some(&one), Some(&other), tolerance), same);
+    }
+}
