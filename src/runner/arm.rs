@@ -95,23 +95,16 @@ async fn live(
     outcome.versions.clone_from(&zygote.prepared.versions);
     stage.template(&code, &zygote).await.map_err(|trouble| explain(log, "migrate the template", &trouble))?;
 
-    let start = Instant::now();
-    let database = format!("arm_{index}");
-    stage.postgres.clone_template(&zygote.template_key(), &database).await.map_err(|error| error.message)?;
-    outcome.timings.clone = seconds(start.elapsed());
-
     let folder = stage.folder.join(format!("arm-{index}"));
-    let mut session =
-        Session::new(stage, (&code, &zygote), &state, folder.clone(), database.clone(), (log.to_owned(), core));
+    let mut session = Session::new(stage, (&code, &zygote), &state, folder.clone(), index, (log.to_owned(), core));
     let measured = measure(&mut session, zygote.prepared.guard_cycle, outcome).await;
 
     let start = Instant::now();
     let ended = session.end().await;
-    let dropped = stage.postgres.drop_database(&database).await;
     let removed = fs::remove_dir_all(&folder).cannot_run(|| format!("remove {}", folder.display()));
     outcome.timings.teardown = seconds(start.elapsed());
     let measured = measured?;
-    ended.and(dropped).and(removed).map_err(|error| error.message)?;
+    ended.and(removed).map_err(|error| error.message)?;
     Ok(measured)
 }
 
@@ -122,8 +115,9 @@ async fn measure(
 ) -> Result<Measured, String> {
     let start = Instant::now();
     let played = session.play().await;
+    outcome.timings.clone = seconds(session.cloning);
     outcome.timings.fork = seconds(session.forking);
-    outcome.timings.steps = seconds(start.elapsed().saturating_sub(session.forking));
+    outcome.timings.steps = seconds(start.elapsed().saturating_sub(session.forking + session.cloning));
     played?;
     let start = Instant::now();
     let measured = probe(session, guard_cycle).await;

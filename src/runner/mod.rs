@@ -120,6 +120,7 @@ impl Run {
             zygotes: seconds(stage.tree.spent()),
             templates: seconds(stage.template_time()),
         };
+        stage.settle().await?;
         if let Some(stage) = Arc::into_inner(stage) {
             stage.postgres.finish().await?;
         }

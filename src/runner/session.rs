@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dj_regress_protocol::{ActorKind, Request};
@@ -43,7 +44,7 @@ struct Cluster {
 
 /// One arm while it lives.
 pub struct Session<'s> {
-    pub(super) stage: &'s Stage,
+    pub(super) stage: &'s Arc<Stage>,
     code: &'s StateCode,
     zygote: &'s Zygote,
     pub(super) state: &'s ResolvedState,
@@ -71,18 +72,20 @@ pub struct Session<'s> {
     pub windows: Windows,
     /// Time spent on forking and entering.
     pub forking: Duration,
+    /// Time spent on the clone, beyond that of the fork that goes on meanwhile.
+    pub cloning: Duration,
     /// Whether a process had to be killed: the ledger is then a bound, not a count.
     pub killed: bool,
 }
 
 impl<'s> Session<'s> {
-    /// An arm whose database is there and in which nothing has happened.
+    /// An arm in which nothing has happened; `index` names it in the run.
     pub fn new(
-        stage: &'s Stage,
+        stage: &'s Arc<Stage>,
         (code, zygote): (&'s StateCode, &'s Zygote),
         state: &'s ResolvedState,
         folder: PathBuf,
-        database: String,
+        index: usize,
         (log, core): (PathBuf, Option<Core>),
     ) -> Self {
         Self {
@@ -91,7 +94,7 @@ impl<'s> Session<'s> {
             zygote,
             state,
             folder,
-            database,
+            database: format!("arm_{index}"),
             log,
             core: core.filter(|_| !is_real(state)),
             kept: 0,
@@ -105,12 +108,13 @@ impl<'s> Session<'s> {
             counted: HashMap::new(),
             windows: Windows::default(),
             forking: Duration::ZERO,
+            cloning: Duration::ZERO,
             killed: false,
         }
     }
 
-    /// Makes the arm's folder, clock, Redis and connection.
-    pub async fn open(&mut self) -> Result<Clock> {
+    /// Makes the arm's folder, clock, Redis, database, probe and connection.
+    pub async fn open(&mut self) -> Result<Clock, Trouble> {
         fs::create_dir_all(&self.folder).cannot_run(|| format!("make {}", self.folder.display()))?;
         let pace = if is_real(self.state) { Pace::Goes } else { Pace::Stands };
         let clock = Clock::create(&self.folder.join("clock"), pace)?;
@@ -118,6 +122,15 @@ impl<'s> Session<'s> {
             let redis = self.stage.redis(&self.folder).await?;
             self.sessions.push(redis.pid());
         }
+        // The server clones while the probe is forked: it connects later.
+        let start = Instant::now();
+        let (stage, template, database) = (self.stage, self.zygote.template_key(), self.database.clone());
+        let (cloned, forked) = tokio::join!(stage.postgres.clone_template(&template, &database), async {
+            self.process(PROBE).await.map(drop)
+        });
+        self.cloning = start.elapsed().saturating_sub(self.forking);
+        cloned?;
+        forked?;
         self.client = Some(self.stage.postgres.client(&self.database).await?);
         Ok(clock)
     }
@@ -332,11 +345,14 @@ impl<'s> Session<'s> {
         self.state.invariants.values().any(|invariant| matches!(invariant.of, Quantity::WalBytes { .. }))
     }
 
-    /// Ends every process of the arm.
+    /// Ends every process of the arm. Its database goes while the next arm begins: the server takes 100 ms over one whose
+    /// backends have not noticed yet.
     pub async fn end(mut self) -> Result<()> {
         drop(self.client.take());
         self.strangers.clear();
-        self.stage.keeper.end_sessions(&self.sessions).await.map(drop)
+        let ended = self.stage.keeper.end_sessions(&self.sessions).await.map(drop);
+        self.stage.drop_later(self.database).await;
+        ended
     }
 
     /// Asks an actor for a step.

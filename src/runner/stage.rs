@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dj_regress_protocol::{ActorKind, Enter, Prepare, Reply, Request, Texts};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+use tokio::task::JoinSet;
 
 use super::clock::{Clock, Pace};
 use crate::actor::{Process, StateCode, Tree, Trouble, Zygote, worker};
@@ -43,6 +44,8 @@ pub struct Stage {
     /// The run's private folder.
     pub folder: PathBuf,
     shop: PathBuf,
+    /// Databases that are being dropped.
+    leaving: AsyncMutex<JoinSet<Result<()>>>,
     /// The table whose writers are asked for, by `explain --writes`.
     pub writes_of: Option<String>,
     templates: SyncMutex<HashMap<String, Arc<OnceCell<()>>>>,
@@ -73,6 +76,7 @@ impl Stage {
             tree,
             folder,
             shop,
+            leaving: AsyncMutex::default(),
             writes_of,
             templates: SyncMutex::default(),
             template_time: AtomicU64::new(0),
@@ -216,6 +220,21 @@ impl Stage {
                 Err(trouble)
             }
         }
+    }
+
+    /// Drops an arm's database, without anyone waiting for it.
+    pub async fn drop_later(self: &Arc<Self>, database: String) {
+        let stage = Arc::clone(self);
+        self.leaving.lock().await.spawn(async move { stage.postgres.drop_database(&database).await });
+    }
+
+    /// Waits until every database is dropped.
+    pub async fn settle(&self) -> Result<()> {
+        let mut leaving = self.leaving.lock().await;
+        while let Some(dropped) = leaving.join_next().await {
+            dropped.cannot_run(|| "drop a database".to_owned())??;
+        }
+        Ok(())
     }
 
     /// Starts a Redis in an arm's folder.

@@ -23,7 +23,7 @@ const DRAIN_AT_MOST: u64 = 100_000;
 impl Session<'_> {
     /// Plays all steps. A step that fails makes the arm inconclusive; the error is the sentence for it.
     pub async fn play(&mut self) -> Result<(), String> {
-        let clock = self.open().await?;
+        let clock = self.open().await.map_err(|trouble| explain(&self.log, "open the arm", &trouble))?;
         self.ask(PROBE, &Request::CreateCacheTables)
             .await
             .map_err(|trouble| explain(&self.log, "create the cache tables", &trouble))?;
