@@ -50,7 +50,7 @@ pub async fn statistics(client: &Client, database: u32, role: &str) -> Result<St
 }
 
 /// Statements that the server executes without their passing Django's execute wrappers: the driver's
-/// transaction control, session set-up and pings, what it does with server-side cursors, and the
+/// transaction control, session set-up and pings, COPY, what it does with server-side cursors, and the
 /// server's own checks of foreign keys (Django's are deferred: at COMMIT they count as top-level).
 pub fn is_unseen(sql: &str) -> bool {
     if sql.contains(" ONLY ") && sql.contains(" OPERATOR(pg_catalog.=) ") {
@@ -58,7 +58,8 @@ pub fn is_unseen(sql: &str) -> bool {
     }
     let shape = sql::shape(sql);
     match shape.verb.as_str() {
-        "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SET" | "SHOW" | "FETCH" | "MOVE" | "CLOSE" | "DISCARD" => true,
+        "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SET" | "SHOW" | "FETCH" | "MOVE" | "CLOSE" | "DISCARD"
+        | "COPY" | "DEALLOCATE" => true,
         "SELECT" if shape.table.is_none() => {
             let text = sql.trim().trim_end_matches(';');
             text.contains("set_config(")

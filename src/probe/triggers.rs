@@ -3,13 +3,18 @@
 //! They record into a schema of the harness's own, as its role, so that neither what the app may do
 //! nor what is counted changes; nested statements are not in `pg_stat_statements.track = top`.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use tokio_postgres::Client;
 
 use super::rows::{message, quoted};
+use crate::runner::monotonic;
 
 /// One statement that wrote the table, as the server saw its client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
+    /// `CLOCK_MONOTONIC` in nanoseconds, as everything else that windows hold.
+    pub at: u64,
     /// The client's `application_name`.
     pub application: String,
     /// The backend's process id.
@@ -29,7 +34,7 @@ pub struct Write {
 const FUNCTIONS: &str = "
 CREATE SCHEMA IF NOT EXISTS dj_regress_triggers;
 CREATE TABLE IF NOT EXISTS dj_regress_triggers.writes (
-    id bigserial, tab text, application text, pid int, address text, verb text, statement text, touched bigint);
+    id bigserial, at_us bigint DEFAULT extract(epoch FROM clock_timestamp()) * 1000000, tab text, application text, pid int, address text, verb text, statement text, touched bigint);
 CREATE OR REPLACE FUNCTION dj_regress_triggers.wrote_rows() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog AS $$ BEGIN
     INSERT INTO dj_regress_triggers.writes (tab, application, pid, address, verb, statement, touched)
@@ -64,9 +69,13 @@ pub async fn install(client: &Client, table: &str) -> Result<(), String> {
 
 /// What the triggers recorded of a table, in the order of the writes.
 pub async fn read(client: &Client, table: &str) -> Result<Vec<Write>, String> {
-    let statement = "SELECT application, pid, address, verb, statement, touched FROM dj_regress_triggers.writes WHERE tab = $1 ORDER BY id";
+    let statement = "SELECT application, pid, address, verb, statement, touched, at_us FROM dj_regress_triggers.writes WHERE tab = $1 ORDER BY id";
     let rows = client.query(statement, &[&table]).await.map_err(|error| message(&error))?;
+    // The server's clock is the machine's: what lies between it and the monotonic one is the same for all writes.
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
+    let apart = (since_epoch.as_nanos() as u64).saturating_sub(monotonic());
     let write = |row: &tokio_postgres::Row| Write {
+        at: (row.get::<_, i64>(6).unsigned_abs() * 1000).saturating_sub(apart),
         application: row.get(0),
         pid: row.get(1),
         address: row.get(2),

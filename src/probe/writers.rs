@@ -64,7 +64,8 @@ pub fn of(ledger: &Ledger, writes: &[Write], table: &str, verbs: &[String], wind
             add((actor, false, role, site, verb.clone()), statement.times, rows);
         }
     }
-    for write in writes.iter().filter(|write| wanted(&write.verb) && is_strange(write, table)) {
+    let strange = |write: &&Write| window.contains(write.at) && wanted(&write.verb) && is_strange(write, table);
+    for write in writes.iter().filter(strange) {
         let from = write.address.as_deref().unwrap_or("local");
         let role = format!("pid {}, {from}", write.pid);
         add((write.application.clone(), true, role, write.statement.clone(), write.verb.clone()), 1, write.rows);
@@ -99,6 +100,7 @@ mod tests {
 
     fn write(application: &str, statement: &str) -> Write {
         Write {
+            at: 5,
             application: application.into(),
             pid: 7,
             address: None,
@@ -115,6 +117,14 @@ mod tests {
         let writers = of(&Ledger::default(), &writes, "t", &["DELETE".to_owned()], &window);
         assert_eq!(writers.len(), 1);
         assert_eq!((writers[0].writer.as_str(), writers[0].is_stranger), ("psql", true));
+    }
+
+    #[test]
+    fn a_stranger_outside_the_window_is_not_of_it() {
+        let window = Window { begin: 6, end: 9, ..Window::default() };
+        assert!(
+            of(&Ledger::default(), &[write("psql", "DELETE FROM t")], "t", &["DELETE".to_owned()], &window).is_empty()
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::plan::State;
-use crate::runner::{ArmReport, CaseReport, EditReport, FixReport, GrowthReport, InvariantReport};
+use crate::runner::{ArmReport, CaseReport, FixReport, GrowthReport, InvariantReport};
 
 /// A value as a reader wants it: no more than six significant digits, long texts cut.
 pub fn value(value: &Value) -> String {
@@ -52,12 +52,17 @@ pub fn headline(case: &CaseReport) -> String {
         };
         format!("{} {}", invariant.name, arms.iter().map(shown).collect::<Vec<_>>().join(" · "))
     });
-    let edits: Vec<&EditReport> = case.fixes.iter().flat_map(|fix| &fix.edits).collect();
+    let fix = case.fixes.iter().find(|fix| fix.fix.as_ref() == telling);
+    let edits = fix.map_or(&[][..], |fix| &fix.edits);
     let pinned = (!edits.is_empty()).then(|| {
         let pinned = edits.iter().filter(|edit| !edit.pinned_by.is_empty()).count();
         format!("{pinned}/{} edits pinned", edits.len())
     });
-    pairs.chain(pinned).collect::<Vec<_>>().join(", ")
+    let agreed = fix.and_then(|fix| match fix.agreement {
+        (agreeing, of @ 2..) => Some(format!("{agreeing}/{of} repetitions agree")),
+        _ => None,
+    });
+    pairs.chain(pinned).chain(agreed).collect::<Vec<_>>().join(", ")
 }
 
 /// An invariant of an arm, by name.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+pub use clock::monotonic;
 pub use event::{
     ArmReport, CaseReport, EditReport, Event, FixReport, GrowthReport, InvariantReport, RunReport, Setting,
     SharedTimings, Timings,

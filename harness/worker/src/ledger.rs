@@ -164,9 +164,10 @@ fn row_count(context: &Bound<'_, PyDict>) -> i64 {
 }
 
 /// The function that this process was started with, if `multiprocessing` started it. `_target` is
-/// private there; without it the role is only less precise.
+/// private there; without it the role is only less precise. django-q2 starts its guard as a class.
 fn current_target(py: Python<'_>) -> Option<String> {
-    py.import("multiprocessing.process")
+    let name: String = py
+        .import("multiprocessing.process")
         .ok()?
         .call_method0("current_process")
         .ok()?
@@ -175,7 +176,8 @@ fn current_target(py: Python<'_>) -> Option<String> {
         .getattr("__name__")
         .ok()?
         .extract()
-        .ok()
+        .ok()?;
+    Some(if name == "Sentinel" { "guard".to_owned() } else { name })
 }
 
 /// `CLOCK_MONOTONIC`: not moved by the virtual clock, and the same in all processes of the machine.
