@@ -77,6 +77,13 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl From<Error> for String {
+    /// The sentence alone, for what becomes a reason in a report.
+    fn from(error: Error) -> Self {
+        error.message
+    }
+}
+
 /// Says what was being done when an error of a library came.
 pub trait Context<T> {
     /// Turns the error into "cannot run": `doing: error`.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dj_regress_protocol::{ActorKind, Request};
+use dj_regress_protocol::{ActorKind, Reply, Request};
 use indexmap::IndexMap;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -20,11 +20,12 @@ use super::window::Windows;
 use crate::actor::{Process, StateCode, Trouble, Zygote};
 use crate::case::model::Quantity;
 use crate::case::resolve::{ResolvedActor, ResolvedState};
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Context as _, Result};
 use crate::probe::ledger::PROBE;
 use crate::probe::triggers::{self, Write};
 use crate::probe::{rows, server};
 use crate::proxy::{Counters, PostgresProxy};
+use crate::service::keeper::Exit;
 use crate::service::postgres::{APP, PORT};
 
 /// What django-q2 logs when a cluster is up, in every release.
@@ -32,6 +33,9 @@ const CLUSTER_IS_UP: &str = " running.";
 
 /// How long a real cluster may take to come up or go down; a harness limit that only a hang reaches.
 const CLUSTER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The kernel tells of a death at once; this is for a process that only closed its connection.
+const EXIT_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A real cluster: the `qcluster` command in a session of its own.
 struct Cluster {
@@ -355,19 +359,25 @@ impl<'s> Session<'s> {
         ended
     }
 
-    /// Asks an actor for a step.
-    pub async fn ask(&mut self, actor: &str, request: &Request) -> Result<dj_regress_protocol::Reply, Trouble> {
-        self.process(actor).await?.ask(request).await
+    /// Asks an actor for a step. One that died says how.
+    pub async fn ask(&mut self, actor: &str, request: &Request) -> Result<Reply, Trouble> {
+        let process = self.process(actor).await?;
+        let pid = process.hello.pid;
+        let answer = process.ask(request).await;
+        if let Err(Trouble::Died(_)) = answer {
+            let exit = tokio::time::timeout(EXIT_DEADLINE, self.stage.keeper.exited(pid)).await;
+            let how = match exit {
+                Ok(Ok(Exit::Code(code))) => format!(" (exit code {code})"),
+                Ok(Ok(Exit::Signal(signal))) => format!(" (signal {signal})"),
+                _ => String::new(),
+            };
+            return Err(Trouble::Died(format!("the actor {actor}{how}")));
+        }
+        answer
     }
 }
 
 /// Whether an arm has real clusters, which need real time and more than one processor.
 fn is_real(state: &ResolvedState) -> bool {
     state.actors.values().any(|actor| matches!(actor, ResolvedActor::RealCluster { .. }))
-}
-
-impl From<Error> for String {
-    fn from(error: Error) -> Self {
-        error.message
-    }
 }
