@@ -38,7 +38,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::plan::{self, Arm, States};
 use crate::python::{Environment, Environments};
 use crate::service::keeper::Keeper;
-use crate::service::locate::{self, ServerSource};
+use crate::service::locate::{self, RedisBinary, ServerSource};
 use crate::service::postgres::Postgres;
 use crate::service::run_directory::RunDirectory;
 
@@ -96,10 +96,10 @@ impl Run {
             Ok(ready)
         };
         let (ready, (postgres, services)) = tokio::try_join!(prepared, self.postgres(options.servers))?;
-        let redis = ready.uses_redis.then(|| locate::redis(options.servers, &self.cache)).transpose()?;
+        let redis = if ready.uses_redis { Some(self.redis(options.servers).await?) } else { None };
         let _ = events.send(Event::Ready(Setting {
             postgres: format!("PostgreSQL {}", postgres.version()),
-            redis: redis.map(|redis| format!("Redis {}", redis.version)),
+            redis: redis.as_ref().map(|redis| format!("Redis {}", redis.version)),
             services: "local".to_owned(),
             python: ready.pythons(),
             lanes: options.lanes,
@@ -107,7 +107,7 @@ impl Run {
         let stage = Arc::new(Stage::new(
             self.cache.clone(),
             environments,
-            options.servers,
+            redis,
             self.keeper.clone(),
             postgres,
             tree,
@@ -133,6 +133,12 @@ impl Run {
     /// Ends every process of the run and removes its folder.
     pub async fn close(self) -> Result<()> {
         self.keeper.shutdown().await
+    }
+
+    async fn redis(&self, servers: ServerSource) -> Result<RedisBinary> {
+        let cache = self.cache.clone();
+        let binary = tokio::task::spawn_blocking(move || locate::redis(servers, &cache));
+        binary.await.cannot_run(|| "look for Redis".to_owned())?
     }
 
     async fn postgres(&self, servers: ServerSource) -> Result<(Postgres, f64)> {

@@ -20,7 +20,7 @@ use crate::plan::State;
 use crate::probe::ledger::PROBE;
 use crate::python::{Environments, Overlay, Refusal, Sources, mismatch};
 use crate::service::keeper::Keeper;
-use crate::service::locate::{self, ServerSource};
+use crate::service::locate::RedisBinary;
 use crate::service::postgres::{APP, PORT, Postgres};
 use crate::service::redis::Redis;
 
@@ -34,7 +34,7 @@ const SERVICE: &str = "arm";
 pub struct Stage {
     cache: Cache,
     environments: Arc<Environments>,
-    server_source: ServerSource,
+    redis: Option<RedisBinary>,
     /// Owner of all processes.
     pub keeper: Keeper,
     /// The run's server.
@@ -50,7 +50,6 @@ pub struct Stage {
     pub writes_of: Option<String>,
     templates: SyncMutex<HashMap<String, Arc<OnceCell<()>>>>,
     template_time: AtomicU64,
-    redis_version: SyncMutex<Option<String>>,
 }
 
 impl Stage {
@@ -59,7 +58,7 @@ impl Stage {
     pub fn new(
         cache: Cache,
         environments: Arc<Environments>,
-        server_source: ServerSource,
+        redis: Option<RedisBinary>,
         keeper: Keeper,
         postgres: Postgres,
         tree: Tree,
@@ -70,7 +69,7 @@ impl Stage {
         Ok(Self {
             cache,
             environments,
-            server_source,
+            redis,
             keeper,
             postgres,
             tree,
@@ -80,7 +79,6 @@ impl Stage {
             writes_of,
             templates: SyncMutex::default(),
             template_time: AtomicU64::new(0),
-            redis_version: SyncMutex::default(),
         })
     }
 
@@ -239,12 +237,8 @@ impl Stage {
 
     /// Starts a Redis in an arm's folder.
     pub async fn redis(&self, folder: &Path) -> Result<Redis> {
-        let (source, cache) = (self.server_source, self.cache.clone());
-        let binary = tokio::task::spawn_blocking(move || locate::redis(source, &cache))
-            .await
-            .cannot_run(|| "look for Redis".to_owned())??;
-        *self.redis_version.lock().unwrap_or_else(PoisonError::into_inner) = Some(binary.version.clone());
-        Redis::start(&self.keeper, &binary, folder).await
+        let binary = self.redis.as_ref().ok_or_else(|| Error::bug("no Redis was looked for, and an arm wants one"))?;
+        Redis::start(&self.keeper, binary, folder).await
     }
 
     /// Time spent on migrating templates so far.
