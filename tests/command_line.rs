@@ -137,3 +137,20 @@ fn there_is_colour_in_a_terminal_that_wants_it(#[case] variable: &str, #[case] c
     assert_eq!(said.code, Some(1), "{said}");
     assert_eq!(said.stdout.contains("\x1b["), colour, "{said}");
 }
+
+#[test]
+fn every_case_carries_the_header_that_editors_read() {
+    let mut folders = vec![std::path::PathBuf::from("cases")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "yaml") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let header = "# yaml-language-server: $schema=../case.schema.json\n";
+                assert!(text.starts_with(header), "{}", path.display());
+            }
+        }
+    }
+}

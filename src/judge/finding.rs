@@ -111,11 +111,7 @@ pub fn on_bug(
         (_, Err(why)) => return Finding::inconclusive(format!("control: {why}")),
     };
     let unseen = unmet(base.invariants, Side::Reverted, base_values);
-    let unheld: Vec<String> = control_bounds
-        .iter()
-        .filter(|(name, bound)| control_values.get(*name).is_none_or(|value| !bound.holds(value)))
-        .map(|(name, _)| name.clone())
-        .collect();
+    let unheld = outside(control_bounds, control_values);
     let verdict = verdict::on_bug(unseen.is_empty(), unheld.is_empty());
     let (reason, decisive) = match verdict {
         Verdict::Inconclusive => (Some(format!("with the control, {} not hold", list(&unheld))), unheld),
@@ -123,6 +119,32 @@ pub fn on_bug(
         _ => (None, Vec::new()),
     };
     Finding { verdict, reason, decisive }
+}
+
+/// The finding about a fix beside a control: where that does not hold, the set-up is not what the case says it is, and
+/// nothing is proven.
+pub fn with_control(
+    finding: Finding,
+    control: Result<&IndexMap<String, Value>, &str>,
+    bounds: &IndexMap<String, Bound>,
+) -> Finding {
+    let why = match control {
+        Err(why) => Some(format!("control: {why}")),
+        Ok(values) => {
+            let unheld = outside(bounds, values);
+            (!unheld.is_empty()).then(|| format!("with the control, {} not hold", list(&unheld)))
+        }
+    };
+    match why {
+        Some(why) if finding.verdict == Verdict::Proven => Finding::inconclusive(why),
+        _ => finding,
+    }
+}
+
+/// The names of the bounds that the values do not meet.
+fn outside(bounds: &IndexMap<String, Bound>, values: &IndexMap<String, Value>) -> Vec<String> {
+    let unmet = bounds.iter().filter(|(name, bound)| values.get(*name).is_none_or(|value| !bound.holds(value)));
+    unmet.map(|(name, _)| name.clone()).collect()
 }
 
 /// The finding over repetitions, and how many of them agree on it. Where one says something else, or an invariant
@@ -231,6 +253,15 @@ mod tests {
         assert_eq!(broken.sufficient_alone, Some(false));
         assert_eq!(on_edit(&invariants, Ok(&values(2)), None).pinned_by, Ok(vec!["x".to_owned()]));
         assert_eq!(on_edit(&invariants, Ok(&values(1)), None).pinned_by, Ok(vec![]));
+    }
+
+    #[test]
+    fn nothing_is_proven_beside_a_control_that_does_not_hold() {
+        let bounds = IndexMap::from([("x".to_owned(), parse(&json!(1)))]);
+        let proven = Finding { verdict: Verdict::Proven, reason: None, decisive: vec![] };
+        assert_eq!(with_control(proven.clone(), Ok(&values(1)), &bounds), proven);
+        assert_eq!(with_control(proven.clone(), Ok(&values(2)), &bounds).verdict, Verdict::Inconclusive);
+        assert_eq!(with_control(proven, Err("it broke"), &bounds).verdict, Verdict::Inconclusive);
     }
 
     #[test]

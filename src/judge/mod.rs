@@ -5,5 +5,7 @@ pub mod growth;
 pub mod twins;
 mod verdict;
 
-pub use finding::{EditFinding, Evidence, Finding, Side, bound, on_bug, on_edit, on_fix, over_repetitions, unmet};
+pub use finding::{
+    EditFinding, Evidence, Finding, Side, bound, on_bug, on_edit, on_fix, over_repetitions, unmet, with_control,
+};
 pub use verdict::Verdict;

@@ -193,7 +193,7 @@ impl<W: Write> Console<W> {
         for arm in &arms {
             let Some(found) = text::find(arm, name) else { continue };
             let verdict = if found.holds { "holds" } else { "does not hold" };
-            let (value, bound) = (text::value(&found.value), &found.bound);
+            let (value, bound) = (text::in_unit(found), &found.bound);
             writeln!(self.out, "#       {:<9} measured {value}, bound {bound}: {verdict}", arm.state)?;
         }
         let writers = |arm: &ArmReport| text::find(arm, name).map(|found| found.writers.clone()).unwrap_or_default();

@@ -23,6 +23,16 @@ pub fn value(value: &Value) -> String {
     }
 }
 
+/// What was measured, in the unit in which its bound is written: `0.32 GB` beside `<= 0.4 GB`.
+pub fn in_unit(found: &InvariantReport) -> String {
+    const UNITS: [(&str, f64); 4] = [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
+    let unit = UNITS.iter().find(|(unit, _)| found.bound.split_whitespace().any(|word| word.starts_with(unit)));
+    match (unit, found.value.as_f64()) {
+        (Some((unit, size)), Some(bytes)) => format!("{:.2} {unit}", bytes / size),
+        _ => value(&found.value),
+    }
+}
+
 /// Seconds as milliseconds.
 pub fn ms(seconds: f64) -> String {
     format!("{:.0} ms", seconds * 1000.0)
@@ -47,7 +57,7 @@ pub fn headline(case: &CaseReport) -> String {
     let names = measured.into_iter().flat_map(|arm| &arm.invariants).filter(|invariant| !invariant.guard).take(3);
     let pairs = names.enumerate().map(|(index, invariant)| {
         let shown = |arm: &&ArmReport| {
-            let value = find(arm, &invariant.name).map_or_else(|| "–".to_owned(), |found| value(&found.value));
+            let value = find(arm, &invariant.name).map_or_else(|| "–".to_owned(), in_unit);
             if index == 0 { format!("{value} {}", arm.state) } else { value }
         };
         format!("{} {}", invariant.name, arms.iter().map(shown).collect::<Vec<_>>().join(" · "))
@@ -85,7 +95,7 @@ pub fn kill_matrix(case: &CaseReport, fix: &FixReport) -> Vec<String> {
     }
     let row = |head: &str, arm: Option<&ArmReport>, tail: &str| -> Vec<String> {
         let cell = |name: &&str| match arm.and_then(|arm| find(arm, name)) {
-            Some(found) => format!("{}{}", value(&found.value), if found.holds { "" } else { " !" }),
+            Some(found) => format!("{}{}", in_unit(found), if found.holds { "" } else { " !" }),
             None => "-".to_owned(),
         };
         let cells = names.iter().map(cell);
@@ -123,9 +133,7 @@ pub fn invariants(case: &CaseReport, fix: &FixReport) -> Vec<String> {
     ];
     for name in names {
         let cells = arms.iter().flat_map(|arm| match find(arm, name) {
-            Some(found) => {
-                [format!("{}{}", value(&found.value), if found.holds { "" } else { " !" }), found.bound.clone()]
-            }
+            Some(found) => [format!("{}{}", in_unit(found), if found.holds { "" } else { " !" }), found.bound.clone()],
             None => ["–".to_owned(), String::new()],
         });
         rows.push([name.to_owned()].into_iter().chain(cells).collect());
@@ -197,6 +205,16 @@ mod tests {
     #[case(json!("x".repeat(50)), &format!("{}…", "x".repeat(39)))]
     fn values_are_short(#[case] given: Value, #[case] expected: &str) {
         assert_eq!(value(&given), expected);
+    }
+
+    #[rstest]
+    #[case(json!(317_585_664), "<= 0.4 GB", "0.32 GB")]
+    #[case(json!(3_837_286_656_u64), "3.5 GB..4.5 GB", "3.84 GB")]
+    #[case(json!(7), "7", "7")]
+    fn bytes_are_shown_in_the_unit_of_their_bound(#[case] value: Value, #[case] bound: &str, #[case] expected: &str) {
+        let (name, bound) = ("traffic".to_owned(), bound.to_owned());
+        let found = InvariantReport { name, value, bound, holds: true, guard: false, writers: Vec::new() };
+        assert_eq!(in_unit(&found), expected);
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub fn case(case: &Case, mut played: Vec<Played>) -> CaseReport {
     let mut fixes: Vec<FixReport> = if case.fixes.is_empty() {
         vec![bug_report(case, &judged)]
     } else {
-        case.fixes.iter().map(|(name, fix)| fix_report(name, fix, &judged)).collect()
+        case.fixes.iter().map(|(name, fix)| fix_report(case, name, fix, &judged)).collect()
     };
     for fix in &mut fixes {
         let own = |growth: &&(Option<String>, GrowthReport)| growth.0.is_none() || growth.0 == fix.fix;
@@ -146,11 +146,19 @@ pub fn skipped(case: &Case, reason: String) -> CaseReport {
     }
 }
 
-fn fix_report(name: &str, fix: &Fix, played: &[&Played]) -> FixReport {
+fn fix_report(case: &Case, name: &str, fix: &Fix, played: &[&Played]) -> FixReport {
     let of = |state: State| find(played, Some(name), &state);
     let (applied, reverted) = (of(State::Applied), find(played, None, &State::Reverted));
     let pairs = applied.iter().zip(&reverted);
-    let findings = pairs.map(|(applied, reverted)| judge::on_fix(applied.evidence(), reverted.evidence()));
+    let controls = find(played, None, &State::Control);
+    let bounds = control_bounds(case);
+    let findings = pairs.enumerate().map(|(repetition, (applied, reverted))| {
+        let finding = judge::on_fix(applied.evidence(), reverted.evidence());
+        match controls.get(repetition) {
+            Some(control) => judge::with_control(finding, control.values(), &bounds),
+            None => finding,
+        }
+    });
     let finding = judge::over_repetitions(findings.collect());
     // Where the fix does not hold whole, what its parts do says nothing.
     let holds = finding.as_ref().is_none_or(|(finding, _)| finding.verdict == Verdict::Proven);
