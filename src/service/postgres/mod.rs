@@ -57,6 +57,7 @@ struct State {
     templates: BTreeSet<String>,
     /// Whether there is anything that the cache does not hold yet.
     is_new: bool,
+    /// By database: held while its files are brought from the cache.
     locks: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
 }
 

@@ -6,8 +6,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedMutexGuard;
-
 use super::store::Kept;
 use super::{APP, Postgres, failed};
 use crate::error::{Error, Result};
@@ -25,12 +23,6 @@ impl Postgres {
     /// Whether there is a sealed template for this key.
     pub fn has_template(&self, key: &str) -> bool {
         self.state().templates.contains(key)
-    }
-
-    /// Waits for whoever else builds the template of this key, and keeps others waiting until the guard is dropped.
-    pub async fn lock_template(&self, key: &str) -> OwnedMutexGuard<()> {
-        let lock = Arc::clone(self.state().locks.entry(format!("template {key}")).or_default());
-        lock.lock_owned().await
     }
 
     /// Makes an empty database, owned by the app's role, to be filled and then sealed; gives its name. One that was
@@ -110,7 +102,7 @@ impl Postgres {
     /// Makes sure that the files of a database of an earlier run are in the data directory.
     async fn bring(&self, database: &str) -> Result<()> {
         let Some(generation) = self.generation.clone() else { return Ok(()) };
-        let lock = Arc::clone(self.state().locks.entry(format!("files {database}")).or_default());
+        let lock = Arc::clone(self.state().locks.entry(database.to_owned()).or_default());
         let _guard = lock.lock().await;
         let oid = self.oid_of(database).await?;
         let (data, user, store) = (self.directory.join("data"), self.user.clone(), self.store.clone());
