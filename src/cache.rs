@@ -1,5 +1,6 @@
 //! The cache folder: what is kept between runs and may be deleted at any time.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -111,6 +112,36 @@ impl Cache {
         let _ = temporary.keep();
         Ok(path)
     }
+
+    /// The cached directory that holds exactly these files, by their path below it; named by their content, so that the
+    /// same files are there once and changed ones never meet the bytecode of others.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the cache cannot be written to.
+    pub fn content(&self, what: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<PathBuf> {
+        let id = &digest(files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())))[..16];
+        self.directory(&format!("{what}/{id}"), |folder| {
+            for (file, bytes) in files {
+                let path = folder.join(file);
+                if let Some(parent) = path.parent() {
+                    fs::create_dir_all(parent).cannot_run(|| format!("make {}", parent.display()))?;
+                }
+                fs::write(&path, bytes).cannot_run(|| format!("write {}", path.display()))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// BLAKE3 in hex over files in the order given: for each its path, a zero byte, its length as 8 bytes little endian, its
+/// bytes. Workers compute [`Fingerprint::hash`](dj_regress_protocol::Fingerprint) in the same way.
+pub fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (file, bytes) in files {
+        hasher.update(file.as_bytes()).update(&[0]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 /// Removes what builders that died left behind; called with their lock held.
@@ -120,5 +151,23 @@ fn remove_siblings(parent: &Path, prefix: &str) {
             // Only a leftover: if it cannot be removed now, the next build tries again.
             let _ = fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_the_same_content_share_a_folder_and_any_change_has_its_own() {
+        let root = tempfile::tempdir().expect("a temp folder");
+        let cache = Cache::at(root.path()).expect("a cache");
+        let mut files =
+            BTreeMap::from([("app/a.py".to_owned(), b"x = 1\n".to_vec()), ("app/t.html".to_owned(), b"<p>".to_vec())]);
+        let before = cache.content("overlays", &files).expect("a folder");
+        assert_eq!(fs::read(before.join("app/a.py")).expect("a file"), b"x = 1\n");
+        assert_eq!(cache.content("overlays", &files).expect("a folder"), before);
+        files.insert("app/t.html".to_owned(), b"<b>".to_vec());
+        assert_ne!(cache.content("overlays", &files).expect("a folder"), before);
     }
 }

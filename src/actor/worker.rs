@@ -1,5 +1,6 @@
 //! The Python half of the harness: carried inside this program, unpacked by content hash.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,13 +29,13 @@ pub fn package(cache: &Cache) -> Result<PathBuf> {
     let library = library()?;
     let bytes = fs::read(&library).cannot_run(|| format!("read {}", library.display()))?;
     let mut files = embedded::<Package>();
-    files.push((MODULE.to_owned(), bytes));
-    unpack(cache, "worker", files)
+    files.insert(MODULE.to_owned(), bytes);
+    cache.content("worker", &files)
 }
 
 /// The folder of the shop's project, for `sys.path`.
 pub fn shop(cache: &Cache) -> Result<PathBuf> {
-    unpack(cache, "shop", embedded::<Shop>())
+    cache.content("shop", &embedded::<Shop>())
 }
 
 /// Cargo leaves the extension module in `deps/` beside the program.
@@ -49,25 +50,6 @@ fn library() -> Result<PathBuf> {
     })
 }
 
-fn embedded<E: RustEmbed>() -> Vec<(String, Vec<u8>)> {
+fn embedded<E: RustEmbed>() -> BTreeMap<String, Vec<u8>> {
     E::iter().filter_map(|name| Some((name.to_string(), E::get(&name)?.data.into_owned()))).collect()
-}
-
-fn unpack(cache: &Cache, what: &str, mut files: Vec<(String, Vec<u8>)>) -> Result<PathBuf> {
-    files.sort();
-    let mut hasher = blake3::Hasher::new();
-    for (name, bytes) in &files {
-        hasher.update(name.as_bytes()).update(&[0]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-    }
-    let id = hasher.finalize().to_hex()[..16].to_owned();
-    cache.directory(&format!("{what}/{id}"), |folder| {
-        for (name, bytes) in &files {
-            let path = folder.join(name);
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent).cannot_run(|| format!("create {}", parent.display()))?;
-            }
-            fs::write(&path, bytes).cannot_run(|| format!("write {}", path.display()))?;
-        }
-        Ok(())
-    })
 }

@@ -10,9 +10,6 @@ use super::statements::{Writer, shorten};
 use super::triggers::Write;
 use crate::runner::Window;
 
-/// What counts as writing.
-pub const VERBS: [&str; 4] = ["INSERT", "UPDATE", "DELETE", "TRUNCATE"];
-
 /// How actors introduce themselves to the server: `dj-regress/<actor>`.
 const ACTOR_PREFIX: &str = "dj-regress/";
 

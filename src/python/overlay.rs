@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dj_regress_protocol::Fingerprint;
 
 use super::source::{Sources, package_of};
-use crate::cache::Cache;
+use crate::cache::{Cache, digest};
 use crate::error::{Context as _, Error, Result};
 
 /// The code of a state: what goes on `sys.path`, and which code each watched package must then be.
@@ -33,7 +33,7 @@ impl Overlay {
             let mut files = read_package(root, package)?;
             let folder = if changed.contains(package) {
                 change(&mut files, sources, package);
-                let folder = cache.directory(&format!("overlays/{}", name(&files)), |folder| write(folder, &files))?;
+                let folder = cache.content("overlays", &files)?;
                 overlay.folders.push(folder.clone());
                 folder
             } else {
@@ -77,35 +77,11 @@ fn change(files: &mut BTreeMap<String, Vec<u8>>, sources: &Sources, package: &st
     }
 }
 
-fn write(folder: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
-    for (file, bytes) in files {
-        let path = folder.join(file);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).cannot_run(|| format!("create {}", parent.display()))?;
-        }
-        fs::write(&path, bytes).cannot_run(|| format!("write {}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// The hash over all files that names an overlay: two states of the same text share one.
-fn name(files: &BTreeMap<String, Vec<u8>>) -> String {
-    digest(files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())))[..16].to_owned()
-}
-
 /// [`Fingerprint::hash`]: over the package's `.py` files, by their path below the package.
 fn fingerprint(files: &BTreeMap<String, Vec<u8>>, package: &str) -> String {
     let prefix = format!("{package}/");
     let python = files.iter().filter(|(file, _)| Path::new(file).extension().is_some_and(|ending| ending == "py"));
     digest(python.filter_map(|(file, bytes)| Some((file.strip_prefix(&prefix)?, bytes.as_slice()))))
-}
-
-fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for (file, bytes) in files {
-        hasher.update(file.as_bytes()).update(&[0]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-    }
-    hasher.finalize().to_hex().to_string()
 }
 
 /// What is wrong with the code that a process reports, if anything.
@@ -149,12 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_sees_python_files_only_and_a_name_sees_all() {
+    fn a_fingerprint_sees_python_files_only() {
         let mut files =
             BTreeMap::from([("app/a.py".to_owned(), b"x = 1\n".to_vec()), ("app/t.html".to_owned(), b"<p>".to_vec())]);
-        let (name_before, print_before) = (name(&files), fingerprint(&files, "app"));
+        let print_before = fingerprint(&files, "app");
         files.insert("app/t.html".to_owned(), b"<b>".to_vec());
-        assert_ne!(name(&files), name_before);
         assert_eq!(fingerprint(&files, "app"), print_before);
         files.insert("app/a.py".to_owned(), b"x = 2\n".to_vec());
         assert_ne!(fingerprint(&files, "app"), print_before);

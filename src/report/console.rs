@@ -6,7 +6,6 @@ use super::Reporter;
 use super::text::{self, ms};
 use crate::error::{Error, Result};
 use crate::judge::Verdict;
-use crate::plan::State;
 use crate::probe::statements::Writer;
 use crate::runner::{ArmReport, CaseReport, Event, FixReport, RunReport, Setting, Timings};
 
@@ -185,10 +184,7 @@ impl<W: Write> Console<W> {
     }
 
     fn invariant(&mut self, case: &CaseReport, fix: &FixReport, name: &str) -> io::Result<()> {
-        let is_fixed = |arm: &&ArmReport| arm.fix == fix.fix && matches!(arm.state, State::Applied | State::Control);
-        let fixed = case.arms.iter().find(is_fixed);
-        let reverted = case.arms.iter().find(|arm| arm.state == State::Reverted);
-        let arms: Vec<&ArmReport> = fixed.into_iter().chain(reverted).collect();
+        let arms = text::both(case, fix.fix.as_ref());
         writeln!(self.out, "#     {}", self.paint(name, "1"))?;
         for arm in &arms {
             let Some(found) = text::find(arm, name) else { continue };

@@ -46,12 +46,8 @@ pub fn arm(arm: &ArmReport) -> String {
 /// The numbers that tell the states apart: `listed 1 applied · 122 reverted, cache writes 1 · 2, 3/3 edits pinned`. Of
 /// several fixes, those of the one that gave the case its verdict.
 pub fn headline(case: &CaseReport) -> String {
-    let reverted = case.arms.iter().find(|arm| arm.state == State::Reverted);
     let telling = case.fixes.iter().find(|fix| fix.verdict == case.verdict).and_then(|fix| fix.fix.as_ref());
-    let is_fixed =
-        |arm: &&ArmReport| arm.fix.as_ref() == telling && matches!(arm.state, State::Applied | State::Control);
-    let fixed = case.arms.iter().find(is_fixed);
-    let arms: Vec<&ArmReport> = fixed.into_iter().chain(reverted).collect();
+    let arms = both(case, telling);
     // Where one arm broke, the other knows the invariants.
     let measured = arms.iter().rev().find(|arm| !arm.invariants.is_empty());
     let names = measured.into_iter().flat_map(|arm| &arm.invariants).filter(|invariant| !invariant.guard).take(3);
@@ -75,6 +71,25 @@ pub fn headline(case: &CaseReport) -> String {
     pairs.chain(pinned).chain(agreed).collect::<Vec<_>>().join(", ")
 }
 
+/// The arms that a verdict compares: the fixed state (or the control's) first, then the reverted one.
+pub fn both<'c>(case: &'c CaseReport, fix: Option<&String>) -> Vec<&'c ArmReport> {
+    let is_fixed = |arm: &&ArmReport| arm.fix.as_ref() == fix && matches!(arm.state, State::Applied | State::Control);
+    let fixed = case.arms.iter().find(is_fixed);
+    let reverted = case.arms.iter().find(|arm| arm.state == State::Reverted);
+    fixed.into_iter().chain(reverted).collect()
+}
+
+/// The invariants' names, from the arm that measured most of them: one that broke measured none.
+fn names<'c>(arms: impl IntoIterator<Item = &'c ArmReport>) -> Vec<&'c str> {
+    let all = arms.into_iter().map(|arm| &arm.invariants).max_by_key(|invariants| invariants.len());
+    all.into_iter().flatten().map(|invariant| invariant.name.as_str()).collect()
+}
+
+/// A cell of a table: what was measured, with a `!` where it is not within its bound.
+fn cell(found: &InvariantReport) -> String {
+    format!("{}{}", in_unit(found), if found.holds { "" } else { " !" })
+}
+
 /// An invariant of an arm, by name.
 pub fn find<'a>(arm: &'a ArmReport, name: &str) -> Option<&'a InvariantReport> {
     arm.invariants.iter().find(|invariant| invariant.name == name)
@@ -84,21 +99,12 @@ pub fn find<'a>(arm: &'a ArmReport, name: &str) -> Option<&'a InvariantReport> {
 /// was measured and a `!` where the applied bound noticed. No rows without edits.
 pub fn kill_matrix(case: &CaseReport, fix: &FixReport) -> Vec<String> {
     let of = |state: &State| case.arms.iter().find(|arm| arm.fix == fix.fix && arm.state == *state);
-    let names: Vec<&str> = case
-        .arms
-        .iter()
-        .map(|arm| &arm.invariants)
-        .max_by_key(|invariants| invariants.len())
-        .map_or_else(Vec::new, |invariants| invariants.iter().map(|one| one.name.as_str()).collect());
     if fix.edits.is_empty() {
         return Vec::new();
     }
+    let names = names(&case.arms);
     let row = |head: &str, arm: Option<&ArmReport>, tail: &str| -> Vec<String> {
-        let cell = |name: &&str| match arm.and_then(|arm| find(arm, name)) {
-            Some(found) => format!("{}{}", in_unit(found), if found.holds { "" } else { " !" }),
-            None => "-".to_owned(),
-        };
-        let cells = names.iter().map(cell);
+        let cells = names.iter().map(|name| arm.and_then(|arm| find(arm, name)).map_or_else(|| "-".to_owned(), cell));
         [head.to_owned()].into_iter().chain(cells).chain([tail.to_owned()]).collect()
     };
     let heads = ["taken back"].into_iter().chain(names.iter().copied()).chain(["alone"]);
@@ -116,15 +122,8 @@ pub fn kill_matrix(case: &CaseReport, fix: &FixReport) -> Vec<String> {
 
 /// Every invariant with its value and bound in the applied (or control) and in the reverted state.
 pub fn invariants(case: &CaseReport, fix: &FixReport) -> Vec<String> {
-    let is_fixed = |arm: &&ArmReport| arm.fix == fix.fix && matches!(arm.state, State::Applied | State::Control);
-    let fixed = case.arms.iter().find(is_fixed);
-    let reverted = case.arms.iter().find(|arm| arm.state == State::Reverted);
-    let arms: Vec<&ArmReport> = fixed.into_iter().chain(reverted).collect();
-    let names: Vec<&str> = arms
-        .iter()
-        .map(|arm| &arm.invariants)
-        .max_by_key(|invariants| invariants.len())
-        .map_or_else(Vec::new, |invariants| invariants.iter().map(|one| one.name.as_str()).collect());
+    let arms = both(case, fix.fix.as_ref());
+    let names = names(arms.iter().copied());
     let mut rows = vec![
         ["invariant".to_owned()]
             .into_iter()
@@ -133,7 +132,7 @@ pub fn invariants(case: &CaseReport, fix: &FixReport) -> Vec<String> {
     ];
     for name in names {
         let cells = arms.iter().flat_map(|arm| match find(arm, name) {
-            Some(found) => [format!("{}{}", in_unit(found), if found.holds { "" } else { " !" }), found.bound.clone()],
+            Some(found) => [cell(found), found.bound.clone()],
             None => ["–".to_owned(), String::new()],
         });
         rows.push([name.to_owned()].into_iter().chain(cells).collect());

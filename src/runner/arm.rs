@@ -14,7 +14,7 @@ use super::event::{Timings, seconds};
 use super::session::Session;
 use super::stage::Stage;
 use crate::actor::Trouble;
-use crate::case::model::{Case, Direction, Quantity};
+use crate::case::model::{Case, Direction, Quantity, WRITES};
 use crate::case::resolve;
 use crate::error::Context as _;
 use crate::plan::Arm;
@@ -149,7 +149,7 @@ async fn probe(session: &Session<'_>, guard_cycle: Option<f64>) -> Result<Measur
         measured.values.insert(name.clone(), value);
     }
     if let Some(table) = &session.stage.writes_of {
-        let verbs = writers::VERBS.map(str::to_owned);
+        let verbs = WRITES.map(str::to_owned);
         let writes = session.writes(table).await?;
         measured.writes = writers::of(&ledger, &writes, table, &verbs, &session.windows.whole);
     }
