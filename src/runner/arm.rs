@@ -93,10 +93,12 @@ async fn live(
     let zygote = stage.tree.zygote(&code).await.map_err(|trouble| explain(log, "set up the app", &trouble))?;
     stage.adds_up(&code, &zygote).await.map_err(|trouble| trouble.to_string())?;
     outcome.versions.clone_from(&zygote.prepared.versions);
-    stage.template(&code, &zygote).await.map_err(|trouble| explain(log, "migrate the template", &trouble))?;
+    let server = Arc::clone(&stage.server);
+    stage.template(&server, &code, &zygote).await.map_err(|trouble| explain(log, "migrate the template", &trouble))?;
 
     let folder = stage.folder.join(format!("arm-{index}"));
-    let mut session = Session::new(stage, (&code, &zygote), &state, folder.clone(), index, (log.to_owned(), core));
+    let mut session =
+        Session::new(stage, server, (&code, &zygote), &state, folder.clone(), index, (log.to_owned(), core));
     let measured = measure(&mut session, zygote.prepared.guard_cycle, outcome).await;
 
     let start = Instant::now();

@@ -5,6 +5,7 @@ mod clock;
 mod core;
 mod event;
 mod finish;
+mod server;
 mod session;
 mod stage;
 mod step;
@@ -29,6 +30,7 @@ use tokio::task::JoinSet;
 use self::core::Core;
 use self::event::seconds;
 use self::finish::Played;
+use self::server::Server;
 use self::stage::Stage;
 use crate::actor::{Tree, worker};
 use crate::cache::Cache;
@@ -104,12 +106,13 @@ impl Run {
             python: ready.pythons(),
             lanes: options.lanes,
         }));
+        let server = Arc::new(Server::new(postgres));
         let stage = Arc::new(Stage::new(
             self.cache.clone(),
             environments,
             redis,
             self.keeper.clone(),
-            postgres,
+            Arc::clone(&server),
             tree,
             folder,
             options.writes_of.clone(),
@@ -119,11 +122,12 @@ impl Run {
             environments: ready.took,
             services,
             zygotes: seconds(stage.tree.spent()),
-            templates: seconds(stage.template_time()),
+            templates: seconds(server.template_time()),
         };
         stage.settle().await?;
-        if let Some(stage) = Arc::into_inner(stage) {
-            stage.postgres.finish().await?;
+        drop(stage);
+        if let Some(server) = Arc::into_inner(server) {
+            server.postgres.finish().await?;
         }
         report.wall = seconds(self.began.elapsed());
         let _ = events.send(Event::Finished(report));
@@ -212,10 +216,10 @@ async fn lanes(
     events: &Events,
 ) -> Result<RunReport> {
     for (index, case) in cases.iter().enumerate() {
-        if let Some(least) = case.needs.postgres.filter(|&least| stage.postgres.major() < least) {
+        if let Some(least) = case.needs.postgres.filter(|&least| stage.server.postgres.major() < least) {
             skipped
                 .entry(index)
-                .or_insert_with(|| format!("needs PostgreSQL {least}, this is {}", stage.postgres.version()));
+                .or_insert_with(|| format!("needs PostgreSQL {least}, this is {}", stage.server.postgres.version()));
         }
     }
     let arms: Arc<[Arm]> =

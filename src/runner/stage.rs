@@ -1,17 +1,15 @@
 //! What all arms of a run share: services, environments, zygotes, templates.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use dj_regress_protocol::{ActorKind, Enter, Prepare, Reply, Request, Texts};
-use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 
 use super::clock::{Clock, Pace};
+use super::server::Server;
 use crate::actor::{Process, StateCode, Tree, Trouble, Zygote, worker};
 use crate::cache::Cache;
 use crate::case::resolve::ResolvedState;
@@ -21,7 +19,7 @@ use crate::probe::ledger::PROBE;
 use crate::python::{Environments, Overlay, Refusal, Sources, mismatch};
 use crate::service::keeper::Keeper;
 use crate::service::locate::RedisBinary;
-use crate::service::postgres::{APP, PORT, Postgres};
+use crate::service::postgres::{APP, PORT};
 use crate::service::redis::Redis;
 
 /// The package that most cases are about, and the app that drives it: always watched.
@@ -37,8 +35,8 @@ pub struct Stage {
     redis: Option<RedisBinary>,
     /// Owner of all processes.
     pub keeper: Keeper,
-    /// The run's server.
-    pub postgres: Postgres,
+    /// The run's server, for arms that want none of their own.
+    pub server: Arc<Server>,
     /// All Python processes.
     pub tree: Tree,
     /// The run's private folder.
@@ -48,8 +46,6 @@ pub struct Stage {
     leaving: AsyncMutex<JoinSet<Result<()>>>,
     /// The table whose writers are asked for, by `explain --writes`.
     pub writes_of: Option<String>,
-    templates: SyncMutex<HashMap<String, Arc<OnceCell<()>>>>,
-    template_time: AtomicU64,
 }
 
 impl Stage {
@@ -60,7 +56,7 @@ impl Stage {
         environments: Arc<Environments>,
         redis: Option<RedisBinary>,
         keeper: Keeper,
-        postgres: Postgres,
+        server: Arc<Server>,
         tree: Tree,
         folder: PathBuf,
         writes_of: Option<String>,
@@ -71,14 +67,12 @@ impl Stage {
             environments,
             redis,
             keeper,
-            postgres,
+            server,
             tree,
             folder,
             shop,
             leaving: AsyncMutex::default(),
             writes_of,
-            templates: SyncMutex::default(),
-            template_time: AtomicU64::new(0),
         })
     }
 
@@ -154,36 +148,27 @@ impl Stage {
         }
     }
 
-    /// Sees to it that the server has a template for this zygote's state, migrating one if need be.
-    pub async fn template(&self, code: &StateCode, zygote: &Zygote) -> Result<(), Trouble> {
+    /// Sees to it that a server has a template for this zygote's state, migrating one if need be.
+    pub async fn template(&self, server: &Server, code: &StateCode, zygote: &Zygote) -> Result<(), Trouble> {
         let key = &zygote.template_key();
-        let slot = {
-            let mut templates = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
-            templates.entry(key.clone()).or_default().clone()
-        };
-        slot.get_or_try_init(|| async {
-            if self.postgres.has_template(key) {
-                return Ok(());
-            }
-            let start = Instant::now();
-            let database = self.postgres.create_template_database(key).await?;
-            let folder = self.folder.join(format!("template-{key}"));
-            fs::create_dir_all(&folder).cannot_run(|| format!("make {}", folder.display()))?;
+        let postgres = &server.postgres;
+        let build = async || {
+            let database = postgres.create_template_database(key).await?;
+            let folder = tempfile::Builder::new().prefix("template-").tempdir_in(&self.folder);
+            let folder = folder.cannot_run(|| format!("make a folder in {}", self.folder.display()))?;
+            let folder = folder.path();
             let _clock = Clock::create(&folder.join("clock"), Pace::Goes)?;
-            let host = self.postgres.socket_directory();
+            let host = postgres.socket_directory();
             let log = &folder.join("log");
             let kind = ActorKind::Python { module: String::new() };
-            let entry = Entry { folder: &folder, database: &database, host, log, actor: PROBE, kind };
+            let entry = Entry { folder, database: &database, host, log, actor: PROBE, kind };
             let mut process = self.enter(code, zygote, entry).await?;
             let migrated = process.ask(&Request::Migrate).await;
             self.keeper.end_sessions(&[process.hello.pid]).await?;
             migrated?;
-            self.postgres.seal_template(key).await?;
-            self.template_time.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-            Ok(())
-        })
-        .await
-        .copied()
+            Ok::<(), Trouble>(postgres.seal_template(key).await?)
+        };
+        server.template(key, build).await
     }
 
     /// Forks an actor and checks that it runs this state's code.
@@ -221,9 +206,8 @@ impl Stage {
     }
 
     /// Drops an arm's database, without anyone waiting for it.
-    pub async fn drop_later(self: &Arc<Self>, database: String) {
-        let stage = Arc::clone(self);
-        self.leaving.lock().await.spawn(async move { stage.postgres.drop_database(&database).await });
+    pub async fn drop_later(&self, server: Arc<Server>, database: String) {
+        self.leaving.lock().await.spawn(async move { server.postgres.drop_database(&database).await });
     }
 
     /// Waits until every database is dropped.
@@ -239,11 +223,6 @@ impl Stage {
     pub async fn redis(&self, folder: &Path) -> Result<Redis> {
         let binary = self.redis.as_ref().ok_or_else(|| Error::bug("no Redis was looked for, and an arm wants one"))?;
         Redis::start(&self.keeper, binary, folder).await
-    }
-
-    /// Time spent on migrating templates so far.
-    pub fn template_time(&self) -> Duration {
-        Duration::from_nanos(self.template_time.load(Ordering::Relaxed))
     }
 }
 

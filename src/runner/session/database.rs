@@ -1,0 +1,124 @@
+//! The arm's database as the harness sees it: SQL of a case, rows, triggers, statistics.
+
+use serde_json::Value;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::Session;
+use crate::actor::Trouble;
+use crate::case::model::Quantity;
+use crate::case::resolve::ResolvedActor;
+use crate::error::Result;
+use crate::probe::triggers::{self, Write};
+use crate::probe::{rows, server};
+use crate::service::postgres::APP;
+
+impl Session<'_> {
+    fn client(&self) -> Result<&Client, String> {
+        self.client.as_ref().ok_or_else(|| "the arm's connection is gone".to_owned())
+    }
+
+    /// Installs the triggers that `writers` invariants need; their tables are there by now.
+    pub async fn watch_writers(&self) -> Result<(), String> {
+        for table in self.written_tables() {
+            triggers::install(self.client()?, table).await.map_err(|why| format!("watch who writes {table}: {why}"))?;
+        }
+        Ok(())
+    }
+
+    /// What the triggers recorded of a table.
+    pub async fn writes(&self, table: &str) -> Result<Vec<Write>, String> {
+        if self.written_tables().contains(&table) {
+            triggers::read(self.client()?, table).await
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    fn written_tables(&self) -> Vec<&str> {
+        let wanted = self.state.invariants.values().filter_map(|invariant| match &invariant.of {
+            Quantity::Writers { table, .. } => Some(table.as_str()),
+            _ => None,
+        });
+        let mut tables: Vec<&str> = wanted.chain(self.stage.writes_of.as_deref()).collect();
+        tables.sort_unstable();
+        tables.dedup();
+        tables
+    }
+
+    /// Runs a statement as the harness, whose role no measurement counts, or as a stranger. The single value that it
+    /// returns, or else the number of rows that it touched.
+    pub async fn sql(&mut self, actor: Option<&str>, statement: &str) -> Result<Value, Trouble> {
+        let refused = |error: tokio_postgres::Error| Trouble::Refused(rows::message(&error));
+        if let Some(actor) = actor
+            && !self.strangers.contains_key(actor)
+            && let Some(ResolvedActor::Stranger { application_name }) = self.state.actors.get(actor)
+        {
+            let client = self.server.postgres.client(&self.database).await?;
+            let name = application_name.replace('\'', "''");
+            client.batch_execute(&format!("SET application_name = '{name}'")).await.map_err(refused)?;
+            self.strangers.insert(actor.to_owned(), client);
+        }
+        let client = match actor {
+            Some(actor) => self.strangers.get(actor),
+            None => self.client.as_ref(),
+        };
+        let client = client.ok_or_else(|| Trouble::Died("the connection for sql".to_owned()))?;
+        let mut value = Value::Null;
+        for message in client.simple_query(statement).await.map_err(refused)? {
+            match message {
+                SimpleQueryMessage::Row(row) if row.len() == 1 => {
+                    let text = row.get(0).unwrap_or_default();
+                    return Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)));
+                }
+                SimpleQueryMessage::CommandComplete(rows) => value = Value::from(rows),
+                _ => {}
+            }
+        }
+        Ok(value)
+    }
+
+    /// Counts the tables that an invariant wants at the end of this window (without a name: of the case).
+    pub async fn count_rows(&mut self, window: Option<&str>) -> Result<(), String> {
+        let wanted = self.state.invariants.values().filter_map(|invariant| match &invariant.of {
+            Quantity::Rows { table, during } if during.as_deref() == window => Some((table.clone(), during.clone())),
+            _ => None,
+        });
+        for (table, during) in wanted.collect::<Vec<_>>() {
+            let count = rows::count(self.client()?, &table).await;
+            self.counted.insert((table, during), count);
+        }
+        Ok(())
+    }
+
+    /// Rows of a table, as counted at the end of a window.
+    pub fn rows(&self, table: &str, during: Option<&str>) -> Result<Value, String> {
+        let key = (table.to_owned(), during.map(str::to_owned));
+        self.counted.get(&key).cloned().unwrap_or_else(|| Err(format!("the rows of {table} were not counted")))
+    }
+
+    /// What the server says that the app executed in this arm's database, so far.
+    pub async fn executed(&self) -> Result<server::Statistics> {
+        let client = self.server.postgres.client("postgres").await?;
+        server::statistics(&client, self.server.postgres.oid_of(&self.database).await?, APP).await
+    }
+
+    /// Whether an invariant looks at the write-ahead log, which is then read at the ends of every window.
+    pub fn wants_wal(&self) -> bool {
+        self.state.invariants.values().any(|invariant| matches!(invariant.of, Quantity::WalBytes { .. }))
+    }
+
+    /// Keeps the backends of new connections on the arm's processor.
+    pub async fn keep_backends(&mut self) -> Result<(), String> {
+        let Some(core) = self.core else { return Ok(()) };
+        let connections = self.wires.values().map(|wire| wire.counters().connections).sum();
+        if connections > self.kept {
+            let statement = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = $1";
+            let rows = self.client()?.query(statement, &[&APP]).await.map_err(|error| rows::message(&error))?;
+            for row in rows {
+                core.keep(row.get::<_, i32>(0).cast_unsigned());
+            }
+            self.kept = connections;
+        }
+        Ok(())
+    }
+}
