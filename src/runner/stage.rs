@@ -188,6 +188,9 @@ impl Stage {
             ledger: text(&folder.join("ledger")),
             clock: text(&folder.join("clock")),
             log: text(log),
+            journal: text(&folder.join("journal")),
+            holds: Vec::new(),
+            holds_file: text(&folder.join("holds")),
             watch: code.prepare.watch.clone(),
         };
         let entered = process.ask(&Request::Enter(enter)).await;

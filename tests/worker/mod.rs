@@ -119,6 +119,9 @@ impl Controller {
             ledger: file("ledger"),
             clock: file("clock"),
             log: file("log"),
+            journal: file("journal"),
+            holds: Vec::new(),
+            holds_file: file("holds"),
             watch: vec!["django_q".into()],
         }));
         assert!(matches!(reply, Reply::Entered(_)), "{reply:?}");

@@ -140,6 +140,9 @@ impl Process {
                 Stepped { beats: self.count(py, "beat", (count, every_ns))?, ..Stepped::default() }
             }
             Request::Drain { at_most } => Stepped { tasks: self.count(py, "drain", (at_most,))?, ..Stepped::default() },
+            Request::Tick { .. } | Request::Enqueue(_) | Request::Schedule(_) | Request::Tasks => {
+                return Err(PyRuntimeError::new_err("not implemented"));
+            }
             Request::Python { source, times } => {
                 self.step(py, "python", (source, times))?;
                 Stepped::default()
