@@ -1,5 +1,6 @@
 //! Measurements: one file each, and what reconciles them.
 
+pub mod journal;
 pub mod ledger;
 pub mod reconcile;
 pub mod rows;

@@ -46,6 +46,15 @@ pub enum Entry {
         /// The arm's time: seconds since the epoch.
         time: f64,
     },
+    /// A task's function has returned or raised: its execution did not die.
+    Executed {
+        /// The task's id.
+        id: String,
+        /// Process.
+        pid: u32,
+        /// When.
+        at: u64,
+    },
     /// Something happened outside of any transaction. Written by the app itself (`shop.effects.happened`).
     Effect {
         /// What it was, e.g. the number of an order that was charged.
