@@ -71,6 +71,20 @@ impl Journal {
         self.entries.iter().filter(is_one).count() as u64
     }
 
+    /// Tasks that were accepted or begun and have not ended, with the processes that have begun them.
+    pub fn unfinished(&self) -> BTreeMap<String, BTreeSet<u32>> {
+        let mut unfinished: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Accepted { id, .. } => drop(unfinished.entry(id.clone()).or_default()),
+                Entry::Execution { id, pid, .. } => drop(unfinished.entry(id.clone()).or_default().insert(*pid)),
+                Entry::Executed { id, .. } => drop(unfinished.remove(id)),
+                Entry::Process { .. } | Entry::Effect { .. } | Entry::Held { .. } => {}
+            }
+        }
+        unfinished
+    }
+
     /// Held against what django-q2 says in the end.
     pub fn tasks(&self, said: &Tasks) -> TaskCounts {
         let mut accepted = BTreeSet::new();

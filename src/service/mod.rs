@@ -5,7 +5,7 @@ pub mod installer;
 pub mod keeper;
 pub mod locate;
 pub mod postgres;
-mod procfs;
+pub(crate) mod procfs;
 pub mod redis;
 mod report;
 pub mod run_directory;

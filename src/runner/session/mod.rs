@@ -2,6 +2,9 @@
 
 mod cluster;
 mod database;
+mod fault;
+mod hold;
+mod job;
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,8 +18,11 @@ use serde_json::Value;
 use tokio_postgres::Client;
 
 use self::cluster::Cluster;
+use self::fault::Lasting;
+use self::hold::Holds;
 use super::clock::{Clock, Pace};
 use super::core::Core;
+use super::event::FaultReport;
 use super::server::Server;
 use super::stage::{Entry, Stage};
 use super::window::Windows;
@@ -24,19 +30,38 @@ use crate::actor::{Process, StateCode, Trouble, Zygote};
 use crate::case::resolve::{ResolvedActor, ResolvedState};
 use crate::error::{Context as _, Result};
 use crate::probe::ledger::PROBE;
-use crate::proxy::{Counters, PostgresProxy};
+use crate::proxy::{Counters, PostgresProxy, RedisProxy};
 use crate::service::keeper::Exit;
-use crate::service::postgres::PORT;
+use crate::service::redis::Redis;
+
+/// How long anything of a real cluster may take where the case does not say; a harness limit that only a hang reaches.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Between two looks at what real processes do.
+const POLL: Duration = Duration::from_millis(20);
 
 /// The kernel tells of a death at once; this is for a process that only closed its connection.
 const EXIT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// What a step gives; the names come after the step's own and a dot.
+pub type Readings = Vec<(&'static str, Value)>;
+
+/// What runs in an actor, and the process that it is forked from.
+pub type Code = (StateCode, Arc<Zygote>);
+
+/// What stands between an actor and the servers.
+struct Wire {
+    /// The actor's own folder: its working directory, with the sockets of its servers.
+    seat: PathBuf,
+    postgres: PostgresProxy,
+    redis: Option<RedisProxy>,
+}
 
 /// One arm while it lives.
 pub struct Session<'s> {
     pub(super) stage: &'s Arc<Stage>,
     server: Arc<Server>,
-    code: &'s StateCode,
-    zygote: &'s Zygote,
+    codes: &'s Codes,
     pub(super) state: &'s ResolvedState,
     /// The arm's private folder.
     pub folder: PathBuf,
@@ -48,9 +73,10 @@ pub struct Session<'s> {
     kept: u64,
     processes: HashMap<String, Process>,
     clusters: Vec<Cluster>,
-    /// What stands between each actor and the server; the probe needs none.
-    wires: IndexMap<String, PostgresProxy>,
-    /// Sessions to end: actors and the arm's Redis.
+    wires: IndexMap<String, Wire>,
+    redis: Option<Arc<Redis>>,
+    pub(super) holds: Holds,
+    /// Sessions to end: those of the actors.
     sessions: Vec<u32>,
     client: Option<Client>,
     strangers: HashMap<String, Client>,
@@ -58,74 +84,110 @@ pub struct Session<'s> {
     pub readings: HashMap<String, Value>,
     /// Rows of a table at the end of a window; without one, of the case.
     counted: HashMap<(String, Option<String>), Result<Value, String>>,
+    /// What Redis says at the end of a window; without one, of the case.
+    said: HashMap<(String, Option<String>), Result<Value, String>>,
     /// The windows so far.
     pub windows: Windows,
+    /// When the arm was opened.
+    opened: Instant,
     /// Time spent on forking and entering.
     pub forking: Duration,
     /// Time spent on the clone, beyond that of the fork that goes on meanwhile.
     pub cloning: Duration,
-    /// Whether a process had to be killed: the ledger is then a bound, not a count.
-    pub killed: bool,
+    /// Faults so far.
+    pub faults: Vec<FaultReport>,
+    /// Faults that last until the arm ends.
+    lasting: Vec<Lasting>,
+    /// Whether something was killed or cut: the ledger is then a bound, not a count.
+    pub disturbed: bool,
+    /// Whether the server's statistics are gone, as they are after a crash.
+    pub statistics_lost: bool,
+}
+
+/// The code of a state, and of actors that run another.
+pub struct Codes {
+    /// The state's.
+    pub state: Code,
+    /// By actor.
+    pub actors: HashMap<String, Code>,
+}
+
+impl Codes {
+    fn of(&self, actor: &str) -> &Code {
+        self.actors.get(actor).unwrap_or(&self.state)
+    }
 }
 
 impl<'s> Session<'s> {
-    /// An arm in which nothing has happened; `index` names it in the run.
+    /// An arm in which nothing has happened; `index` names it in the run. Makes its folder.
     pub fn new(
         stage: &'s Arc<Stage>,
         server: Arc<Server>,
-        (code, zygote): (&'s StateCode, &'s Zygote),
+        codes: &'s Codes,
         state: &'s ResolvedState,
-        folder: PathBuf,
         index: usize,
         (log, core): (PathBuf, Option<Core>),
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let folder = stage.folder.join(format!("arm-{index}"));
+        fs::create_dir_all(&folder).cannot_run(|| format!("make {}", folder.display()))?;
+        let is_kept = !is_real(state) && !state.server_faults() && server.postgres.are_backends_here();
+        Ok(Self {
+            database: server.postgres.database_name(&format!("arm_{index}")),
+            holds: Holds::create(&folder.join("holds"), &state.steps)?,
             stage,
             server,
-            code,
-            zygote,
+            codes,
             state,
             folder,
-            database: format!("arm_{index}"),
             log,
-            core: core.filter(|_| !is_real(state)),
+            core: core.filter(|_| is_kept),
             kept: 0,
             processes: HashMap::new(),
             clusters: Vec::new(),
             wires: IndexMap::new(),
+            redis: None,
             sessions: Vec::new(),
             client: None,
             strangers: HashMap::new(),
             readings: HashMap::new(),
             counted: HashMap::new(),
+            said: HashMap::new(),
             windows: Windows::default(),
+            opened: Instant::now(),
             forking: Duration::ZERO,
             cloning: Duration::ZERO,
-            killed: false,
-        }
+            faults: Vec::new(),
+            lasting: Vec::new(),
+            disturbed: false,
+            statistics_lost: false,
+        })
     }
 
-    /// Makes the arm's folder, clock, Redis, database, probe and connection.
+    /// Makes the arm's clock, Redis, database, probe and connection.
     pub async fn open(&mut self) -> Result<Clock, Trouble> {
-        fs::create_dir_all(&self.folder).cannot_run(|| format!("make {}", self.folder.display()))?;
         let pace = if is_real(self.state) { Pace::Goes } else { Pace::Stands };
         let clock = Clock::create(&self.folder.join("clock"), pace)?;
         if self.state.uses_redis() {
-            let redis = self.stage.redis(&self.folder).await?;
-            self.sessions.push(redis.pid());
+            let redis = self.stage.services.redis(&self.state.services.redis.wants(), &self.folder).await?;
+            self.redis = Some(Arc::new(redis));
         }
         // The server clones while the probe is forked: it connects later.
         let start = Instant::now();
-        let (server, template, database) =
-            (Arc::clone(&self.server), self.zygote.template_key(), self.database.clone());
+        let (server, template) = (Arc::clone(&self.server), self.codes.state.1.template_key());
+        let database = self.database.clone();
         let (cloned, forked) = tokio::join!(server.postgres.clone_template(&template, &database), async {
             self.process(PROBE).await.map(drop)
         });
         self.cloning = start.elapsed().saturating_sub(self.forking);
         cloned?;
         forked?;
-        self.client = Some(self.server.postgres.client(&self.database).await?);
+        self.reconnect().await?;
         Ok(clock)
+    }
+
+    /// The arm's journal.
+    pub fn journal(&self) -> PathBuf {
+        self.folder.join("journal")
     }
 
     /// The actor's process, forked when it is first needed.
@@ -134,7 +196,7 @@ impl<'s> Session<'s> {
             let kind = match self.state.actors.get(actor) {
                 Some(ResolvedActor::SimulatedCluster) => ActorKind::SimulatedCluster,
                 Some(ResolvedActor::Python { module }) => ActorKind::Python { module: module.clone() },
-                // The probe: it reads with the standard names only.
+                // Probe and client: the standard names only.
                 _ => ActorKind::Python { module: String::new() },
             };
             let process = self.enter(actor, kind).await?;
@@ -145,9 +207,24 @@ impl<'s> Session<'s> {
 
     async fn enter(&mut self, actor: &str, kind: ActorKind) -> Result<Process, Trouble> {
         let start = Instant::now();
-        let host = self.host(actor).await?;
-        let entry = Entry { folder: &self.folder, database: &self.database, host: &host, log: &self.log, actor, kind };
-        let process = self.stage.enter(self.code, self.zygote, entry).await?;
+        let postgres = Arc::clone(&self.server);
+        let wire = self.wire_of(actor).await?;
+        let seat = wire.seat.clone();
+        // The probe goes past its proxy: what it does is nobody's.
+        let host = if actor == PROBE { None } else { Some(wire.postgres.host()) };
+        let service = postgres.postgres.service(host, &self.database);
+        let entry = Entry {
+            folder: &self.folder,
+            seat: &seat,
+            service,
+            log: &self.log,
+            actor,
+            kind,
+            holds: self.holds.of(actor),
+            holds_file: self.holds.path(),
+        };
+        let (code, zygote) = self.codes.of(actor);
+        let process = self.stage.enter(code, zygote, entry).await?;
         self.sessions.push(process.hello.pid);
         if let Some(core) = self.core {
             core.keep(process.hello.pid);
@@ -156,30 +233,47 @@ impl<'s> Session<'s> {
         Ok(process)
     }
 
-    /// Where an actor connects: to a proxy of its own, the probe to the server itself.
-    async fn host(&mut self, actor: &str) -> Result<PathBuf, Trouble> {
-        let server = self.server.postgres.socket_directory();
-        if actor == PROBE {
-            return Ok(server.to_owned());
+    /// What stands between an actor and the servers; made when it is first asked for.
+    async fn wire_of(&mut self, actor: &str) -> Result<&Wire, Trouble> {
+        if !self.wires.contains_key(actor) {
+            let seat = self.folder.join(format!("seat-{}", self.wires.len()));
+            let postgres = PostgresProxy::start(self.server.postgres.upstream(), &seat).await?;
+            let redis = match &self.redis {
+                Some(redis) => {
+                    Some(RedisProxy::start(redis.upstream(), redis.preamble(), &seat.join("redis.sock")).await?)
+                }
+                None => None,
+            };
+            self.wires.insert(actor.to_owned(), Wire { seat, postgres, redis });
         }
-        if let Some(wire) = self.wires.get(actor) {
-            return Ok(wire.host().to_owned());
-        }
-        let folder = self.folder.join(format!("wire-{}", self.wires.len()));
-        let proxy = PostgresProxy::start(&server.join(format!(".s.PGSQL.{PORT}")), &folder).await?;
-        self.wires.insert(actor.to_owned(), proxy);
-        Ok(folder)
+        self.wires.get(actor).ok_or_else(|| Trouble::Died(actor.to_owned()))
     }
 
-    /// What went over each actor's wire so far; waits until nothing is under way.
+    /// What went over each actor's wire so far; waits until nothing is under way. The probe's is not counted.
     pub async fn wire(&self) -> IndexMap<String, Counters> {
         let mut counters = IndexMap::new();
-        for (actor, wire) in &self.wires {
+        for (actor, wire) in self.wires.iter().filter(|(actor, _)| *actor != PROBE) {
             // A real cluster is never quiet for long: what it is about to be answered belongs to the next window.
-            let is_real = self.clusters.iter().any(|cluster| &cluster.actor == actor);
-            counters.insert(actor.clone(), if is_real { wire.counters() } else { wire.settled().await });
+            let is_quiet = !self.is_running(actor) && !self.is_faulty();
+            counters.insert(
+                actor.clone(),
+                if is_quiet { wire.postgres.settled().await } else { wire.postgres.counters() },
+            );
         }
         counters
+    }
+
+    /// Whether a fault is under way, so that what was sent may never be answered.
+    fn is_faulty(&self) -> bool {
+        !self.lasting.is_empty()
+    }
+
+    /// Undoes the faults that last, the last one first.
+    pub(super) async fn undo_all(&mut self) -> Result<(), Trouble> {
+        while let Some(lasting) = self.lasting.pop() {
+            self.undo(lasting).await?;
+        }
+        Ok(())
     }
 
     /// Ends every process of the arm. Its database goes while the next arm begins: the server takes 100 ms over one whose
@@ -187,8 +281,12 @@ impl<'s> Session<'s> {
     pub async fn end(mut self) -> Result<()> {
         drop(self.client.take());
         self.strangers.clear();
-        let ended = self.stage.keeper.end_sessions(&self.sessions).await.map(drop);
-        self.stage.drop_later(self.server, self.database).await;
+        let mut ended = self.stage.keeper.end_sessions(&self.sessions).await.map(drop);
+        if let Some(redis) = self.redis.take().and_then(Arc::into_inner) {
+            ended = ended.and(redis.finish().await);
+        }
+        drop(self.wires);
+        self.stage.leave(self.server, self.database).await;
         ended
     }
 
