@@ -205,6 +205,9 @@ async fn quantity(
             measured.writers.insert(name.to_owned(), others.into_iter().map(Into::into).collect());
             Value::from(statements)
         }
+        Quantity::Tasks(_) | Quantity::Effects { .. } | Quantity::Log { .. } | Quantity::Redis { .. } => {
+            return Err(about("it is not measured yet".to_owned()));
+        }
     }))
 }
 

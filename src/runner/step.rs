@@ -90,7 +90,7 @@ impl Session<'_> {
     async fn act(&mut self, step: &Step, action: &Action, clock: &Clock) -> Result<Stepped, Trouble> {
         let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         match action {
-            Action::Start { actor } => match self.state.actors.get(actor) {
+            Action::Start { actor, expect_exit: false } => match self.state.actors.get(actor) {
                 Some(ResolvedActor::SimulatedCluster) => self.stepped(actor, &Request::Start).await,
                 Some(ResolvedActor::RealCluster { count }) => {
                     self.start_clusters(actor, *count).await.map(|()| Stepped::default())
@@ -98,8 +98,10 @@ impl Session<'_> {
                 // A Python actor has nothing to start but itself.
                 _ => self.process(actor).await.map(|_| Stepped::default()),
             },
-            Action::Stop { actor } => Ok(self.stop_clusters(Some(actor)).await.map(|()| Stepped::default())?),
-            Action::Restart { actor, count } => {
+            Action::Stop { actor, within: None } => {
+                Ok(self.stop_clusters(Some(actor)).await.map(|()| Stepped::default())?)
+            }
+            Action::Restart { actor, count, by_kill: false } if !self.is_real(actor) => {
                 let downtime_ns = nanoseconds(DOWNTIME);
                 self.stepped(actor, &Request::Restart { count: *count, downtime_ns }).await
             }
@@ -107,7 +109,9 @@ impl Session<'_> {
                 let every_ns = nanoseconds(every.unwrap_or_default());
                 self.stepped(actor, &Request::Beat { count: *count, every_ns }).await
             }
-            Action::Drain { actor } => self.stepped(actor, &Request::Drain { at_most: DRAIN_AT_MOST }).await,
+            Action::Drain { actor, within: None } if !self.is_real(actor) => {
+                self.stepped(actor, &Request::Drain { at_most: DRAIN_AT_MOST }).await
+            }
             Action::Python { actor, source, times } => {
                 self.stepped(actor, &Request::Python { source: source.clone(), times: *times }).await
             }
@@ -130,7 +134,12 @@ impl Session<'_> {
                 Ok(Stepped::default())
             }
             Action::Measure { .. } => Ok(Stepped::default()),
+            action => Err(Trouble::Refused(format!("`{action}` is not played yet"))),
         }
+    }
+
+    fn is_real(&self, actor: &str) -> bool {
+        matches!(self.state.actors.get(actor), Some(ResolvedActor::RealCluster { .. }))
     }
 
     async fn stepped(&mut self, actor: &str, request: &Request) -> Result<Stepped, Trouble> {

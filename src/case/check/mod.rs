@@ -79,7 +79,7 @@ impl Checker<'_> {
         let hollow: Vec<Place<'_>> =
             changes.chain(control).filter(|(_, delta)| is_empty(delta)).map(|(place, _)| place).collect();
         for place in hollow {
-            let help = "give `packages`, `take`, `patch`, `edits`, `settings`, `env` or `vars`";
+            let help = "give `packages`, `take`, `patch`, `edits`, `settings`, `env`, `vars` or `services`";
             self.error(Diagnostic::new("it changes nothing").at(place.key_span()).help(help));
         }
         for (name, fix) in &case.fixes {
@@ -141,4 +141,5 @@ fn is_empty(delta: &Delta) -> bool {
         && delta.settings.is_empty()
         && delta.env.is_empty()
         && delta.vars.is_empty()
+        && delta.services.is_empty()
 }

@@ -8,7 +8,7 @@ use crate::case::bound::Bound;
 use crate::case::diagnostic::Diagnostic;
 use crate::case::model::{Delta, GROWTHS, Quantity, StateBounds};
 use crate::case::node::Place;
-use crate::case::resolve::{Fault, ResolvedState, control_at, resolve_at};
+use crate::case::resolve::{ResolvedState, Unresolved, control_at, resolve_at};
 
 impl Checker<'_> {
     /// Resolves every state, and compares the bounds of each fix with those of the base.
@@ -81,11 +81,11 @@ impl Checker<'_> {
         }
     }
 
-    fn resolved<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
+    fn resolved<T>(&mut self, result: Result<T, Unresolved>) -> Option<T> {
         result
-            .map_err(|fault| {
-                let place = self.top.walk(&fault.path);
-                self.say_once(fault.diagnostic.or_at(place.span()));
+            .map_err(|unresolved| {
+                let place = self.top.walk(&unresolved.path);
+                self.say_once(unresolved.diagnostic.or_at(place.span()));
             })
             .ok()
     }

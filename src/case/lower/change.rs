@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::Lower;
 use crate::case::diagnostic::Diagnostic;
 use crate::case::file::{ControlFile, EditFile, FixFile, TakeFile, Verbatim};
-use crate::case::model::{Control, Delta, Edit, Take};
+use crate::case::model::{Control, Delta, Edit, Services, Take};
 use crate::case::node::Place;
 
 /// Scalars as their characters.
@@ -42,6 +42,7 @@ impl Lower<'_> {
             settings: fix.settings,
             env: texts(fix.env),
             vars: fix.vars,
+            services: Services::default(),
         }
     }
 

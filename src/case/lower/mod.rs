@@ -77,6 +77,7 @@ pub fn lower(file: CaseFile, top: Place<'_>, name: String, path: &Path) -> Resul
         needs: Needs { python: file.python.map(|python| python.0), postgres: file.needs.postgres },
         base,
         actors,
+        actor_changes: IndexMap::new(),
         repeat,
         growth,
         fixes,

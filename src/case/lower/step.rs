@@ -50,17 +50,17 @@ impl Lower<'_> {
             }
         }
         if let Some(actor) = step.start {
-            return Some(Action::Start { actor });
+            return Some(Action::Start { actor, expect_exit: false });
         }
         if let Some(actor) = step.stop {
-            return Some(Action::Stop { actor });
+            return Some(Action::Stop { actor, within: None });
         }
         if let Some(actor) = step.drain {
-            return Some(Action::Drain { actor });
+            return Some(Action::Drain { actor, within: None });
         }
         if let Some(args) = step.restart {
             let (actor, count, _) = self.actor_args(args, None, place.get("restart"))?;
-            return Some(Action::Restart { actor, count: or_once(count) });
+            return Some(Action::Restart { actor, count: or_once(count), by_kill: false });
         }
         if let Some(args) = step.beat {
             let (actor, count, every) = self.actor_args(args, Some("every"), place.get("beat"))?;

@@ -1,7 +1,5 @@
 //! A state with everything settled: deltas merged, variables put in, bounds and durations read.
 
-use std::time::Duration;
-
 use indexmap::IndexMap;
 use serde_json::Value;
 
@@ -9,9 +7,20 @@ use super::bound::Bound;
 use super::diagnostic::Diagnostic;
 use super::model::{Case, Delta, Edit, Per, Quantity, StateBounds, Take};
 use super::node::Segment;
-use super::resolver::{Resolved, Resolver, merge};
 pub use super::vars::REDIS_URL;
 use crate::error::{Error, Result};
+
+mod action;
+mod fault;
+mod resolver;
+mod service;
+mod steps;
+
+pub use self::action::{Action, Enqueue, HoldSpec, Schedule, Step, WaitFor};
+pub use self::fault::{CutAt, Fault, Trigger};
+pub use self::service::{PostgresService, RedisService, Services};
+pub use super::model::{ActorChange, CLIENT, Link, Role, Server, What};
+use resolver::{Resolved, Resolver, merge};
 
 /// A state of a case, ready to run.
 #[derive(Debug, Clone, Default)]
@@ -30,8 +39,12 @@ pub struct ResolvedState {
     pub env: IndexMap<String, String>,
     /// The variables that were put in.
     pub vars: IndexMap<String, Value>,
-    /// Actors by name, in the file's order.
+    /// What the servers are.
+    pub services: Services,
+    /// Actors by name, in the file's order; [`CLIENT`] is not among them.
     pub actors: IndexMap<String, ResolvedActor>,
+    /// What some of them change of the state, for themselves alone.
+    pub actor_changes: IndexMap<String, ActorChange>,
     /// The incident.
     pub steps: Vec<Step>,
     /// What is judged, by name.
@@ -50,45 +63,6 @@ pub enum ResolvedActor {
     Python { module: String },
     /// Connects alone, not through Django.
     Stranger { application_name: String },
-}
-
-/// One step with nothing left to substitute.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Step {
-    /// The name of its window.
-    pub name: Option<String>,
-    /// What is done.
-    pub action: Action,
-    /// Line in the case file, 1-based.
-    pub line: usize,
-}
-
-/// What a step does; see [`model::Action`](super::model::Action).
-#[derive(Debug, Clone, PartialEq)]
-#[expect(missing_docs, reason = "the fields are those of model::Action")]
-pub enum Action {
-    /// Starts an actor.
-    Start { actor: String },
-    /// Stops a real cluster.
-    Stop { actor: String },
-    /// Restarts a simulated cluster `count` times.
-    Restart { actor: String, count: u64 },
-    /// `count` heartbeats, `every` so much virtual time.
-    Beat { actor: String, count: u64, every: Option<Duration> },
-    /// Runs queued tasks until none is left.
-    Drain { actor: String },
-    /// Runs Python source `times` times.
-    Python { actor: String, source: String, times: u64 },
-    /// Runs one SQL statement as a stranger, or as the harness.
-    Sql { actor: Option<String>, statement: String },
-    /// Evaluates expressions as the actor `probe`.
-    Read { readings: IndexMap<String, String> },
-    /// Moves the virtual clock.
-    Advance { by: Duration },
-    /// Several steps as one window.
-    Measure { steps: Vec<Step> },
-    /// A window of so much real time.
-    MeasureFor { time: Duration },
 }
 
 /// An invariant with its bounds read.
@@ -114,12 +88,50 @@ pub struct ResolvedControl {
 }
 
 impl ResolvedState {
-    /// Whether the state uses `$redis`, so that the arm needs a Redis of its own.
+    /// Whether the arm needs a Redis of its own: the state mentions `$redis`, says something of it, or hurts it.
     pub fn uses_redis(&self) -> bool {
-        self.settings.values().any(mentions_redis)
+        !self.services.redis.is_empty()
+            || self.settings.values().any(mentions_redis)
             || self.env.values().any(|text| text.contains(REDIS_URL))
-            || self.steps.iter().any(step_mentions_redis)
+            || self.actor_changes.values().any(|change| {
+                change.settings.values().any(mentions_redis) || change.env.values().any(|text| text.contains(REDIS_URL))
+            })
+            || self.any_step(|action| step_mentions_redis(action) || breaks(action, Server::Redis))
     }
+
+    /// Whether the arm needs a Postgres of its own: the state says something of it, or hurts its processes.
+    pub fn own_postgres(&self) -> bool {
+        !self.services.postgres.is_empty()
+            || self.any_step(
+                |action| matches!(action, Action::Fault { fault, .. } if fault.hurts() == Some(Server::Postgres)),
+            )
+    }
+
+    /// Whether a step hurts the processes of a server; what only stands between does not.
+    pub fn server_faults(&self) -> bool {
+        self.any_step(|action| matches!(action, Action::Fault { fault, .. } if fault.hurts().is_some()))
+    }
+
+    /// Whether there is such a step, within others too.
+    pub fn any_step(&self, is: impl Fn(&Action) -> bool) -> bool {
+        self.steps.iter().any(|step| step.any(&is))
+    }
+
+    /// The state as one actor sees it, where that differs.
+    pub fn changed_for(&self, actor: &str) -> Option<Self> {
+        let change = self.actor_changes.get(actor)?;
+        let mut state = self.clone();
+        for (name, value) in change.settings.clone() {
+            merge(state.settings.entry(name).or_insert(Value::Null), value);
+        }
+        state.env.extend(change.env.clone());
+        state.packages.extend(change.packages.clone());
+        Some(state)
+    }
+}
+
+fn breaks(action: &Action, server: Server) -> bool {
+    matches!(action, Action::Fault { fault, .. } if fault.servers().contains(&server))
 }
 
 fn mentions_redis(value: &Value) -> bool {
@@ -131,12 +143,18 @@ fn mentions_redis(value: &Value) -> bool {
     }
 }
 
-fn step_mentions_redis(step: &Step) -> bool {
-    match &step.action {
+fn step_mentions_redis(action: &Action) -> bool {
+    match action {
         Action::Python { source, .. } => source.contains(REDIS_URL),
         Action::Sql { statement, .. } => statement.contains(REDIS_URL),
         Action::Read { readings } => readings.values().any(|source| source.contains(REDIS_URL)),
-        Action::Measure { steps } => steps.iter().any(step_mentions_redis),
+        Action::Wait { for_: WaitFor::Until { expression }, .. } => expression.contains(REDIS_URL),
+        Action::Enqueue(Enqueue { what, .. }) => match what {
+            What::Task { args, kwargs, .. } => args.iter().chain(kwargs.values()).any(mentions_redis),
+            What::Iter { args, .. } => args.iter().any(mentions_redis),
+            What::Chain { links } => links.iter().flat_map(|(_, args)| args).any(mentions_redis),
+        },
+        Action::Schedule(Schedule { args, kwargs, .. }) => args.iter().chain(kwargs.values()).any(mentions_redis),
         _ => false,
     }
 }
@@ -148,22 +166,22 @@ pub fn resolve(case: &Case, delta: Option<&Delta>) -> Result<ResolvedState> {
 
 /// As [`resolve`], with other values for some vars, whatever the case and the delta say.
 pub fn resolve_with(case: &Case, delta: Option<&Delta>, overrides: &IndexMap<String, Value>) -> Result<ResolvedState> {
-    resolve_at(case, delta, overrides, &[]).map_err(|fault| fault.into_error(case))
+    resolve_at(case, delta, overrides, &[]).map_err(|unresolved| unresolved.into_error(case))
 }
 
 /// Resolves the control, where there is one.
 pub fn resolve_control(case: &Case) -> Result<Option<ResolvedControl>> {
-    control_at(case).map_err(|fault| fault.into_error(case))
+    control_at(case).map_err(|unresolved| unresolved.into_error(case))
 }
 
 /// What cannot be resolved, and the way to it from the top of the case.
 #[derive(Debug, PartialEq)]
-pub(super) struct Fault {
+pub(super) struct Unresolved {
     pub path: Vec<Segment>,
     pub diagnostic: Diagnostic,
 }
 
-impl Fault {
+impl Unresolved {
     fn into_error(self, case: &Case) -> Error {
         let way: Vec<String> = self
             .path
@@ -205,6 +223,16 @@ pub(super) fn resolve_at(
         env.extend(resolver.env(&[prefix, &["env"]].concat(), &delta.env)?);
         packages.extend(delta.packages.clone());
     }
+    let services = resolver.services(&["services"], &base.services)?;
+    let services = match delta {
+        Some(delta) => services.under(resolver.services(&[prefix, &["services"]].concat(), &delta.services)?),
+        None => services,
+    };
+    let actor_changes = case
+        .actor_changes
+        .iter()
+        .map(|(name, change)| Ok((name.clone(), resolver.change(&["actors", name], change)?)))
+        .collect::<Resolved<IndexMap<_, _>>>()?;
     let actors = resolver.within("actors", |resolver| {
         case.actors
             .iter()
@@ -220,7 +248,21 @@ pub(super) fn resolve_at(
     })?;
     let changes = delta.cloned().unwrap_or_default();
     let (take, patch, edits) = (changes.take, changes.patch, changes.edits);
-    Ok(ResolvedState { packages, take, patch, edits, settings, env, vars: resolver.vars, actors, steps, invariants })
+    let vars = resolver.vars;
+    Ok(ResolvedState {
+        packages,
+        take,
+        patch,
+        edits,
+        settings,
+        env,
+        vars,
+        services,
+        actors,
+        actor_changes,
+        steps,
+        invariants,
+    })
 }
 
 /// As [`resolve_control`].

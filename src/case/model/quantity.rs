@@ -56,6 +56,27 @@ pub enum Quantity {
         /// The window.
         during: Option<String>,
     },
+    /// What became of the arm's tasks, over the whole case.
+    Tasks(TaskCount),
+    /// How often an effect happened, over the whole case.
+    Effects {
+        /// The effect; absent: all of them.
+        key: Option<String>,
+    },
+    /// Lines of the arm's log.
+    Log {
+        /// A part of them.
+        matching: String,
+        /// The window.
+        during: Option<String>,
+    },
+    /// What Redis says of itself, at the end of the window or of the case.
+    Redis {
+        /// What of it.
+        field: RedisField,
+        /// The window.
+        during: Option<String>,
+    },
     /// How another invariant's value grows over the case's `growth`: one of [`GROWTHS`].
     Growth {
         /// That invariant.
@@ -78,8 +99,10 @@ impl Quantity {
             | Self::WireBytes { during, .. }
             | Self::Connections { during, .. }
             | Self::WalBytes { during, .. }
-            | Self::Writers { during, .. } => during.as_deref(),
-            Self::Reading(_) | Self::Growth { .. } => None,
+            | Self::Writers { during, .. }
+            | Self::Log { during, .. }
+            | Self::Redis { during, .. } => during.as_deref(),
+            Self::Reading(_) | Self::Tasks(_) | Self::Effects { .. } | Self::Growth { .. } => None,
         }
     }
 
@@ -102,6 +125,51 @@ pub enum StatementUnit {
     Count,
     /// Rows that they touched or returned, where the driver knows.
     Rows,
+}
+
+/// What of the tasks is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskCount {
+    /// Accepted, never executed, and not in the queue any more.
+    Lost,
+    /// Executions beyond the first of each task.
+    Duplicated,
+    /// Executions.
+    Executed,
+    /// Left in the queue.
+    Queued,
+    /// Recorded as succeeded.
+    Succeeded,
+    /// Recorded as failed.
+    Failed,
+}
+
+impl TaskCount {
+    /// All of them, by the measurement's name.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("tasks.lost", Self::Lost),
+        ("tasks.duplicated", Self::Duplicated),
+        ("tasks.executed", Self::Executed),
+        ("tasks.queued", Self::Queued),
+        ("tasks.succeeded", Self::Succeeded),
+        ("tasks.failed", Self::Failed),
+    ];
+}
+
+/// What Redis says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RedisField {
+    /// Keys in the arm's database (`DBSIZE`).
+    Keys,
+    /// Bytes in use.
+    UsedMemory,
+    /// Keys evicted so far.
+    EvictedKeys,
+    /// Keys expired so far.
+    ExpiredKeys,
+    /// Commands processed so far (`total_commands_processed`).
+    Commands,
 }
 
 /// Which statements; every field that is given must match.

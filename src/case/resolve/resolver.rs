@@ -5,16 +5,16 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::bound::Bound;
-use super::diagnostic::Diagnostic;
-use super::model::{self, ActorSpec, Scalar, StateBounds};
-use super::node::Segment;
-use super::resolve::{Action, Fault, Invariant, ResolvedActor, Step};
-use super::unit;
-use super::vars::substitute;
+use super::{Invariant, PostgresService, RedisService, ResolvedActor, Services, Unresolved};
+use crate::case::bound::Bound;
+use crate::case::diagnostic::Diagnostic;
+use crate::case::model::{self, ActorChange, ActorSpec, POLICIES, Scalar, StateBounds};
+use crate::case::node::Segment;
+use crate::case::unit;
+use crate::case::vars::substitute;
 
 /// What was read, or what is wrong with it.
-pub type Resolved<T> = Result<T, Fault>;
+pub type Resolved<T> = Result<T, Unresolved>;
 
 /// Mappings merge; anything else, null too, replaces.
 pub fn merge(under: &mut Value, over: Value) {
@@ -45,12 +45,12 @@ impl Resolver {
         result
     }
 
-    fn fault(&self, diagnostic: Diagnostic) -> Fault {
-        Fault { path: self.path.clone(), diagnostic }
+    pub(super) fn unresolved(&self, diagnostic: Diagnostic) -> Unresolved {
+        Unresolved { path: self.path.clone(), diagnostic }
     }
 
-    fn refuse<T>(&self, message: impl Into<String>) -> Resolved<T> {
-        Err(self.fault(Diagnostic::new(message)))
+    pub(super) fn refuse<T>(&self, message: impl Into<String>) -> Resolved<T> {
+        Err(self.unresolved(Diagnostic::new(message)))
     }
 
     /// Values below this way, each with its own place.
@@ -64,15 +64,29 @@ impl Resolver {
         result
     }
 
-    fn tree(&mut self, value: &Value) -> Resolved<Value> {
+    /// A value, each of its parts with its own place.
+    pub(super) fn tree(&mut self, value: &Value) -> Resolved<Value> {
         match value {
             Value::Object(entries) => entries
                 .iter()
                 .map(|(key, value)| Ok((key.clone(), self.within(key, |resolver| resolver.tree(value))?)))
                 .collect::<Resolved<serde_json::Map<_, _>>>()
                 .map(Value::Object),
-            other => substitute(other, &self.vars).map_err(|diagnostic| self.fault(diagnostic)),
+            Value::Array(items) => self.items(items).map(Value::Array),
+            other => substitute(other, &self.vars).map_err(|diagnostic| self.unresolved(diagnostic)),
         }
+    }
+
+    /// The items of a list, each with its own place.
+    pub(super) fn items(&mut self, items: &[Value]) -> Resolved<Vec<Value>> {
+        let mut resolved = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            self.path.push(Segment::Item(index));
+            let item = self.tree(item);
+            self.path.pop();
+            resolved.push(item?);
+        }
+        Ok(resolved)
     }
 
     /// Environment variables below this way.
@@ -100,58 +114,40 @@ impl Resolver {
         })
     }
 
-    /// Steps, each with its own place.
-    pub fn steps(&mut self, steps: &[model::Step]) -> Resolved<Vec<Step>> {
-        let mut resolved = Vec::with_capacity(steps.len());
-        for (index, step) in steps.iter().enumerate() {
-            self.path.push(Segment::Item(index));
-            let action = self.within(step.action.verb(), |resolver| resolver.action(&step.action));
-            self.path.pop();
-            resolved.push(Step { name: step.name.clone(), action: action?, line: step.line });
-        }
+    /// What an actor changes for itself, below this way.
+    pub fn change(&mut self, way: &[&str], change: &ActorChange) -> Resolved<ActorChange> {
+        Ok(ActorChange {
+            packages: change.packages.clone(),
+            settings: self.map(&[way, &["settings"]].concat(), &change.settings)?,
+            env: self.env(&[way, &["env"]].concat(), &change.env)?,
+        })
+    }
+
+    /// What is said of the servers, below this way.
+    pub fn services(&mut self, way: &[&str], services: &model::Services) -> Resolved<Services> {
+        let settings = self.env(&[way, &["postgres", "settings"]].concat(), &services.postgres.settings)?;
+        self.path = way.iter().map(|key| Segment::Key((*key).to_owned())).collect();
+        let resolved = Services {
+            postgres: self.within("postgres", |r| {
+                Ok(PostgresService {
+                    image: r.optional("image", services.postgres.image.as_ref(), Self::text)?,
+                    settings,
+                })
+            })?,
+            redis: self.within("redis", |r| {
+                Ok(RedisService {
+                    image: r.optional("image", services.redis.image.as_ref(), Self::text)?,
+                    maxmemory: r.optional("maxmemory", services.redis.maxmemory.as_ref(), Self::bytes)?,
+                    policy: r.optional("policy", services.redis.policy.as_ref(), Self::policy)?,
+                })
+            })?,
+        };
+        self.path.clear();
         Ok(resolved)
     }
 
-    fn action(&mut self, action: &model::Action) -> Resolved<Action> {
-        Ok(match action {
-            model::Action::Start { actor } => Action::Start { actor: actor.clone() },
-            model::Action::Stop { actor } => Action::Stop { actor: actor.clone() },
-            model::Action::Drain { actor } => Action::Drain { actor: actor.clone() },
-            model::Action::Restart { actor, count } => {
-                let count = self.within(actor, |r| r.count(count))?;
-                Action::Restart { actor: actor.clone(), count }
-            }
-            model::Action::Beat { actor, count, every } => {
-                let count = self.within(actor, |r| r.count(count))?;
-                let every = every.as_ref().map(|every| self.within("every", |r| r.duration(every))).transpose()?;
-                Action::Beat { actor: actor.clone(), count, every }
-            }
-            model::Action::Python { actor, source, times } => {
-                let source = self.within(actor, |r| r.text(source))?;
-                let times = self.within("times", |r| r.count(times))?;
-                Action::Python { actor: actor.clone(), source, times }
-            }
-            model::Action::Sql { actor: None, statement } => {
-                Action::Sql { actor: None, statement: self.text(statement)? }
-            }
-            model::Action::Sql { actor: Some(actor), statement } => {
-                let statement = self.within(actor, |r| r.text(statement))?;
-                Action::Sql { actor: Some(actor.clone()), statement }
-            }
-            model::Action::Read { readings } => {
-                let readings = readings
-                    .iter()
-                    .map(|(name, source)| Ok((name.clone(), self.within(name, |r| r.text(source))?)))
-                    .collect::<Resolved<IndexMap<_, _>>>()?;
-                Action::Read { readings }
-            }
-            model::Action::Advance { by } => Action::Advance { by: self.duration(by)? },
-            model::Action::Measure { steps } => Action::Measure { steps: self.steps(steps)? },
-            model::Action::MeasureFor { time } => self.within("for", |r| match r.duration(time)? {
-                Duration::ZERO => r.refuse("a window of no time measures nothing"),
-                time => Ok(Action::MeasureFor { time }),
-            })?,
-        })
+    fn policy(&self, scalar: &Scalar) -> Resolved<String> {
+        self.word(scalar, "a policy of Redis", POLICIES)
     }
 
     /// An invariant with its bounds read.
@@ -166,16 +162,16 @@ impl Resolver {
         Ok(Invariant { of: invariant.of.clone(), per: invariant.per, bounds, line: invariant.line })
     }
 
-    fn value(&self, scalar: &Scalar) -> Resolved<Value> {
-        substitute(&scalar.0, &self.vars).map_err(|diagnostic| self.fault(diagnostic))
+    pub(super) fn value(&self, scalar: &Scalar) -> Resolved<Value> {
+        substitute(&scalar.0, &self.vars).map_err(|diagnostic| self.unresolved(diagnostic))
     }
 
     /// A bound.
     pub fn bound(&self, scalar: &Scalar) -> Resolved<Bound> {
-        Bound::parse(&self.value(scalar)?).map_err(|message| self.fault(Diagnostic::new(message)))
+        Bound::parse(&self.value(scalar)?).map_err(|message| self.unresolved(Diagnostic::new(message)))
     }
 
-    fn count(&self, scalar: &Scalar) -> Resolved<u64> {
+    pub(super) fn count(&self, scalar: &Scalar) -> Resolved<u64> {
         let value = self.value(scalar)?;
         match &value {
             Value::Number(number) if number.as_u64().is_some() => Ok(number.as_u64().unwrap_or_default()),
@@ -186,18 +182,46 @@ impl Resolver {
         }
     }
 
-    fn text(&self, scalar: &Scalar) -> Resolved<String> {
+    pub(super) fn text(&self, scalar: &Scalar) -> Resolved<String> {
         match self.value(scalar)? {
             Value::String(text) => Ok(text),
             other => self.refuse(format!("expected a text, found {other}")),
         }
     }
 
-    fn duration(&self, scalar: &Scalar) -> Resolved<Duration> {
+    pub(super) fn duration(&self, scalar: &Scalar) -> Resolved<Duration> {
         match self.value(scalar)? {
             Value::String(text) => unit::duration(&text).or_else(|message| self.refuse(message)),
             Value::Number(number) => self.refuse(format!("`{number}` has no unit: say for instance `{number}s`")),
             other => self.refuse(format!("expected a duration such as `2.5s`, found {other}")),
+        }
+    }
+
+    /// What stands below this key, where something does.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &str,
+        scalar: Option<&Scalar>,
+        read: impl FnOnce(&Self, &Scalar) -> Resolved<T>,
+    ) -> Resolved<Option<T>> {
+        scalar.map(|scalar| self.within(key, |r| read(r, scalar))).transpose()
+    }
+
+    /// One of these words.
+    pub(super) fn word<const N: usize>(&self, scalar: &Scalar, what: &str, known: [&str; N]) -> Resolved<String> {
+        let word = self.text(scalar)?;
+        if known.contains(&word.as_str()) {
+            return Ok(word);
+        }
+        Err(self.unresolved(Diagnostic::new(format!("`{word}` is not {what}")).suggest(&word, known)))
+    }
+
+    /// Bytes, which have a unit.
+    pub(super) fn bytes(&self, scalar: &Scalar) -> Resolved<u64> {
+        match self.value(scalar)? {
+            Value::String(text) => unit::bytes(&text).or_else(|message| self.refuse(message)),
+            Value::Number(number) => self.refuse(format!("`{number}` has no unit: say for instance `{number} B`")),
+            other => self.refuse(format!("expected bytes such as `5 MB`, found {other}")),
         }
     }
 }

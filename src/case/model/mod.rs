@@ -7,8 +7,20 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::bound::Bound;
-pub use super::quantity::{Direction, GROWTHS, Per, Quantity, StatementFilter, StatementUnit, WRITES};
 use crate::judge::Verdict;
+
+mod fault;
+mod quantity;
+mod service;
+mod step;
+
+pub use fault::{Fault, Link, Server, Trigger};
+pub use quantity::{Direction, GROWTHS, Per, Quantity, RedisField, StatementFilter, StatementUnit, TaskCount, WRITES};
+pub use service::{POLICIES, PostgresService, RedisService, Services};
+pub use step::{Action, Enqueue, Hold, ROLES, Role, SCHEDULES, Schedule, Step, WaitFor, What};
+
+/// The python actor that every arm has: it enqueues and schedules where no other is named.
+pub const CLIENT: &str = "client";
 
 /// One case file.
 #[derive(Debug, Clone)]
@@ -27,6 +39,8 @@ pub struct Case {
     pub base: Delta,
     /// Actors by name, in the file's order.
     pub actors: IndexMap<String, ActorSpec>,
+    /// What some of them change of the state for themselves alone.
+    pub actor_changes: IndexMap<String, ActorChange>,
     /// How often each state is run (default 1): invariants that flip make it FLAKY.
     pub repeat: u32,
     /// The var over which the case is run, for invariants that look at `growth`.
@@ -76,8 +90,28 @@ pub struct Delta {
     pub settings: IndexMap<String, Value>,
     /// Environment variables.
     pub env: IndexMap<String, String>,
-    /// Values for `$name` in settings, env, steps and bounds.
+    /// Values for `$name` in settings, env, services, steps and bounds.
     pub vars: IndexMap<String, Value>,
+    /// What the servers are; merged field by field over what it changes.
+    pub services: Services,
+}
+
+/// What one actor changes of the state, for itself alone: a rolling deploy has clusters of different releases.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ActorChange {
+    /// Distribution name -> version specifier without a leading `==`.
+    pub packages: IndexMap<String, String>,
+    /// Django settings; merged deeply over the state's.
+    pub settings: IndexMap<String, Value>,
+    /// Environment variables.
+    pub env: IndexMap<String, String>,
+}
+
+impl ActorChange {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Files of another release's wheel, put in place of this release's.
@@ -158,121 +192,6 @@ impl ActorSpec {
             Self::RealCluster { .. } => "a real cluster",
             Self::Python { .. } => "a python actor",
             Self::Stranger { .. } => "a stranger",
-        }
-    }
-}
-
-/// One step, with the name that its window and readings go by.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// `as`: the name of the window.
-    pub name: Option<String>,
-    /// What is done.
-    pub action: Action,
-    /// Line in the case file, 1-based, for messages.
-    pub line: usize,
-}
-
-/// What a step does. Counts and texts may still hold `$vars`: see [`super::resolve`].
-#[derive(Debug, Clone)]
-pub enum Action {
-    /// Starts an actor.
-    Start {
-        /// The actor.
-        actor: String,
-    },
-    /// Stops a real cluster.
-    Stop {
-        /// The actor.
-        actor: String,
-    },
-    /// Restarts a simulated cluster `count` times.
-    Restart {
-        /// The actor.
-        actor: String,
-        /// How many times.
-        count: Scalar,
-    },
-    /// Heartbeats.
-    Beat {
-        /// The actor.
-        actor: String,
-        /// How many.
-        count: Scalar,
-        /// Virtual time between two of them.
-        every: Option<Scalar>,
-    },
-    /// Runs queued tasks in the actor's process until none is left.
-    Drain {
-        /// The actor.
-        actor: String,
-    },
-    /// Runs Python source in an actor.
-    Python {
-        /// The actor.
-        actor: String,
-        /// Source text.
-        source: Scalar,
-        /// How often.
-        times: Scalar,
-    },
-    /// Runs SQL on the arm's database: as a stranger, or as the harness, which no measurement counts.
-    Sql {
-        /// The stranger; absent: the harness.
-        actor: Option<String>,
-        /// One statement; the rows affected or the single value returned become the reading `name`.
-        statement: Scalar,
-    },
-    /// Evaluates Python expressions as the actor `probe`.
-    Read {
-        /// Reading -> expression.
-        readings: IndexMap<String, Scalar>,
-    },
-    /// Moves the virtual clock of the whole arm.
-    Advance {
-        /// By so much.
-        by: Scalar,
-    },
-    /// Several steps as one window.
-    Measure {
-        /// The steps.
-        steps: Vec<Step>,
-    },
-    /// A wall-clock window: lets real clusters live for so long.
-    MeasureFor {
-        /// So long.
-        time: Scalar,
-    },
-}
-
-impl Action {
-    /// The verb as it is written.
-    pub fn verb(&self) -> &'static str {
-        match self {
-            Self::Start { .. } => "start",
-            Self::Stop { .. } => "stop",
-            Self::Restart { .. } => "restart",
-            Self::Beat { .. } => "beat",
-            Self::Drain { .. } => "drain",
-            Self::Python { .. } => "python",
-            Self::Sql { .. } => "sql",
-            Self::Read { .. } => "read",
-            Self::Advance { .. } => "advance",
-            Self::Measure { .. } | Self::MeasureFor { .. } => "measure",
-        }
-    }
-
-    /// The actor that does it, where one does.
-    pub fn actor(&self) -> Option<&str> {
-        match self {
-            Self::Start { actor }
-            | Self::Stop { actor }
-            | Self::Restart { actor, .. }
-            | Self::Beat { actor, .. }
-            | Self::Drain { actor }
-            | Self::Python { actor, .. } => Some(actor),
-            Self::Sql { actor, .. } => actor.as_deref(),
-            Self::Read { .. } | Self::Advance { .. } | Self::Measure { .. } | Self::MeasureFor { .. } => None,
         }
     }
 }
