@@ -24,7 +24,7 @@ use crate::error::{Context as _, Result};
 use crate::probe::ledger::PROBE;
 use crate::probe::triggers::{self, Write};
 use crate::probe::{rows, server};
-use crate::proxy::{Counters, PostgresProxy};
+use crate::proxy::{Counters, PostgresProxy, Upstream};
 use crate::service::keeper::Exit;
 use crate::service::postgres::{APP, PORT};
 
@@ -224,7 +224,7 @@ impl<'s> Session<'s> {
             return Ok(wire.host().to_owned());
         }
         let folder = self.folder.join(format!("wire-{}", self.wires.len()));
-        let proxy = PostgresProxy::start(&server.join(format!(".s.PGSQL.{PORT}")), &folder).await?;
+        let proxy = PostgresProxy::start(Upstream::Unix(server.join(format!(".s.PGSQL.{PORT}"))), &folder).await?;
         self.wires.insert(actor.to_owned(), proxy);
         Ok(folder)
     }
