@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::Room;
 use dj_regress::probe::sql::shape;
-use dj_regress::proxy::{Counters, PostgresProxy, Tally};
+use dj_regress::proxy::{Counters, PostgresProxy, Tally, Upstream};
 use dj_regress::service::keeper::Keeper;
 use dj_regress::service::locate::{self, ServerSource};
 use dj_regress::service::postgres::{PORT, Postgres, SUPERUSER};
@@ -35,7 +35,7 @@ impl Stage {
         let binaries = locate::postgres(ServerSource::Auto, &room.cache).unwrap();
         let postgres = Postgres::start(&keeper, &run_directory, &room.cache, &binaries).await.unwrap();
         let upstream = postgres.socket_directory().join(format!(".s.PGSQL.{PORT}"));
-        let proxy = PostgresProxy::start(&upstream, &run_directory.path().join("pg-q")).await.unwrap();
+        let proxy = PostgresProxy::start(Upstream::Unix(upstream), &run_directory.path().join("pg-q")).await.unwrap();
         Self { proxy, postgres, keeper, _run_directory: run_directory, room }
     }
 

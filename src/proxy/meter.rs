@@ -4,11 +4,11 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use tokio::net::UnixStream;
 
 use super::counters::Counters;
 use super::framing::{Framer, Malformed, Side};
 use super::session::Session;
+use super::stream::Stream;
 
 /// One connection's counts. Whoever reads from its sockets holds the lock until what was read is counted: so under the
 /// lock, all that has been sent is either counted or still in a socket.
@@ -18,13 +18,13 @@ pub struct Meter {
     up: Framer,
     down: Framer,
     /// What can still be read from.
-    client: Option<Arc<UnixStream>>,
-    server: Option<Arc<UnixStream>>,
+    client: Option<Arc<Stream>>,
+    server: Option<Arc<Stream>>,
 }
 
 impl Meter {
     /// Of a client that was just accepted.
-    pub fn new(client: Arc<UnixStream>) -> Self {
+    pub fn new(client: Arc<Stream>) -> Self {
         Self {
             session: Session::default(),
             up: Framer::new(Side::Frontend),
@@ -35,7 +35,7 @@ impl Meter {
     }
 
     /// The connection now has a server.
-    pub fn connected(&mut self, server: Arc<UnixStream>) {
+    pub fn connected(&mut self, server: Arc<Stream>) {
         self.server = Some(server);
     }
 

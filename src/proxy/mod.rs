@@ -13,6 +13,7 @@ mod relay;
 mod session;
 mod split;
 mod startup;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,12 +27,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 pub use counters::{Client, Counters, Tallies, Tally};
 use meter::{Meter, is_readable, lock};
+use stream::Stream;
+pub use stream::Upstream;
 
 use crate::error::{Context as _, Error, Result};
 use crate::service::postgres::PORT;
@@ -55,7 +58,7 @@ pub struct PostgresProxy {
 #[derive(Debug)]
 struct Shared {
     listener: UnixListener,
-    upstream: PathBuf,
+    upstream: Upstream,
     registry: Mutex<Registry>,
 }
 
@@ -67,13 +70,13 @@ struct Registry {
 }
 
 impl PostgresProxy {
-    /// Listens in `folder`, which is made, and passes on to the socket `upstream`.
+    /// Listens in `folder`, which is made, and passes on to `upstream`.
     ///
     /// # Errors
     ///
     /// Cannot run if the socket cannot be made, or its address would be too long.
     #[expect(clippy::unused_async, reason = "a listener needs the runtime: nobody can call this outside")]
-    pub async fn start(upstream: &Path, folder: &Path) -> Result<Self> {
+    pub async fn start(upstream: Upstream, folder: &Path) -> Result<Self> {
         let socket = folder.join(format!(".s.PGSQL.{PORT}"));
         let length = socket.as_os_str().as_bytes().len();
         if length > MAX_ADDRESS {
@@ -84,7 +87,7 @@ impl PostgresProxy {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).cannot_run(doing)?;
         let listener = UnixListener::bind(&socket).cannot_run(doing)?;
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).cannot_run(doing)?;
-        let shared = Arc::new(Shared { listener, upstream: upstream.to_owned(), registry: Mutex::default() });
+        let shared = Arc::new(Shared { listener, upstream, registry: Mutex::default() });
         let accepting = tokio::spawn(accept(Arc::clone(&shared)));
         Ok(Self { folder: folder.to_owned(), socket, shared, accepting })
     }
@@ -156,11 +159,11 @@ impl Shared {
     }
 
     /// Accepts and enters the connection under one lock: it is never neither in the queue nor known.
-    async fn next(self: &Arc<Self>) -> io::Result<(Arc<UnixStream>, Entry)> {
+    async fn next(self: &Arc<Self>) -> io::Result<(Arc<Stream>, Entry)> {
         poll_fn(|cx| {
             let mut registry = lock(&self.registry);
             self.listener.poll_accept(cx).map_ok(|(client, _)| {
-                let client = Arc::new(client);
+                let client = Arc::new(Stream::Unix(client));
                 let (id, meter) = (registry.next, Arc::new(Mutex::new(Meter::new(Arc::clone(&client)))));
                 registry.next += 1;
                 registry.open.insert(id, Arc::clone(&meter));

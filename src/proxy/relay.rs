@@ -3,21 +3,16 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream as StdStream;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::net::UnixStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use super::framing::{Malformed, Side};
 use super::meter::{Meter, lock};
 use super::startup::{self, Startup};
+use super::stream::{Stream, Upstream};
 
 /// Per direction.
 const BUFFER: usize = 64 << 10;
@@ -27,9 +22,6 @@ const MAX_REFUSALS: u64 = 2;
 
 /// The answer to both.
 const REFUSAL: &[u8] = b"N";
-
-/// While the server's queue of connections is full.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long a client may take to say who it is; Postgres's own `authentication_timeout`.
 pub const STARTUP_DEADLINE: Duration = Duration::from_mins(1);
@@ -56,20 +48,20 @@ impl From<io::Error> for Broken {
 }
 
 /// Serves a client until either side is done.
-pub async fn serve(client: Arc<UnixStream>, upstream: &Path, meter: &Mutex<Meter>, startup_deadline: Duration) {
+pub async fn serve(client: Arc<Stream>, upstream: &Upstream, meter: &Mutex<Meter>, startup_deadline: Duration) {
     let Ok(packet) = timeout(startup_deadline, greet(&client, meter)).await else {
         lock(meter).totals().malformed += 1;
         return;
     };
     let Ok(packet) = packet else { return };
-    let Ok(server) = connect(upstream).await else { return };
+    let Ok(server) = upstream.connect().await else { return };
     let server = Arc::new(server);
     lock(meter).connected(Arc::clone(&server));
     relay(&client, &server, packet, meter).await;
 }
 
 /// Reads the first packet, refusing encryption as often as it is asked for.
-async fn greet(client: &UnixStream, meter: &Mutex<Meter>) -> Result<Vec<u8>, Broken> {
+async fn greet(client: &Stream, meter: &Mutex<Meter>) -> Result<Vec<u8>, Broken> {
     loop {
         let packet = read_packet(client, meter).await?;
         let startup = startup::parse(&packet);
@@ -103,7 +95,7 @@ async fn greet(client: &UnixStream, meter: &Mutex<Meter>) -> Result<Vec<u8>, Bro
 }
 
 /// Reads one packet and nothing beyond.
-async fn read_packet(client: &UnixStream, meter: &Mutex<Meter>) -> Result<Vec<u8>, Broken> {
+async fn read_packet(client: &Stream, meter: &Mutex<Meter>) -> Result<Vec<u8>, Broken> {
     let mut packet = vec![0; 4];
     let mut have = 0;
     while have < packet.len() {
@@ -131,19 +123,7 @@ async fn read_packet(client: &UnixStream, meter: &Mutex<Meter>) -> Result<Vec<u8
     Ok(packet)
 }
 
-async fn connect(upstream: &Path) -> io::Result<UnixStream> {
-    let deadline = Instant::now() + CONNECT_DEADLINE;
-    loop {
-        match UnixStream::connect(upstream).await {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
-                sleep(Duration::from_millis(5)).await;
-            }
-            result => return result,
-        }
-    }
-}
-
-async fn relay(client: &UnixStream, server: &UnixStream, packet: Vec<u8>, meter: &Mutex<Meter>) {
+async fn relay(client: &Stream, server: &Stream, packet: Vec<u8>, meter: &Mutex<Meter>) {
     let mut up = Half::new(Side::Frontend);
     up.end = packet.len();
     up.buffer[..packet.len()].copy_from_slice(&packet);
@@ -157,7 +137,7 @@ async fn relay(client: &UnixStream, server: &UnixStream, packet: Vec<u8>, meter:
                 Ok(()) | Err(Broken::Io) => {
                     up_is_done = true;
                     lock(meter).ended(Side::Frontend);
-                    finish_writing(server);
+                    server.finish_writing();
                 }
                 Err(Broken::Malformed) => return Poll::Ready(()),
             }
@@ -165,26 +145,6 @@ async fn relay(client: &UnixStream, server: &UnixStream, packet: Vec<u8>, meter:
         down.poll(cx, server, client, meter).map(|_| ())
     })
     .await;
-}
-
-/// Reads; a short read has emptied the socket, so the next one waits for the poller instead of asking the kernel.
-fn read(from: &UnixStream, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut result = Err(io::ErrorKind::WouldBlock.into());
-    let _ = from.try_io(Interest::READABLE, || {
-        result = from.try_read(buffer);
-        match result {
-            Ok(length) if length > 0 && length < buffer.len() => Err(io::Error::from(io::ErrorKind::WouldBlock)),
-            _ => Ok(()),
-        }
-    });
-    result
-}
-
-/// Ends one direction. A socket that is gone already is at its end as well.
-fn finish_writing(stream: &UnixStream) {
-    if let Ok(socket) = stream.as_fd().try_clone_to_owned() {
-        let _ = StdStream::from(socket).shutdown(Shutdown::Write);
-    }
 }
 
 /// One direction.
@@ -205,8 +165,8 @@ impl Half {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        from: &UnixStream,
-        to: &UnixStream,
+        from: &Stream,
+        to: &Stream,
         meter: &Mutex<Meter>,
     ) -> Poll<Result<(), Broken>> {
         loop {
@@ -220,7 +180,7 @@ impl Half {
             }
             ready!(from.poll_read_ready(cx))?;
             let mut meter = lock(meter);
-            match read(from, &mut self.buffer) {
+            match from.read(&mut self.buffer) {
                 Ok(0) => {
                     meter.ended(self.side);
                     return Poll::Ready(Ok(()));
@@ -242,14 +202,19 @@ impl Half {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::path::PathBuf;
+
+    use tokio::net::UnixStream;
+
     use super::*;
 
     async fn served(sends: &[u8]) -> (UnixStream, Mutex<Meter>) {
         let (mut actor, client) = UnixStream::pair().unwrap();
         tokio::io::AsyncWriteExt::write_all(&mut actor, sends).await.unwrap();
-        let client = Arc::new(client);
+        let client = Arc::new(Stream::Unix(client));
         let meter = Mutex::new(Meter::new(Arc::clone(&client)));
-        serve(client, Path::new("/nonexistent"), &meter, Duration::from_millis(20)).await;
+        let upstream = Upstream::Unix(PathBuf::from("/nonexistent"));
+        serve(client, &upstream, &meter, Duration::from_millis(20)).await;
         (actor, meter)
     }
 

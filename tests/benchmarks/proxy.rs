@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dj_regress::cache::Cache;
-use dj_regress::proxy::PostgresProxy;
+use dj_regress::proxy::{PostgresProxy, Upstream};
 use dj_regress::service::keeper::Keeper;
 use dj_regress::service::locate::{self, ServerSource};
 use dj_regress::service::postgres::{Postgres, SUPERUSER};
@@ -45,7 +45,7 @@ async fn main() {
     let postgres = Postgres::start(&keeper, &run_directory, &cache, &binaries).await.unwrap();
     let direct = postgres.socket_directory().join(SOCKET);
     let bare = bare_relay(&direct, &folder.path().join("bare"));
-    let proxy = PostgresProxy::start(&direct, &folder.path().join("ours")).await.unwrap();
+    let proxy = PostgresProxy::start(Upstream::Unix(direct.clone()), &folder.path().join("ours")).await.unwrap();
     let ours = proxy.host().join(SOCKET);
 
     for (name, query) in QUERIES {
