@@ -18,7 +18,7 @@ pub struct Journal {
 pub struct TaskCounts {
     /// Acknowledged when they were put into the queue; neither there any more, nor run to an end, nor on record.
     pub lost: u64,
-    /// Run more than once.
+    /// Executions beyond the first of each task.
     pub duplicated: u64,
     /// Executions that were begun.
     pub executed: u64,
@@ -101,7 +101,7 @@ impl Journal {
         settled.extend(said.queued.iter().chain(&said.succeeded).chain(&said.failed).map(String::as_str));
         TaskCounts {
             lost: accepted.difference(&settled).count() as u64,
-            duplicated: begun.values().filter(|&&times| times > 1).count() as u64,
+            duplicated: begun.values().map(|times| times - 1).sum(),
             executed: begun.values().sum(),
             queued: said.queued.len() as u64,
             succeeded: said.succeeded.len() as u64,

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dj_regress_protocol::{ActorKind, Enter, Prepare, Reply, Request, Texts};
+use dj_regress_protocol::{ActorKind, Enter, Hold, Prepare, Reply, Request, Texts};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 
 use super::clock::{Clock, Pace};
+use super::reference::References;
 use super::server::Server;
 use crate::actor::{Process, StateCode, Tree, Trouble, Zygote, worker};
 use crate::cache::Cache;
@@ -18,21 +19,18 @@ use crate::plan::State;
 use crate::probe::ledger::PROBE;
 use crate::python::{Environments, Overlay, Refusal, Sources, mismatch};
 use crate::service::keeper::Keeper;
-use crate::service::locate::RedisBinary;
-use crate::service::postgres::{APP, PORT};
-use crate::service::redis::Redis;
+use crate::service::postgres::PostgresWants;
+use crate::service::{Services, write_private};
 
 /// The package that most cases are about, and the app that drives it: always watched.
 const WATCHED: &[&str] = &["django_q", "shop"];
-
-/// libpq's service that every actor's database goes by.
-const SERVICE: &str = "arm";
 
 /// What all arms share.
 pub struct Stage {
     cache: Cache,
     environments: Arc<Environments>,
-    redis: Option<RedisBinary>,
+    /// Where servers come from.
+    pub services: Services,
     /// Owner of all processes.
     pub keeper: Keeper,
     /// The run's server, for arms that want none of their own.
@@ -42,10 +40,12 @@ pub struct Stage {
     /// The run's private folder.
     pub folder: PathBuf,
     shop: PathBuf,
-    /// Databases that are being dropped.
+    /// Servers that are being left.
     leaving: AsyncMutex<JoinSet<Result<()>>>,
     /// The table whose writers are asked for, by `explain --writes`.
     pub writes_of: Option<String>,
+    /// How long waits took in the arms that others are held against.
+    pub references: References,
 }
 
 impl Stage {
@@ -54,18 +54,19 @@ impl Stage {
     pub fn new(
         cache: Cache,
         environments: Arc<Environments>,
-        redis: Option<RedisBinary>,
+        services: Services,
         keeper: Keeper,
         server: Arc<Server>,
         tree: Tree,
         folder: PathBuf,
         writes_of: Option<String>,
+        references: References,
     ) -> Result<Self> {
         let shop = worker::shop(&cache)?;
         Ok(Self {
             cache,
             environments,
-            redis,
+            services,
             keeper,
             server,
             tree,
@@ -73,6 +74,7 @@ impl Stage {
             shop,
             leaving: AsyncMutex::default(),
             writes_of,
+            references,
         })
     }
 
@@ -158,10 +160,16 @@ impl Stage {
             let folder = folder.cannot_run(|| format!("make a folder in {}", self.folder.display()))?;
             let folder = folder.path();
             let _clock = Clock::create(&folder.join("clock"), Pace::Goes)?;
-            let host = postgres.socket_directory();
-            let log = &folder.join("log");
-            let kind = ActorKind::Python { module: String::new() };
-            let entry = Entry { folder, database: &database, host, log, actor: PROBE, kind };
+            let entry = Entry {
+                folder,
+                seat: folder,
+                service: postgres.direct_service_file(&database),
+                log: &folder.join("log"),
+                actor: PROBE,
+                kind: ActorKind::Python { module: String::new() },
+                holds: Vec::new(),
+                holds_file: &folder.join("holds"),
+            };
             let mut process = self.enter(code, zygote, entry).await?;
             let migrated = process.ask(&Request::Migrate).await;
             self.keeper.end_sessions(&[process.hello.pid]).await?;
@@ -173,24 +181,23 @@ impl Stage {
 
     /// Forks an actor and checks that it runs this state's code.
     pub async fn enter(&self, code: &StateCode, zygote: &Zygote, entry: Entry<'_>) -> Result<Process, Trouble> {
-        let Entry { folder, database, host, log, actor, kind } = entry;
-        let service_file = host.with_extension("service");
-        let text = format!("[{SERVICE}]\nhost={}\nport={PORT}\ndbname={database}\nuser={APP}\n", host.display());
-        let service_file = folder.join(service_file.file_name().unwrap_or_default());
-        fs::write(&service_file, text).cannot_run(|| format!("write {}", service_file.display()))?;
+        let Entry { folder, seat, service, log, actor, kind, holds, holds_file } = entry;
+        fs::create_dir_all(seat).cannot_run(|| format!("make {}", seat.display()))?;
+        let service_file = seat.join("service");
+        write_private(&service_file, &service)?;
         let mut process = self.tree.fork(zygote, actor).await?;
         let text = |path: &Path| path.display().to_string();
         let enter = Enter {
             actor: actor.to_owned(),
             kind,
-            directory: text(folder),
+            directory: text(seat),
             service_file: text(&service_file),
             ledger: text(&folder.join("ledger")),
+            journal: text(&folder.join("journal")),
+            holds,
+            holds_file: text(holds_file),
             clock: text(&folder.join("clock")),
             log: text(log),
-            journal: text(&folder.join("journal")),
-            holds: Vec::new(),
-            holds_file: text(&folder.join("holds")),
             watch: code.prepare.watch.clone(),
         };
         let entered = process.ask(&Request::Enter(enter)).await;
@@ -208,41 +215,62 @@ impl Stage {
         }
     }
 
-    /// Drops an arm's database, without anyone waiting for it.
-    pub async fn drop_later(&self, server: Arc<Server>, database: String) {
-        self.leaving.lock().await.spawn(async move { server.postgres.drop_database(&database).await });
+    /// The server of an arm: the run's, or one of its own where the state says something of it or hurts it.
+    pub async fn server_for(&self, state: &ResolvedState) -> Result<Arc<Server>> {
+        if !state.own_postgres() {
+            return Ok(Arc::clone(&self.server));
+        }
+        let said = &state.services.postgres;
+        let wants = PostgresWants {
+            image: said.image.clone(),
+            settings: said.settings.clone().into_iter().collect(),
+            private: true,
+        };
+        Ok(Arc::new(Server::new(self.services.postgres(&wants).await?)))
     }
 
-    /// Waits until every database is dropped.
+    /// Leaves an arm's server, without anyone waiting for it: its database is dropped, or the arm's own server ended.
+    pub async fn leave(&self, server: Arc<Server>, database: String) {
+        let is_own = !Arc::ptr_eq(&server, &self.server);
+        self.leaving.lock().await.spawn(async move {
+            if !is_own {
+                return server.postgres.drop_database(&database).await;
+            }
+            match Arc::into_inner(server) {
+                Some(own) => own.postgres.finish().await,
+                None => Err(Error::bug("somebody still holds the server of an arm that is over")),
+            }
+        });
+    }
+
+    /// Waits until every server is left.
     pub async fn settle(&self) -> Result<()> {
         let mut leaving = self.leaving.lock().await;
         while let Some(dropped) = leaving.join_next().await {
-            dropped.cannot_run(|| "drop a database".to_owned())??;
+            dropped.cannot_run(|| "leave a server".to_owned())??;
         }
         Ok(())
     }
-
-    /// Starts a Redis in an arm's folder.
-    pub async fn redis(&self, folder: &Path) -> Result<Redis> {
-        let binary = self.redis.as_ref().ok_or_else(|| Error::bug("no Redis was looked for, and an arm wants one"))?;
-        Redis::start(&self.keeper, binary, folder).await
-    }
 }
 
-/// Where an actor enters: the place where folder, database, wire and log meet.
+/// Where an actor enters: the place where folder, servers and log meet.
 pub struct Entry<'e> {
     /// The arm's folder.
     pub folder: &'e Path,
-    /// The arm's database.
-    pub database: &'e str,
-    /// The folder of the socket to connect to: a proxy's or the server's.
-    pub host: &'e Path,
+    /// The actor's own: its working directory.
+    pub seat: &'e Path,
+    /// The text of libpq's service file.
+    pub service: String,
     /// The arm's log.
     pub log: &'e Path,
     /// The actor's name in the case.
     pub actor: &'e str,
     /// What it does.
     pub kind: ActorKind,
+    /// Its holds.
+    pub holds: Vec<Hold>,
+    /// Where they are armed.
+    pub holds_file: &'e Path,
 }
 
 /// Why a state's code could not be put together.

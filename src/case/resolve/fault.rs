@@ -71,6 +71,17 @@ impl Fault {
         )
     }
 
+    /// When it strikes, where that is said.
+    pub fn trigger(&self) -> Option<&Trigger> {
+        match self {
+            Self::Kill { after, .. }
+            | Self::Stop { after, .. }
+            | Self::Restart { after, .. }
+            | Self::Pause { after, .. } => after.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The servers that must be there for it.
     pub fn servers(&self) -> Vec<Server> {
         match self {

@@ -5,15 +5,23 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::Session;
 use crate::actor::Trouble;
-use crate::case::model::Quantity;
+use crate::case::model::{Quantity, RedisField};
 use crate::case::resolve::ResolvedActor;
 use crate::error::Result;
 use crate::probe::triggers::{self, Write};
-use crate::probe::{rows, server};
-use crate::service::postgres::APP;
+use crate::probe::journal::{Journal, TaskCounts};
+use crate::probe::{keys, rows, server};
+use crate::runner::arm::explain;
 
 impl Session<'_> {
-    fn client(&self) -> Result<&Client, String> {
+    /// Connects the harness anew; a stranger connects when it is asked again.
+    pub(super) async fn reconnect(&mut self) -> Result<()> {
+        self.strangers.clear();
+        self.client = Some(self.server.postgres.client(&self.database).await?);
+        Ok(())
+    }
+
+    pub(super) fn client(&self) -> Result<&Client, String> {
         self.client.as_ref().ok_or_else(|| "the arm's connection is gone".to_owned())
     }
 
@@ -98,8 +106,14 @@ impl Session<'_> {
 
     /// What the server says that the app executed in this arm's database, so far.
     pub async fn executed(&self) -> Result<server::Statistics> {
-        let client = self.server.postgres.client("postgres").await?;
-        server::statistics(&client, self.server.postgres.oid_of(&self.database).await?, APP).await
+        let postgres = &self.server.postgres;
+        let client = postgres.statistics_client().await?;
+        server::statistics(&client, postgres.oid_of(&self.database).await?, &postgres.app().user).await
+    }
+
+    /// Whether the server can say what it executed: it counts, and has not lost count in a crash.
+    pub fn has_statistics(&self) -> bool {
+        self.server.postgres.has_statistics() && !self.statistics_lost
     }
 
     /// Whether an invariant looks at the write-ahead log, which is then read at the ends of every window.
@@ -110,15 +124,45 @@ impl Session<'_> {
     /// Keeps the backends of new connections on the arm's processor.
     pub async fn keep_backends(&mut self) -> Result<(), String> {
         let Some(core) = self.core else { return Ok(()) };
-        let connections = self.wires.values().map(|wire| wire.counters().connections).sum();
+        let connections = self.wires.values().map(|wire| wire.postgres.counters().connections).sum();
         if connections > self.kept {
             let statement = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = $1";
-            let rows = self.client()?.query(statement, &[&APP]).await.map_err(|error| rows::message(&error))?;
+            let rows = self.client()?.query(statement, &[&self.server.postgres.app().user]).await.map_err(|error| rows::message(&error))?;
             for row in rows {
                 core.keep(row.get::<_, i32>(0).cast_unsigned());
             }
             self.kept = connections;
         }
         Ok(())
+    }
+
+    /// Asks Redis for what an invariant wants of it at the end of this window (without a name: of the case).
+    pub async fn ask_redis(&mut self, window: Option<&str>) {
+        let wanted = self.state.invariants.values().filter_map(|invariant| match &invariant.of {
+            Quantity::Redis { field, during } if during.as_deref() == window => Some((*field, during.clone())),
+            _ => None,
+        });
+        for (field, during) in wanted.collect::<Vec<_>>() {
+            let said = match &self.redis {
+                Some(redis) => keys::said(redis, field).await.map_err(|error| error.message),
+                None => Err("the arm has no Redis: its settings do not mention $redis".to_owned()),
+            };
+            self.said.insert((field, during), said.map(Value::from));
+        }
+    }
+
+    /// What Redis said at the end of a window.
+    pub fn redis_said(&self, field: RedisField, during: Option<&str>) -> Result<Value, String> {
+        let said = self.said.get(&(field, during.map(str::to_owned)));
+        said.cloned().unwrap_or_else(|| Err("Redis was not asked".to_owned()))
+    }
+
+    /// What became of the arm's tasks, where an invariant wants to know.
+    pub async fn task_counts(&mut self) -> Result<TaskCounts, String> {
+        if !self.state.invariants.values().any(|invariant| matches!(invariant.of, Quantity::Tasks(_))) {
+            return Ok(TaskCounts::default());
+        }
+        let said = self.tasks().await.map_err(|trouble| explain(&self.log, "ask django-q2 for its tasks", &trouble))?;
+        Ok(Journal::read(&self.journal())?.tasks(&said))
     }
 }

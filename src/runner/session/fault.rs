@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{POLL, Session};
+use tokio::task::JoinHandle;
+
+use super::Session;
 use crate::actor::Trouble;
 use crate::case::model::{CLIENT, Link, Server as Kind};
 use crate::case::resolve::{CutAt, Fault, Trigger};
@@ -13,6 +15,9 @@ use crate::proxy::{Cut, Faults};
 use crate::runner::event::{FaultReport, seconds};
 use crate::runner::server::Server;
 use crate::service::redis::{Memory, Redis};
+
+/// Between two looks at how much has passed: a statement takes longer.
+const STRIKE_POLL: Duration = Duration::from_micros(200);
 
 /// A fault that lasts.
 #[derive(Debug)]
@@ -58,11 +63,16 @@ impl Session<'_> {
     pub(super) async fn begin(&mut self, fault: &Fault, line: usize) -> Result<Lasting, Trouble> {
         let report = self.record(fault, line);
         let undo = self.strike(fault).await?;
-        if matches!(undo, Undo::Nothing) {
-            self.close_record(report);
-        }
         self.disturbed = true;
-        Ok(Lasting { fault: fault.clone(), report, undo })
+        Ok(self.keep(fault, report, undo))
+    }
+
+    fn keep(&mut self, fault: &Fault, report: usize, undo: Undo) -> Lasting {
+        match undo {
+            Undo::Nothing => self.close_record(report),
+            _ => self.under_way += 1,
+        }
+        Lasting { fault: fault.clone(), report, undo }
     }
 
     async fn strike(&mut self, fault: &Fault) -> Result<Undo, Trouble> {
@@ -161,6 +171,7 @@ impl Session<'_> {
             Undo::Links(links) => links.iter().for_each(|link| restore(link, &lasting.fault)),
             Undo::Memory(memory) => self.redis()?.restore(memory).await?,
         }
+        self.under_way -= 1;
         self.close_record(lasting.report);
         Ok(())
     }
@@ -182,10 +193,7 @@ impl Session<'_> {
         let report = self.record(fault, line);
         self.faults[report].began = seconds(at.saturating_duration_since(self.opened));
         let undo = self.suffered(fault).await?;
-        if matches!(undo, Undo::Nothing) {
-            self.close_record(report);
-        }
-        Ok(Lasting { fault: fault.clone(), report, undo })
+        Ok(self.keep(fault, report, undo))
     }
 
     fn record(&mut self, fault: &Fault, line: usize) -> usize {
@@ -245,14 +253,19 @@ impl Session<'_> {
 }
 
 impl Strike {
-    /// Waits for the moment, and strikes. Says when.
-    pub(super) async fn wait(self) -> Result<Instant, Trouble> {
-        while self.faults.statements() < self.at {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let at = Instant::now();
-        self.target.suffer(&self.fault).await?;
-        Ok(at)
+    /// Waits for the moment beside the steps, and strikes; gives when it did. The other value tells whether the moment has
+    /// come.
+    pub(super) fn wait(self) -> (impl Fn() -> bool, JoinHandle<Result<Instant, Trouble>>) {
+        let (faults, at) = (self.faults.clone(), self.at);
+        let waiting = tokio::spawn(async move {
+            while self.faults.statements() < self.at {
+                tokio::time::sleep(STRIKE_POLL).await;
+            }
+            let at = Instant::now();
+            self.target.suffer(&self.fault).await?;
+            Ok(at)
+        });
+        (move || faults.statements() >= at, waiting)
     }
 }
 

@@ -91,7 +91,7 @@ impl Session<'_> {
     }
 
     /// Waits for what a step names; says whether it came, and after how long.
-    pub async fn wait(&mut self, until: &WaitFor, within: Option<Duration>) -> Result<Readings, Trouble> {
+    pub async fn wait(&mut self, until: &WaitFor, within: Option<Duration>) -> Result<(Readings, Duration), Trouble> {
         let start = Instant::now();
         let within = within.unwrap_or(LIMIT);
         let reached = match until {
@@ -108,7 +108,8 @@ impl Session<'_> {
                 tokio::time::sleep(POLL).await;
             },
         };
-        Ok(vec![("reached", Value::from(reached)), ("seconds", Value::from(start.elapsed().as_secs_f64()))])
+        let took = start.elapsed();
+        Ok((vec![("reached", Value::from(reached)), ("seconds", Value::from(took.as_secs_f64()))], took))
     }
 }
 

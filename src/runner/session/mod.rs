@@ -27,12 +27,13 @@ use super::server::Server;
 use super::stage::{Entry, Stage};
 use super::window::Windows;
 use crate::actor::{Process, StateCode, Trouble, Zygote};
+use crate::case::model::RedisField;
 use crate::case::resolve::{ResolvedActor, ResolvedState};
 use crate::error::{Context as _, Result};
 use crate::probe::ledger::PROBE;
 use crate::proxy::{Counters, PostgresProxy, RedisProxy};
 use crate::service::keeper::Exit;
-use crate::service::redis::Redis;
+use crate::service::redis::{Redis, RedisWants};
 
 /// How long anything of a real cluster may take where the case does not say; a harness limit that only a hang reaches.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -85,7 +86,7 @@ pub struct Session<'s> {
     /// Rows of a table at the end of a window; without one, of the case.
     counted: HashMap<(String, Option<String>), Result<Value, String>>,
     /// What Redis says at the end of a window; without one, of the case.
-    said: HashMap<(String, Option<String>), Result<Value, String>>,
+    said: HashMap<(RedisField, Option<String>), Result<Value, String>>,
     /// The windows so far.
     pub windows: Windows,
     /// When the arm was opened.
@@ -98,6 +99,12 @@ pub struct Session<'s> {
     pub faults: Vec<FaultReport>,
     /// Faults that last until the arm ends.
     lasting: Vec<Lasting>,
+    /// Faults that are not undone: what is sent now may never be answered.
+    under_way: usize,
+    /// How long waits may take whose step does not say, by line.
+    pub deadlines: HashMap<usize, Duration>,
+    /// How long waits took, by line.
+    pub waits: HashMap<usize, Duration>,
     /// Whether something was killed or cut: the ledger is then a bound, not a count.
     pub disturbed: bool,
     /// Whether the server's statistics are gone, as they are after a crash.
@@ -132,7 +139,7 @@ impl<'s> Session<'s> {
         fs::create_dir_all(&folder).cannot_run(|| format!("make {}", folder.display()))?;
         let is_kept = !is_real(state) && !state.server_faults() && server.postgres.are_backends_here();
         Ok(Self {
-            database: server.postgres.database_name(&format!("arm_{index}")),
+            database: server.postgres.database_name(index),
             holds: Holds::create(&folder.join("holds"), &state.steps)?,
             stage,
             server,
@@ -158,6 +165,9 @@ impl<'s> Session<'s> {
             cloning: Duration::ZERO,
             faults: Vec::new(),
             lasting: Vec::new(),
+            under_way: 0,
+            deadlines: HashMap::new(),
+            waits: HashMap::new(),
             disturbed: false,
             statistics_lost: false,
         })
@@ -168,8 +178,10 @@ impl<'s> Session<'s> {
         let pace = if is_real(self.state) { Pace::Goes } else { Pace::Stands };
         let clock = Clock::create(&self.folder.join("clock"), pace)?;
         if self.state.uses_redis() {
-            let redis = self.stage.services.redis(&self.state.services.redis.wants(), &self.folder).await?;
-            self.redis = Some(Arc::new(redis));
+            let said = &self.state.services.redis;
+            let wants =
+                RedisWants { image: said.image.clone(), maxmemory: said.maxmemory, policy: said.policy.clone() };
+            self.redis = Some(Arc::new(self.stage.services.redis(&wants, &self.folder).await?));
         }
         // The server clones while the probe is forked: it connects later.
         let start = Instant::now();
@@ -212,7 +224,10 @@ impl<'s> Session<'s> {
         let seat = wire.seat.clone();
         // The probe goes past its proxy: what it does is nobody's.
         let host = if actor == PROBE { None } else { Some(wire.postgres.host()) };
-        let service = postgres.postgres.service(host, &self.database);
+        let service = match host {
+            Some(host) => postgres.postgres.service_file(host, &self.database),
+            None => postgres.postgres.direct_service_file(&self.database),
+        };
         let entry = Entry {
             folder: &self.folder,
             seat: &seat,
@@ -237,10 +252,10 @@ impl<'s> Session<'s> {
     async fn wire_of(&mut self, actor: &str) -> Result<&Wire, Trouble> {
         if !self.wires.contains_key(actor) {
             let seat = self.folder.join(format!("seat-{}", self.wires.len()));
-            let postgres = PostgresProxy::start(self.server.postgres.upstream(), &seat).await?;
+            let postgres = PostgresProxy::start(self.server.postgres.upstream().into(), &seat).await?;
             let redis = match &self.redis {
                 Some(redis) => {
-                    Some(RedisProxy::start(redis.upstream(), redis.preamble(), &seat.join("redis.sock")).await?)
+                    Some(RedisProxy::start(redis.endpoint().clone().into(), redis.preamble(), &seat.join("redis.sock")).await?)
                 }
                 None => None,
             };
@@ -254,7 +269,7 @@ impl<'s> Session<'s> {
         let mut counters = IndexMap::new();
         for (actor, wire) in self.wires.iter().filter(|(actor, _)| *actor != PROBE) {
             // A real cluster is never quiet for long: what it is about to be answered belongs to the next window.
-            let is_quiet = !self.is_running(actor) && !self.is_faulty();
+            let is_quiet = !self.is_running(actor) && self.under_way == 0;
             counters.insert(
                 actor.clone(),
                 if is_quiet { wire.postgres.settled().await } else { wire.postgres.counters() },
@@ -263,9 +278,9 @@ impl<'s> Session<'s> {
         counters
     }
 
-    /// Whether a fault is under way, so that what was sent may never be answered.
-    fn is_faulty(&self) -> bool {
-        !self.lasting.is_empty()
+    /// Keeps a fault until the arm ends.
+    pub(super) fn last(&mut self, lasting: Lasting) {
+        self.lasting.push(lasting);
     }
 
     /// Undoes the faults that last, the last one first.
