@@ -30,8 +30,8 @@ impl Holds {
 
     /// This process has come to the moment of a hold. If it is armed and this is the call that counts, the process
     /// stops here until it is told to go on (SIGCONT).
-    fn reach(&self, id: u32, call: u64) -> PyResult<()> {
-        let (state, calls) = self.slot(id)?;
+    fn reach(&self, hold: u32, call: u64) -> PyResult<()> {
+        let (state, calls) = self.slot(hold)?;
         if state.load(Ordering::SeqCst) != HoldState::Armed as u8 {
             return Ok(());
         }
@@ -42,7 +42,7 @@ impl Holds {
         if state.compare_exchange(armed, taken, Ordering::SeqCst, Ordering::SeqCst).is_err() {
             return Ok(());
         }
-        self.journal.get().held(id)?;
+        self.journal.get().held(hold)?;
         // SAFETY: a signal to this very thread, which therefore does not return from the call before the process has
         // stopped; `kill` might be answered by another thread first.
         unsafe { libc::raise(libc::SIGSTOP) };
@@ -51,10 +51,10 @@ impl Holds {
 }
 
 impl Holds {
-    fn slot(&self, id: u32) -> PyResult<(&AtomicU8, &AtomicU64)> {
-        let start = id as usize * HOLD_BYTES;
+    fn slot(&self, hold: u32) -> PyResult<(&AtomicU8, &AtomicU64)> {
+        let start = hold as usize * HOLD_BYTES;
         if start + HOLD_BYTES > self.map.len() {
-            return Err(PyValueError::new_err(format!("the holds file has {} bytes: no hold {id}", self.map.len())));
+            return Err(PyValueError::new_err(format!("the holds file has {} bytes: no hold {hold}", self.map.len())));
         }
         // SAFETY: both are inside the map (checked above), aligned (slots of 16 bytes from the start of a page), live as
         // long as `self`, and touched by atomic access only, as the protocol says.

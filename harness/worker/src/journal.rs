@@ -33,14 +33,14 @@ impl Journal {
     }
 
     /// A task was put into the queue.
-    fn accepted(&self, id: String) -> PyResult<()> {
-        self.write(&Entry::Accepted { id, actor: self.actor.clone(), at: monotonic() })
+    fn accepted(&self, task: String) -> PyResult<()> {
+        self.write(&Entry::Accepted { id: task, actor: self.actor.clone(), at: monotonic() })
     }
 
     /// A task's function is about to be called by this process.
-    fn execution(&self, id: String, name: String) -> PyResult<()> {
+    fn execution(&self, task: String, name: String) -> PyResult<()> {
         self.write(&Entry::Execution {
-            id,
+            id: task,
             name,
             pid: process::id(),
             actor: self.actor.clone(),
