@@ -38,9 +38,9 @@ use crate::error::{Context as _, Error, Result};
 use crate::plan::{self, Arm, States};
 use crate::python::{Environment, Environments};
 use crate::service::keeper::Keeper;
-use crate::service::locate::{self, RedisBinary, ServerSource};
-use crate::service::postgres::Postgres;
+use crate::service::postgres::{Postgres, PostgresWants};
 use crate::service::run_directory::RunDirectory;
+use crate::service::{Choice, Services};
 
 /// How to run.
 pub struct Options {
@@ -48,8 +48,8 @@ pub struct Options {
     pub lanes: usize,
     /// Which states to run.
     pub states: States,
-    /// Where the servers' programs come from.
-    pub servers: ServerSource,
+    /// Where services come from.
+    pub services: Choice,
     /// The folder for the arms' logs.
     pub logs: PathBuf,
     /// The table whose writers are to be told.
@@ -61,7 +61,7 @@ pub type Events = mpsc::UnboundedSender<Event>;
 
 /// A run whose processes are below a keeper.
 pub struct Run {
-    run_directory: RunDirectory,
+    run_directory: Arc<RunDirectory>,
     keeper: Keeper,
     cache: Cache,
     began: Instant,
@@ -71,7 +71,7 @@ impl Run {
     /// Makes the run's private folder and its keeper.
     pub async fn open(cache: Cache) -> Result<Self> {
         let began = Instant::now();
-        let run_directory = RunDirectory::create()?;
+        let run_directory = Arc::new(RunDirectory::create()?);
         let keeper = Keeper::start(&run_directory).await?;
         Ok(Self { run_directory, keeper, cache, began })
     }
@@ -95,19 +95,19 @@ impl Run {
             }
             Ok(ready)
         };
-        let (ready, (postgres, services)) = tokio::try_join!(prepared, self.postgres(options.servers))?;
-        let redis = if ready.uses_redis { Some(self.redis(options.servers).await?) } else { None };
+        let (ready, (services, postgres, started)) = tokio::try_join!(prepared, self.services(&options.services))?;
+        let redis = if ready.uses_redis { Some(services.redis_version().await?) } else { None };
         let _ = events.send(Event::Ready(Setting {
             postgres: format!("PostgreSQL {}", postgres.version()),
-            redis: redis.as_ref().map(|redis| format!("Redis {}", redis.version)),
-            services: "local".to_owned(),
+            redis,
+            services: services.describe(),
             python: ready.pythons(),
             lanes: options.lanes,
         }));
         let stage = Arc::new(Stage::new(
             self.cache.clone(),
             environments,
-            redis,
+            services,
             self.keeper.clone(),
             postgres,
             tree,
@@ -117,7 +117,7 @@ impl Run {
         let mut report = lanes(&cases, &stage, ready.skipped, options, events).await?;
         report.shared = SharedTimings {
             environments: ready.took,
-            services,
+            services: started,
             zygotes: seconds(stage.tree.spent()),
             templates: seconds(stage.template_time()),
         };
@@ -135,19 +135,11 @@ impl Run {
         self.keeper.shutdown().await
     }
 
-    async fn redis(&self, servers: ServerSource) -> Result<RedisBinary> {
-        let cache = self.cache.clone();
-        let binary = tokio::task::spawn_blocking(move || locate::redis(servers, &cache));
-        binary.await.cannot_run(|| "look for Redis".to_owned())?
-    }
-
-    async fn postgres(&self, servers: ServerSource) -> Result<(Postgres, f64)> {
+    async fn services(&self, choice: &Choice) -> Result<(Services, Postgres, f64)> {
         let start = Instant::now();
-        let cache = self.cache.clone();
-        let binaries = tokio::task::spawn_blocking(move || locate::postgres(servers, &cache));
-        let binaries = binaries.await.cannot_run(|| "look for Postgres".to_owned())??;
-        let postgres = Postgres::start(&self.keeper, &self.run_directory, &self.cache, &binaries).await?;
-        Ok((postgres, seconds(start.elapsed())))
+        let services = Services::choose(choice, &self.keeper, &self.run_directory, &self.cache).await?;
+        let postgres = services.postgres(&PostgresWants::default()).await?;
+        Ok((services, postgres, seconds(start.elapsed())))
     }
 }
 

@@ -25,8 +25,9 @@ use crate::probe::ledger::PROBE;
 use crate::probe::triggers::{self, Write};
 use crate::probe::{rows, server};
 use crate::proxy::{Counters, PostgresProxy};
+use crate::service::Endpoint;
 use crate::service::keeper::Exit;
-use crate::service::postgres::{APP, PORT};
+use crate::service::redis::Redis;
 
 /// What django-q2 logs when a cluster is up, in every release.
 const CLUSTER_IS_UP: &str = " running.";
@@ -64,8 +65,9 @@ pub struct Session<'s> {
     clusters: Vec<Cluster>,
     /// What stands between each actor and the server; the probe needs none.
     wires: IndexMap<String, PostgresProxy>,
-    /// Sessions to end: actors and the arm's Redis.
+    /// Sessions to end: those of the actors.
     sessions: Vec<u32>,
+    redis: Option<Redis>,
     client: Option<Client>,
     strangers: HashMap<String, Client>,
     /// What was read, by name.
@@ -98,7 +100,7 @@ impl<'s> Session<'s> {
             zygote,
             state,
             folder,
-            database: format!("arm_{index}"),
+            database: stage.postgres.database_name(index),
             log,
             core: core.filter(|_| !is_real(state)),
             kept: 0,
@@ -106,6 +108,7 @@ impl<'s> Session<'s> {
             clusters: Vec::new(),
             wires: IndexMap::new(),
             sessions: Vec::new(),
+            redis: None,
             client: None,
             strangers: HashMap::new(),
             readings: HashMap::new(),
@@ -123,8 +126,7 @@ impl<'s> Session<'s> {
         let pace = if is_real(self.state) { Pace::Goes } else { Pace::Stands };
         let clock = Clock::create(&self.folder.join("clock"), pace)?;
         if self.state.uses_redis() {
-            let redis = self.stage.redis(&self.folder).await?;
-            self.sessions.push(redis.pid());
+            self.redis = Some(self.stage.redis(&self.folder).await?);
         }
         // The server clones while the probe is forked: it connects later.
         let start = Instant::now();
@@ -189,7 +191,14 @@ impl<'s> Session<'s> {
     async fn enter(&mut self, actor: &str, kind: ActorKind) -> Result<Process, Trouble> {
         let start = Instant::now();
         let host = self.host(actor).await?;
-        let entry = Entry { folder: &self.folder, database: &self.database, host: &host, log: &self.log, actor, kind };
+        let entry = Entry {
+            folder: &self.folder,
+            database: &self.database,
+            host: host.as_deref(),
+            log: &self.log,
+            actor,
+            kind,
+        };
         let process = self.stage.enter(self.code, self.zygote, entry).await?;
         self.sessions.push(process.hello.pid);
         if let Some(core) = self.core {
@@ -201,11 +210,15 @@ impl<'s> Session<'s> {
 
     /// Keeps the backends of new connections on the arm's processor.
     pub async fn keep_backends(&mut self) -> Result<(), String> {
-        let Some(core) = self.core else { return Ok(()) };
+        let Some(core) = self.core.filter(|_| self.stage.postgres.are_backends_here()) else { return Ok(()) };
         let connections = self.wires.values().map(|wire| wire.counters().connections).sum();
         if connections > self.kept {
             let statement = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = $1";
-            let rows = self.client()?.query(statement, &[&APP]).await.map_err(|error| rows::message(&error))?;
+            let rows = self
+                .client()?
+                .query(statement, &[&self.stage.postgres.app().user])
+                .await
+                .map_err(|error| rows::message(&error))?;
             for row in rows {
                 core.keep(row.get::<_, i32>(0).cast_unsigned());
             }
@@ -215,18 +228,20 @@ impl<'s> Session<'s> {
     }
 
     /// Where an actor connects: to a proxy of its own, the probe to the server itself.
-    async fn host(&mut self, actor: &str) -> Result<PathBuf, Trouble> {
-        let server = self.stage.postgres.socket_directory();
+    async fn host(&mut self, actor: &str) -> Result<Option<PathBuf>, Trouble> {
         if actor == PROBE {
-            return Ok(server.to_owned());
+            return Ok(None);
         }
         if let Some(wire) = self.wires.get(actor) {
-            return Ok(wire.host().to_owned());
+            return Ok(Some(wire.host().to_owned()));
         }
+        let Endpoint::Unix(server) = self.stage.postgres.upstream() else {
+            return Err(Trouble::Refused("the proxy reaches servers on unix sockets alone".to_owned()));
+        };
         let folder = self.folder.join(format!("wire-{}", self.wires.len()));
-        let proxy = PostgresProxy::start(&server.join(format!(".s.PGSQL.{PORT}")), &folder).await?;
+        let proxy = PostgresProxy::start(&server, &folder).await?;
         self.wires.insert(actor.to_owned(), proxy);
-        Ok(folder)
+        Ok(Some(folder))
     }
 
     /// Starts `count` real clusters and waits until each says that it is up.
@@ -340,8 +355,9 @@ impl<'s> Session<'s> {
 
     /// What the server says that the app executed in this arm's database, so far.
     pub async fn executed(&self) -> Result<server::Statistics> {
-        let client = self.stage.postgres.client("postgres").await?;
-        server::statistics(&client, self.stage.postgres.oid_of(&self.database).await?, APP).await
+        let postgres = &self.stage.postgres;
+        let client = postgres.statistics_client().await?;
+        server::statistics(&client, postgres.oid_of(&self.database).await?, &postgres.app().user).await
     }
 
     /// Whether an invariant looks at the write-ahead log, which is then read at the ends of every window.
@@ -355,8 +371,12 @@ impl<'s> Session<'s> {
         drop(self.client.take());
         self.strangers.clear();
         let ended = self.stage.keeper.end_sessions(&self.sessions).await.map(drop);
+        let finished = match self.redis {
+            Some(redis) => redis.finish().await,
+            None => Ok(()),
+        };
         self.stage.drop_later(self.database).await;
-        ended
+        ended.and(finished)
     }
 
     /// Asks an actor for a step. One that died says how.

@@ -20,21 +20,18 @@ use crate::plan::State;
 use crate::probe::ledger::PROBE;
 use crate::python::{Environments, Overlay, Refusal, Sources, mismatch};
 use crate::service::keeper::Keeper;
-use crate::service::locate::RedisBinary;
-use crate::service::postgres::{APP, PORT, Postgres};
-use crate::service::redis::Redis;
+use crate::service::postgres::Postgres;
+use crate::service::redis::{Redis, RedisWants};
+use crate::service::{Services, write_private};
 
 /// The package that most cases are about, and the app that drives it: always watched.
 const WATCHED: &[&str] = &["django_q", "shop"];
-
-/// libpq's service that every actor's database goes by.
-const SERVICE: &str = "arm";
 
 /// What all arms share.
 pub struct Stage {
     cache: Cache,
     environments: Arc<Environments>,
-    redis: Option<RedisBinary>,
+    services: Services,
     /// Owner of all processes.
     pub keeper: Keeper,
     /// The run's server.
@@ -58,7 +55,7 @@ impl Stage {
     pub fn new(
         cache: Cache,
         environments: Arc<Environments>,
-        redis: Option<RedisBinary>,
+        services: Services,
         keeper: Keeper,
         postgres: Postgres,
         tree: Tree,
@@ -69,7 +66,7 @@ impl Stage {
         Ok(Self {
             cache,
             environments,
-            redis,
+            services,
             keeper,
             postgres,
             tree,
@@ -170,10 +167,9 @@ impl Stage {
             let folder = self.folder.join(format!("template-{key}"));
             fs::create_dir_all(&folder).cannot_run(|| format!("make {}", folder.display()))?;
             let _clock = Clock::create(&folder.join("clock"), Pace::Goes)?;
-            let host = self.postgres.socket_directory();
             let log = &folder.join("log");
             let kind = ActorKind::Python { module: String::new() };
-            let entry = Entry { folder: &folder, database: &database, host, log, actor: PROBE, kind };
+            let entry = Entry { folder: &folder, database: &database, host: None, log, actor: PROBE, kind };
             let mut process = self.enter(code, zygote, entry).await?;
             let migrated = process.ask(&Request::Migrate).await;
             self.keeper.end_sessions(&[process.hello.pid]).await?;
@@ -189,10 +185,12 @@ impl Stage {
     /// Forks an actor and checks that it runs this state's code.
     pub async fn enter(&self, code: &StateCode, zygote: &Zygote, entry: Entry<'_>) -> Result<Process, Trouble> {
         let Entry { folder, database, host, log, actor, kind } = entry;
-        let service_file = host.with_extension("service");
-        let text = format!("[{SERVICE}]\nhost={}\nport={PORT}\ndbname={database}\nuser={APP}\n", host.display());
-        let service_file = folder.join(service_file.file_name().unwrap_or_default());
-        fs::write(&service_file, text).cannot_run(|| format!("write {}", service_file.display()))?;
+        let (name, text) = match host {
+            Some(host) => (host.file_name().unwrap_or_default(), self.postgres.service_file(host, database)),
+            None => ("server".as_ref(), self.postgres.direct_service_file(database)),
+        };
+        let service_file = folder.join(name).with_extension("service");
+        write_private(&service_file, &text).cannot_run(|| format!("write {}", service_file.display()))?;
         let mut process = self.tree.fork(zygote, actor).await?;
         let text = |path: &Path| path.display().to_string();
         let enter = Enter {
@@ -235,10 +233,9 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts a Redis in an arm's folder.
+    /// A Redis for an arm, in its folder.
     pub async fn redis(&self, folder: &Path) -> Result<Redis> {
-        let binary = self.redis.as_ref().ok_or_else(|| Error::bug("no Redis was looked for, and an arm wants one"))?;
-        Redis::start(&self.keeper, binary, folder).await
+        self.services.redis(&RedisWants::default(), folder).await
     }
 
     /// Time spent on migrating templates so far.
@@ -253,8 +250,8 @@ pub struct Entry<'e> {
     pub folder: &'e Path,
     /// The arm's database.
     pub database: &'e str,
-    /// The folder of the socket to connect to: a proxy's or the server's.
-    pub host: &'e Path,
+    /// The folder of the proxy to connect to; without one, it is the server itself.
+    pub host: Option<&'e Path>,
     /// The arm's log.
     pub log: &'e Path,
     /// The actor's name in the case.
