@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::plan::States;
+use crate::service::Secret;
 use clap::{Args, Parser, Subcommand};
 
 /// Proves that a fix to a Django or django-q2 app fixes what it says.
@@ -74,9 +75,21 @@ pub struct RunArgs {
     /// Run the applied state twice, against itself: counts must be equal, bytes within 1 %
     #[arg(long, conflicts_with = "state")]
     pub control: bool,
-    /// Where Postgres and Redis come from: what is installed, the wheels from PyPI, or the first that is there
+    /// Where Postgres and Redis run: in containers, as processes of the run's own, or where the two URLs say; with
+    /// `auto`, given if a URL is, else the first that is there
+    #[arg(long, value_name = "PLACE", default_value = "auto", value_parser = ["auto", "docker", "local", "given"])]
+    pub services: String,
+    /// A Postgres to use, without TLS: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, better in
+    /// `$DJ_REGRESS_POSTGRES_URL`. The run makes and drops databases of its own there and touches no other
+    #[arg(long, value_name = "URL")]
+    pub postgres_url: Option<Secret>,
+    /// A Redis to use, without TLS: `redis://USER:PASSWORD@HOST:PORT`, better in `$DJ_REGRESS_REDIS_URL`. The run takes
+    /// databases that are empty, and leaves them so
+    #[arg(long, value_name = "URL")]
+    pub redis_url: Option<Secret>,
+    /// Programs of local services: what is installed, the wheels from PyPI, or the first that is there
     #[arg(long, value_name = "SOURCE", default_value = "auto", value_parser = ["auto", "installed", "wheels"])]
-    pub servers: String,
+    pub programs: String,
     /// Never write a lock: one that is missing or stale is an error
     #[arg(long)]
     pub frozen: bool,

@@ -81,7 +81,7 @@ fn a_folder_without_cases_exits_4() {
 #[rstest]
 #[case::unknown_option("run --joobs 2")]
 #[case::no_lanes("run --jobs 0")]
-#[case::unknown_source("run --servers docker")]
+#[case::unknown_source("run --programs docker")]
 #[case::unknown_command_option("list --verbose")]
 fn a_bad_option_exits_3(#[case] arguments: &str) {
     let context = Context::new().planted("verdicts");

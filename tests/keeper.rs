@@ -7,10 +7,10 @@ use std::path::Path;
 
 use common::{Controller, ROLE, Room, eventually, is_running, written_pid};
 use dj_regress::cache::Cache;
-use dj_regress::service::keeper::{Exit, Keeper, Spawn, Target};
-use dj_regress::service::locate::{self, ServerSource};
-use dj_regress::service::postgres::Postgres;
-use dj_regress::service::redis::Redis;
+use dj_regress::service::keeper::{Exit, Spawn, Target};
+use dj_regress::service::locate::Programs;
+use dj_regress::service::postgres::PostgresWants;
+use dj_regress::service::redis::RedisWants;
 use dj_regress::service::run_directory::RunDirectory;
 use dj_regress::service::sweep_base;
 use nix::sys::signal::{Signal, kill};
@@ -189,12 +189,11 @@ fn everything_ends_when_the_controller_is_killed() {
 #[ignore = "played in a process of its own"]
 async fn controller() {
     let (Some(base), Ok(cache)) = (std::env::var_os(ROLE), Cache::open()) else { return };
-    let run_directory = RunDirectory::create_in(Path::new(&base)).unwrap();
-    let keeper = Keeper::start_program(Path::new(common::PROGRAM), &run_directory).await.unwrap();
-    let binaries = locate::postgres(ServerSource::Auto, &cache).unwrap();
-    let postgres = Postgres::start(&keeper, &run_directory, &cache, &binaries).await.unwrap();
-    let binary = locate::redis(ServerSource::Auto, &cache).unwrap();
-    let redis = Redis::start(&keeper, &binary, &run_directory.folder("arms/one").unwrap()).await.unwrap();
+    let (run_directory, keeper) = common::keeper(Path::new(&base)).await;
+    let services = common::services(&keeper, &run_directory, &cache, Programs::Auto).await;
+    let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
+    let folder = run_directory.folder("arms/one").unwrap();
+    let redis = services.redis(&RedisWants::default(), &folder).await.unwrap();
     let script = format!("setsid sh -c '{}' & {}", waiter("orphan"), waiter("parent"));
     let parent = keeper.spawn(shell(&run_directory, &script)).await.unwrap();
     let stopped = keeper.spawn(shell(&run_directory, &waiter("stopped"))).await.unwrap();

@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 
 use common::{Controller, ROLE, Room, eventually, is_running, written_pid};
 use dj_regress::cache::Cache;
-use dj_regress::service::keeper::{Keeper, Spawn};
-use dj_regress::service::locate::{self, ServerSource};
-use dj_regress::service::postgres::Postgres;
+use dj_regress::service::keeper::Spawn;
+use dj_regress::service::locate::Programs;
+use dj_regress::service::postgres::PostgresWants;
 use dj_regress::service::run_directory::RunDirectory;
 use dj_regress::service::sweep_base;
 use nix::sys::signal::{Signal, kill};
@@ -106,10 +106,9 @@ fn a_folder_that_others_can_write_to_is_not_swept() {
 #[ignore = "played in a process of its own"]
 async fn controller() {
     let (Some(base), Ok(cache)) = (std::env::var_os(ROLE), Cache::open()) else { return };
-    let run_directory = RunDirectory::create_in(Path::new(&base)).unwrap();
-    let keeper = Keeper::start_program(Path::new(common::PROGRAM), &run_directory).await.unwrap();
-    let binaries = locate::postgres(ServerSource::Auto, &cache).unwrap();
-    let postgres = Postgres::start(&keeper, &run_directory, &cache, &binaries).await.unwrap();
+    let (run_directory, keeper) = common::keeper(Path::new(&base)).await;
+    let services = common::services(&keeper, &run_directory, &cache, Programs::Auto).await;
+    let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let path = run_directory.path();
     let spawn = |script: String| {
         Spawn::new("shell", ["sh", "-c", &script].map(str::to_owned).to_vec(), path, &path.join("shell.log"))

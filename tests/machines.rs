@@ -27,7 +27,7 @@ fn without_servers_and_without_an_index_a_run_says_what_to_install() {
     fs::create_dir(&cache).unwrap();
     std::os::unix::fs::symlink(Cache::open().unwrap().path("environments"), cache.join("environments")).unwrap();
     copy_uv(&context);
-    let mut command = context.command("run --servers wheels verdicts/proven");
+    let mut command = context.command("run --programs wheels verdicts/proven");
     command.env("PATH", path(&[context.path("bin")], &path_folders())).env("UV_CACHE_DIR", context.path("uv"));
     let said = said(command.env(VARIABLE, cache).env("PIP_NO_INDEX", "1").env("UV_OFFLINE", "1"));
     assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{said}");
@@ -40,7 +40,7 @@ fn without_servers_and_without_an_index_a_run_says_what_to_install() {
 #[test]
 fn where_no_server_is_installed_those_of_the_wheels_prove_a_case() {
     let context = Context::new().planted("verdicts").planted("language");
-    let said = context.run("run --servers wheels verdicts/proven language/redis_cache");
+    let said = context.run("run --programs wheels verdicts/proven language/redis_cache");
     assert_eq!(said.code, Some(0), "{said}");
 }
 

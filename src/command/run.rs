@@ -16,11 +16,12 @@ use crate::plan::States;
 use crate::python::{Environments, Locks};
 use crate::report::{Console, OutputDirectory, Reporter, Results, Style};
 use crate::runner::{Event, Options, Run};
-use crate::service;
+use crate::service::{self, Choice};
 
 /// Runs the selected cases.
 pub fn run(arguments: &RunArgs) -> Result<Exit> {
     let cases = super::load(&arguments.selection)?;
+    let services = choice(arguments)?;
     let cache = Cache::open()?;
     service::sweep()?;
     let output = OutputDirectory::create(&arguments.outputdir)?;
@@ -29,14 +30,14 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
         timings: arguments.timings,
         verbose: arguments.verbose,
         writes: arguments.writes.clone(),
-        rerun: rerun(arguments),
+        rerun: rerun(arguments, &services),
     };
     let reporters: Vec<Box<dyn Reporter + Send>> =
         vec![Box::new(Console::new(&names, style)), Box::new(Results::new(output.path()))];
     let options = Options {
         lanes: arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from),
         states: if arguments.control { States::Twins } else { arguments.state },
-        servers: arguments.servers.parse()?,
+        services,
         logs: output.logs()?,
         writes_of: arguments.writes.clone(),
     };
@@ -82,6 +83,13 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
     exit?.ok_or_else(|| Error::bug("the run ended without a report"))
 }
 
+/// Where services come from: options, then the environment.
+fn choice(arguments: &RunArgs) -> Result<Choice> {
+    let place = if arguments.services == "auto" { None } else { Some(arguments.services.parse()?) };
+    let (postgres, redis) = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
+    Choice::new(place, postgres, redis, arguments.programs.parse()?, &|name| std::env::var(name).ok())
+}
+
 /// Resolves when SIGINT, SIGTERM or SIGHUP comes.
 async fn interrupted() -> Error {
     let mut signals = Vec::new();
@@ -103,7 +111,7 @@ async fn interrupted() -> Error {
 }
 
 /// The command that runs a case again, without its name: the options that differ from the defaults.
-fn rerun(arguments: &RunArgs) -> String {
+fn rerun(arguments: &RunArgs, services: &Choice) -> String {
     let mut words = vec!["dj-regress".to_owned(), "run".to_owned()];
     if arguments.selection.cases_dir != Path::new("cases") {
         words.push(format!("--cases-dir {}", arguments.selection.cases_dir.display()));
@@ -118,8 +126,18 @@ fn rerun(arguments: &RunArgs) -> String {
         let name = arguments.state.to_possible_value().map(|value| value.get_name().to_owned());
         words.push(format!("--state {}", name.unwrap_or_default()));
     }
-    if arguments.servers != "auto" {
-        words.push(format!("--servers {}", arguments.servers));
+    if arguments.services != "auto" {
+        words.push(format!("--services {}", arguments.services));
+    }
+    // Shown without their passwords: who runs it again has them.
+    if let Some(url) = services.postgres_url.as_ref().filter(|_| arguments.postgres_url.is_some()) {
+        words.push(format!("--postgres-url {url}"));
+    }
+    if let Some(url) = services.redis_url.as_ref().filter(|_| arguments.redis_url.is_some()) {
+        words.push(format!("--redis-url {url}"));
+    }
+    if arguments.programs != "auto" {
+        words.push(format!("--programs {}", arguments.programs));
     }
     words.join(" ")
 }

@@ -83,6 +83,18 @@ pub fn copy_folder(
     Ok(bytes.into_inner())
 }
 
+/// Writes a file that only its owner can read, from the moment it is there.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::options().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    // One that was there before keeps its mode.
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())
+}
+
 /// Gives a path to the user that servers run as.
 ///
 /// # Errors

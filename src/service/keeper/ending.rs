@@ -9,6 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 
 use super::process::{Keeping, pid_of};
+use super::tree;
 use crate::service::procfs::Process;
 use crate::service::shared_memory;
 
@@ -47,6 +48,30 @@ impl Keeping {
             self.wait_for_signal();
             self.reap(true).map_err(|error| error.to_string())?;
         }
+    }
+
+    /// SIGKILLs a process and all below it until none is left; says how many there were.
+    pub(super) fn end_tree(&mut self, root: u32) -> Result<u32, String> {
+        let own = std::process::id();
+        let tree = tree::stopped(root)?;
+        for process in &tree {
+            // It may have ended since we looked.
+            let _ = kill(pid_of(process.pid), Signal::SIGKILL);
+        }
+        let deadline = Instant::now() + KILL_DEADLINE;
+        let is_left = |process: &Process| match Process::find(process.pid) {
+            // A zombie is ours to reap: its parent is gone, too.
+            Some(now) => now.started == process.started && (!now.is_zombie() || now.parent == own),
+            None => false,
+        };
+        while let Some(left) = tree.iter().find(|process| is_left(process)) {
+            if Instant::now() > deadline {
+                return Err(format!("{} still runs {} s after SIGKILL", left.pid, KILL_DEADLINE.as_secs()));
+            }
+            self.wait_for_signal();
+            self.reap(true).map_err(|error| error.to_string())?;
+        }
+        Ok(u32::try_from(tree.len()).unwrap_or(u32::MAX))
     }
 
     /// Ends every descendant, then removes the run directory.

@@ -148,6 +148,16 @@ impl Keeper {
         Ok(ended)
     }
 
+    /// SIGKILLs a process and all below it, whatever their sessions, and waits until they are gone. Says how many there
+    /// were.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if one does not go within 10 s or the keeper is gone.
+    pub async fn end_tree(&self, pid: u32) -> Result<u32> {
+        self.request(Order::EndTree(pid)).await
+    }
+
     /// How a process below the keeper ended (children and orphans that the keeper adopted); waits until it does.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ pub(super) enum Order {
     Spawn(Box<Spawn>),
     Signal { target: Target, signal: i32 },
     EndSessions(Vec<u32>),
+    EndTree(u32),
 }
 
 /// What the keeper says.
@@ -97,6 +98,8 @@ pub enum Target {
     Group(u32),
     /// All processes of this session.
     Session(u32),
+    /// This process and all below it; one that forks is stopped before its children are looked for.
+    Tree(u32),
 }
 
 /// How a process ended.

@@ -8,6 +8,7 @@ mod ending;
 mod handle;
 mod message;
 mod process;
+mod tree;
 
 pub use handle::Keeper;
 pub use message::{Ending, Exit, Spawn, Target};

@@ -15,8 +15,8 @@ use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, setsid};
 
-use super::RUN_VARIABLE;
 use super::message::{Ending, Exit, Order, Reply, Request, Spawn, Target};
+use super::{RUN_VARIABLE, tree};
 use crate::service::procfs::Process;
 use crate::service::run_directory::KEEPER_LOCK;
 
@@ -110,8 +110,8 @@ impl Keeping {
             Order::Signal { target, signal } => {
                 let signal = Signal::try_from(signal).map_err(|_| format!("there is no signal {signal}"))?;
                 let mut reached = 0;
-                for process in Process::descendants(std::process::id()) {
-                    if target.includes(&process) && !process.is_zombie() {
+                for process in targets(target, signal)? {
+                    if !process.is_zombie() {
                         match kill(pid_of(process.pid), signal) {
                             Ok(()) => reached += 1,
                             // It has ended since we looked.
@@ -123,6 +123,7 @@ impl Keeping {
                 Ok(reached)
             }
             Order::EndSessions(sessions) => self.end_sessions(&sessions),
+            Order::EndTree(root) => self.end_tree(root),
         }
     }
 
@@ -188,10 +189,22 @@ impl Keeping {
     }
 }
 
+/// The descendants that a signal goes to.
+fn targets(target: Target, signal: Signal) -> Result<Vec<Process>, String> {
+    match target {
+        Target::Tree(root) if signal == Signal::SIGSTOP => tree::stopped(root),
+        Target::Tree(root) => Ok(tree::of(root)),
+        _ => {
+            let all = Process::descendants(std::process::id()).into_iter();
+            Ok(all.filter(|process| target.includes(process)).collect())
+        }
+    }
+}
+
 impl Target {
     fn includes(self, process: &Process) -> bool {
         match self {
-            Self::Process(pid) => process.pid == pid,
+            Self::Process(pid) | Self::Tree(pid) => process.pid == pid,
             Self::Group(group) => process.group == group,
             Self::Session(session) => process.session == session,
         }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::error::{Error, Result};
 use crate::service::files::give;
 use crate::service::user::ServerUser;
 
@@ -47,8 +48,53 @@ const SETTINGS: &[(&str, &str)] = &[
 /// Everybody who can enter the socket's folder is the owner of the run.
 const AUTHENTICATION: &str = "local all all trust\n";
 
-/// Writes `postgresql.conf` and `pg_hba.conf` into a data directory.
-pub(super) fn write(data: &Path, socket_directory: &Path, major: u32, user: Option<&ServerUser>) -> io::Result<()> {
+/// What the harness itself stands on: a case cannot set it.
+const OWN: &[&str] = &[
+    "config_file",
+    "data_directory",
+    "dynamic_shared_memory_type",
+    "external_pid_file",
+    "hba_file",
+    "ident_file",
+    "listen_addresses",
+    "log_destination",
+    "logging_collector",
+    "port",
+    "shared_preload_libraries",
+    "unix_socket_directories",
+    "unix_socket_group",
+    "unix_socket_permissions",
+];
+
+/// Whether a case can set these.
+///
+/// # Errors
+///
+/// Usage if a name is none of a setting, or the harness needs it as it is.
+pub(super) fn check(settings: &[(String, String)]) -> Result<()> {
+    for (name, value) in settings {
+        let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte));
+        if name.is_empty() || !is_name(name) || value.contains(['\n', '\r', '\0']) {
+            return Err(
+                Error::usage(format!("`{name}` is not a setting of Postgres")).hint("a name of postgresql.conf")
+            );
+        }
+        let lower = name.to_ascii_lowercase();
+        if OWN.contains(&lower.as_str()) || lower.starts_with("include") || lower.starts_with("pg_stat_statements.") {
+            return Err(Error::usage(format!("Postgres' `{name}` cannot be set: the harness needs it as it is")));
+        }
+    }
+    Ok(())
+}
+
+/// Writes `postgresql.conf` and `pg_hba.conf` into a data directory; `settings` come last, and so win.
+pub(super) fn write(
+    data: &Path,
+    socket_directory: &Path,
+    major: u32,
+    settings: &[(String, String)],
+    user: Option<&ServerUser>,
+) -> io::Result<()> {
     let mut text = String::from("# Written by dj-regress at every start.\n");
     for (name, value) in SETTINGS {
         // Writing to a string cannot fail.
@@ -59,6 +105,10 @@ pub(super) fn write(data: &Path, socket_directory: &Path, major: u32, user: Opti
     }
     let quoted = socket_directory.display().to_string().replace('\'', "''");
     let _ = writeln!(text, "unix_socket_directories = '{quoted}'");
+    for (name, value) in settings {
+        let quoted = value.replace('\\', r"\\").replace('\'', "''");
+        let _ = writeln!(text, "{name} = '{quoted}'");
+    }
     for (name, text) in [("postgresql.conf", text.as_str()), ("pg_hba.conf", AUTHENTICATION)] {
         let path = data.join(name);
         fs::write(&path, text)?;

@@ -1,17 +1,18 @@
-//! From nothing, or from the cache, to a server that answers.
+//! A private instance: from nothing, or from the cache, to a server that answers.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tokio_postgres::Client;
 
 use super::store::{Generation, Store};
-use super::{APP, Postgres, STOP_DEADLINE, SUPERUSER, State, config, connect, failed};
+use super::{APP, PORT, PostgresWants, STOP_DEADLINE, SUPERUSER, config, connect, failed};
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
 use crate::service::files::{Take, copy_folder, give};
@@ -30,78 +31,102 @@ const POLL: Duration = Duration::from_millis(2);
 pub(super) const INITDB_OPTIONS: &[&str] =
     &["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--wal-segsize=1", "--username", SUPERUSER];
 
-impl Postgres {
+/// An instance below the run directory; its processes are the keeper's.
+#[derive(Debug)]
+pub(super) struct Local {
+    pub keeper: Keeper,
+    programs: PathBuf,
+    /// Holds `data` and the socket.
+    pub directory: PathBuf,
+    user: Option<ServerUser>,
+    major: u32,
+    /// What a case wants in `postgresql.conf`.
+    settings: Vec<(String, String)>,
+    pub store: Store,
+    /// What the data directory was copied from.
+    pub generation: Option<Arc<Generation>>,
+    /// Whether it is one arm's own: it goes with the arm, and its templates with it.
+    pub is_private: bool,
+    /// Of its postmaster.
+    pub pid: AtomicU32,
+}
+
+impl Local {
     /// Starts an instance below the run directory, from the cached data directory where there is one.
-    ///
-    /// # Errors
-    ///
-    /// Cannot run if the server cannot be reached, started or connected to within 30 s; with the end of its log.
     pub async fn start(
         keeper: &Keeper,
         run_directory: &RunDirectory,
         cache: &Cache,
         binaries: &PostgresBinaries,
-    ) -> Result<Self> {
+        wants: &PostgresWants,
+    ) -> Result<(Self, Client)> {
+        config::check(&wants.settings)?;
         let user = ServerUser::find();
         let programs = reachable_programs(run_directory, binaries, user.as_ref())?;
         let directory = instance_directory(run_directory, user.as_ref())?;
-        let store = Store::open(cache, binaries)?;
-        let starting = Starting { keeper, programs, directory, user, major: binaries.major };
-        let from_cache = match store.current() {
-            Some(generation) => starting.start_from(Arc::new(generation)).await,
+        let mut local = Self {
+            keeper: keeper.clone(),
+            programs,
+            directory,
+            user,
+            major: binaries.major,
+            settings: wants.settings.clone(),
+            store: Store::open(cache, binaries)?,
+            generation: None,
+            is_private: wants.private,
+            pid: AtomicU32::new(0),
+        };
+        let admin = match local.store.current() {
+            Some(generation) => local.start_from(Arc::new(generation)).await,
             None => Err(Error::cannot_run("nothing is cached")),
         };
-        let (running, generation) = if let Ok((running, generation)) = from_cache {
-            (running, Some(generation))
-        } else {
-            let running = starting.start_fresh().await?;
-            // What is cached is damaged: anything in it can be made again.
-            store.discard();
-            (running, None)
-        };
-        let Starting { directory, user, .. } = starting;
-        let Running { pid, admin } = running;
-        let row = admin.query_one("SHOW server_version", &[]).await;
-        let version: String = row.map_err(|error| failed("SHOW server_version", &error))?.get(0);
-        let version = version.split(' ').next().unwrap_or_default().to_owned();
-        let state = Mutex::new(State { is_new: generation.is_none(), ..State::default() });
-        let keeper = keeper.clone();
-        let major = binaries.major;
-        let postgres = Self { keeper, pid, directory, user, version, major, admin, store, generation, state };
-        postgres.assert_ours().await?;
-        postgres.find_templates().await?;
-        Ok(postgres)
+        if let Ok(admin) = admin {
+            return Ok((local, admin));
+        }
+        local.generation = None;
+        let admin = local.start_fresh().await?;
+        // What is cached is damaged: anything in it can be made again.
+        local.store.discard();
+        Ok((local, admin))
     }
-}
 
-/// What is known before a server runs.
-struct Starting<'a> {
-    keeper: &'a Keeper,
-    programs: PathBuf,
-    directory: PathBuf,
-    user: Option<ServerUser>,
-    major: u32,
-}
-
-struct Running {
-    pid: u32,
-    admin: Client,
-}
-
-impl Starting<'_> {
-    fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.directory.join("data")
     }
 
-    async fn start_from(&self, generation: Arc<Generation>) -> Result<(Running, Arc<Generation>)> {
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join(format!(".s.PGSQL.{PORT}"))
+    }
+
+    /// How the harness connects.
+    pub fn config(&self, database: &str) -> tokio_postgres::Config {
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(&self.directory).port(PORT).user(SUPERUSER).dbname(database).application_name("dj-regress");
+        config
+    }
+
+    /// Makes sure that the files of a database of an earlier run are in the data directory.
+    pub async fn bring(&self, database: u32) -> Result<()> {
+        let Some(generation) = self.generation.clone() else { return Ok(()) };
+        let (data, user, store) = (self.data(), self.user.clone(), self.store.clone());
+        let bring = move || {
+            // What is damaged here must not meet the next run.
+            generation.fetch(database, &data, user.as_ref()).inspect_err(|_| store.discard())
+        };
+        tokio::task::spawn_blocking(bring).await.map_err(|error| Error::bug(error.to_string()))?
+    }
+
+    async fn start_from(&mut self, generation: Arc<Generation>) -> Result<Client> {
         let (data, user, source) = (self.data(), self.user.clone(), Arc::clone(&generation));
         let copy = move || source.copy_base(&data, user.as_ref());
         let copied = tokio::task::spawn_blocking(copy).await.map_err(|error| Error::bug(error.to_string()))?;
         copied?;
-        Ok((self.run().await?, generation))
+        let admin = self.launch().await?;
+        self.generation = Some(generation);
+        Ok(admin)
     }
 
-    async fn start_fresh(&self) -> Result<Running> {
+    async fn start_fresh(&self) -> Result<Client> {
         let data = self.data();
         if data.exists() {
             fs::remove_dir_all(&data).cannot_run(|| format!("remove {}", data.display()))?;
@@ -120,28 +145,29 @@ impl Starting<'_> {
             },
             Err(_) => return Err(Error::cannot_run(format!("initdb takes over {} s", INITDB_DEADLINE.as_secs()))),
         }
-        let running = self.run().await?;
+        let admin = self.launch().await?;
         let setup = format!("CREATE ROLE {APP} LOGIN NOSUPERUSER; CREATE EXTENSION pg_stat_statements");
-        running.admin.batch_execute(&setup).await.map_err(|error| failed("set up the server", &error))?;
-        Ok(running)
+        admin.batch_execute(&setup).await.map_err(|error| failed("set up the server", &error))?;
+        Ok(admin)
     }
 
     /// Starts the server on its data directory and waits until it answers.
-    async fn run(&self) -> Result<Running> {
+    pub async fn launch(&self) -> Result<Client> {
         let data = self.data();
-        config::write(&data, &self.directory, self.major, self.user.as_ref())
+        config::write(&data, &self.directory, self.major, &self.settings, self.user.as_ref())
             .cannot_run(|| format!("configure {}", data.display()))?;
         let log = self.directory.join("postgres.log");
         let command = vec![text(&self.programs.join("postgres"))?, "-D".to_owned(), text(&data)?];
         let mut process = self.process("postgres", command, &log);
         process.ending = Ending::Quit;
         let pid = self.keeper.spawn(process).await?;
+        self.pid.store(pid, Ordering::Relaxed);
         let exited = self.keeper.exited(pid);
         tokio::pin!(exited);
         let deadline = Instant::now() + START_DEADLINE;
         loop {
-            match connect(&self.directory, "postgres").await {
-                Ok(admin) => return Ok(Running { pid, admin }),
+            match connect(&self.config("postgres")).await {
+                Ok(admin) => return Ok(admin),
                 Err(error) if Instant::now() > deadline => {
                     // Its data directory may be needed for another attempt.
                     self.keeper.signal(pid, Signal::SIGQUIT).await?;

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::store::Kept;
-use super::{APP, Postgres, failed};
+use super::{Host, Postgres, failed};
 use crate::error::{Error, Result};
 
 /// Templates that are kept between runs; the ones made first go first.
 const KEPT_TEMPLATES: usize = 24;
 
-/// Longest key: Postgres cuts names after 63 bytes.
-const KEY_LENGTH: usize = 50;
+/// Postgres cuts longer names.
+const NAME_LENGTH: usize = 63;
+
+const BUILDING: &str = "building_";
+const SEALED: &str = "template_";
 
 /// A backend whose client is gone ends within milliseconds.
 const DISCONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -30,9 +33,9 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// Usage if the key is not `[a-z0-9_]{1,50}`; cannot run if the server refuses.
+    /// A bug if the key is not `[a-z0-9_]{1,34}`; cannot run if the server refuses.
     pub async fn create_template_database(&self, key: &str) -> Result<String> {
-        let name = format!("building_{}", checked(key)?);
+        let name = self.checked(self.name(&format!("{BUILDING}{key}")))?;
         self.drop_database(&name).await?;
         self.create("template0", &name).await?;
         Ok(name)
@@ -44,7 +47,8 @@ impl Postgres {
     ///
     /// Cannot run if it was not begun, or somebody is still connected after 5 s.
     pub async fn seal_template(&self, key: &str) -> Result<()> {
-        let (from, to) = (format!("building_{}", checked(key)?), format!("template_{key}"));
+        let from = self.checked(self.name(&format!("{BUILDING}{key}")))?;
+        let to = self.name(&format!("{SEALED}{key}"));
         self.disconnect(&from).await?;
         self.drop_database(&to).await?;
         self.execute(&format!("seal {to}"), &format!("ALTER DATABASE {from} RENAME TO {to}")).await?;
@@ -59,12 +63,12 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// Usage if the name is not `[a-z0-9_]{1,50}`; cannot run if there is no such template.
+    /// A bug if there is no such template; cannot run if the server refuses.
     pub async fn clone_template(&self, key: &str, name: &str) -> Result<()> {
         if !self.has_template(key) {
             return Err(Error::bug(format!("the template {key} is not sealed")));
         }
-        self.create(&format!("template_{}", checked(key)?), checked(name)?).await
+        self.create(&self.name(&format!("{SEALED}{key}")), &self.checked(name.to_owned())?).await
     }
 
     /// Drops a database with everybody connected to it, if it is there.
@@ -73,7 +77,7 @@ impl Postgres {
     ///
     /// Cannot run if the server refuses.
     pub async fn drop_database(&self, name: &str) -> Result<()> {
-        let name = checked(name)?;
+        let name = self.checked(name.to_owned())?;
         self.execute(&format!("drop {name}"), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
     }
 
@@ -84,7 +88,7 @@ impl Postgres {
     /// Cannot run if there is no such database.
     pub async fn oid_of(&self, database: &str) -> Result<u32> {
         let statement = "SELECT oid FROM pg_database WHERE datname = $1";
-        match self.admin.query_opt(statement, &[&database]).await {
+        match self.admin().query_opt(statement, &[&database]).await {
             Ok(Some(row)) => Ok(row.get(0)),
             Ok(None) => Err(Error::cannot_run(format!("there is no database {database}"))),
             Err(error) => Err(failed(&format!("look for the database {database}"), &error)),
@@ -92,33 +96,32 @@ impl Postgres {
     }
 
     async fn create(&self, from: &str, name: &str) -> Result<()> {
+        let options = match &self.host {
+            // The default strategy of PG 15 and later writes every page to the WAL.
+            Host::Local(_) if self.major >= 15 => "STRATEGY file_copy",
+            Host::Local(_) => "",
+        };
         self.bring(from).await?;
-        // The default strategy of PG 15 and later writes every page to the WAL.
-        let strategy = if self.major >= 15 { "STRATEGY file_copy" } else { "" };
-        let statement = format!("CREATE DATABASE {name} TEMPLATE {from} {strategy} OWNER {APP}");
+        let statement = format!("CREATE DATABASE {name} TEMPLATE {from} {options} OWNER {}", self.app.user);
         self.execute(&format!("make {name} from {from}"), &statement).await
     }
 
     /// Makes sure that the files of a database of an earlier run are in the data directory.
     async fn bring(&self, database: &str) -> Result<()> {
-        let Some(generation) = self.generation.clone() else { return Ok(()) };
+        let Host::Local(local) = &self.host;
         let lock = Arc::clone(self.state().locks.entry(database.to_owned()).or_default());
         let _guard = lock.lock().await;
-        let oid = self.oid_of(database).await?;
-        let (data, user, store) = (self.directory.join("data"), self.user.clone(), self.store.clone());
-        let bring = move || {
-            // What is damaged here must not meet the next run.
-            generation.fetch(oid, &data, user.as_ref()).inspect_err(|_| store.discard())
-        };
-        tokio::task::spawn_blocking(bring).await.map_err(|error| Error::bug(error.to_string()))?
+        local.bring(self.oid_of(database).await?).await
     }
 
     /// Ends all connections to a database and waits until they are gone.
     async fn disconnect(&self, database: &str) -> Result<()> {
-        let statement = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1";
+        // Others than clients get out of the way by themselves.
+        let statement = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE datname = $1 AND backend_type = 'client backend'";
         let deadline = Instant::now() + DISCONNECT_DEADLINE;
         loop {
-            let row = self.admin.query_one(statement, &[&database]).await;
+            let row = self.admin().query_one(statement, &[&database]).await;
             let left: i64 = row.map_err(|error| failed(&format!("disconnect from {database}"), &error))?.get(0);
             if left == 0 {
                 return Ok(());
@@ -133,7 +136,7 @@ impl Postgres {
     /// Reads which templates the data directory brought along.
     pub(super) async fn find_templates(&self) -> Result<()> {
         let names = self.databases().await?.into_iter().map(|(_, name)| name);
-        let keys = names.filter_map(|name| name.strip_prefix("template_").map(str::to_owned));
+        let keys = names.filter_map(|name| name.strip_prefix(SEALED).map(str::to_owned));
         self.state().templates = keys.collect();
         Ok(())
     }
@@ -142,7 +145,7 @@ impl Postgres {
     pub(super) async fn drop_all_but_templates(&self) -> Result<Kept> {
         self.assert_ours().await?;
         let databases = self.databases().await?;
-        let is_template = |name: &String| name.starts_with("template_");
+        let is_template = |name: &String| name.starts_with(SEALED);
         let is_builtin = |name: &String| ["postgres", "template0", "template1"].contains(&name.as_str());
         let templates: Vec<&String> = databases.iter().map(|(_, name)| name).filter(|name| is_template(name)).collect();
         let superfluous = &templates[..templates.len().saturating_sub(KEPT_TEMPLATES)];
@@ -154,7 +157,7 @@ impl Postgres {
                 kept.postgres = *oid;
             } else {
                 kept.others.push(*oid);
-                kept.templates.extend(name.strip_prefix("template_").map(str::to_owned));
+                kept.templates.extend(name.strip_prefix(SEALED).map(str::to_owned));
             }
         }
         Ok(kept)
@@ -162,22 +165,29 @@ impl Postgres {
 
     /// All databases, the one made first (the lowest oid) first.
     async fn databases(&self) -> Result<Vec<(u32, String)>> {
-        let rows = self.admin.query("SELECT oid, datname::text FROM pg_database ORDER BY oid", &[]).await;
+        let rows = self.admin().query("SELECT oid, datname::text FROM pg_database ORDER BY oid", &[]).await;
         Ok(rows
             .map_err(|error| failed("list the databases", &error))?
             .iter()
             .map(|row| (row.get(0), row.get(1)))
             .collect())
     }
-}
 
-/// A name that needs no quotes.
-fn checked(name: &str) -> Result<&str> {
-    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    let longest = KEY_LENGTH + "template_".len();
-    if !name.is_empty() && name.len() <= longest && name.bytes().all(is_allowed) && !name.as_bytes()[0].is_ascii_digit()
-    {
-        return Ok(name);
+    /// A name among those of this run.
+    pub(super) fn name(&self, rest: &str) -> String {
+        format!("{}{rest}", self.prefix)
     }
-    Err(Error::bug(format!("`{name}` is not a name for a database: [a-z0-9_], at most {KEY_LENGTH}")))
+
+    /// A name that needs no quotes, and that is one of this run's.
+    fn checked(&self, name: String) -> Result<String> {
+        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let is_name = name.len() <= NAME_LENGTH && name.bytes().all(is_allowed);
+        match name.strip_prefix(&self.prefix) {
+            Some(rest) if is_name && rest.starts_with(|first: char| !first.is_ascii_digit()) => Ok(name),
+            _ => Err(Error::bug(format!(
+                "`{name}` is not a name for a database here: {}[a-z0-9_]+, {NAME_LENGTH} bytes at most",
+                self.prefix
+            ))),
+        }
+    }
 }

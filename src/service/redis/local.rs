@@ -1,0 +1,122 @@
+//! A private server: a unix socket, no TCP, nothing written to disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use tokio::time::timeout;
+
+use super::RedisWants;
+use crate::error::{Error, Result};
+use crate::service::address::RedisUrl;
+use crate::service::keeper::{Keeper, Spawn, Target};
+use crate::service::locate::RedisBinary;
+
+const START_DEADLINE: Duration = Duration::from_secs(30);
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Between two attempts to connect.
+const POLL: Duration = Duration::from_millis(2);
+
+/// A server in a folder of an arm; its process is the keeper's.
+#[derive(Debug)]
+pub(super) struct Local {
+    keeper: Keeper,
+    command: Vec<String>,
+    directory: PathBuf,
+    pub url: RedisUrl,
+    socket: PathBuf,
+    log: PathBuf,
+    pid: AtomicU32,
+}
+
+impl Local {
+    pub async fn start(keeper: &Keeper, binary: &RedisBinary, wants: &RedisWants, directory: &Path) -> Result<Self> {
+        let (socket, log) = (directory.join("redis.sock"), directory.join("redis.log"));
+        let mut command = vec![binary.program.display().to_string()];
+        let path = socket.display().to_string();
+        let mut options = vec![
+            ("--port", "0".to_owned()),
+            ("--unixsocket", path),
+            ("--unixsocketperm", "700".to_owned()),
+            ("--save", String::new()),
+            ("--appendonly", "no".to_owned()),
+            ("--daemonize", "no".to_owned()),
+            ("--databases", "16".to_owned()),
+        ];
+        options.extend(wants.maxmemory.map(|bytes| ("--maxmemory", bytes.to_string())));
+        options.extend(wants.policy.clone().map(|policy| ("--maxmemory-policy", policy)));
+        command.extend(options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
+        let url = RedisUrl::of_socket(socket.clone());
+        let (keeper, directory, pid) = (keeper.clone(), directory.to_owned(), AtomicU32::new(0));
+        let local = Self { keeper, command, directory, url, socket, log, pid };
+        local.launch().await?;
+        Ok(local)
+    }
+
+    /// Starts the server and waits until it answers.
+    pub async fn launch(&self) -> Result<()> {
+        let spawn = Spawn::new("redis", self.command.clone(), &self.directory, &self.log);
+        self.pid.store(self.keeper.spawn(spawn).await?, Ordering::Relaxed);
+        self.wait_until_ready().await
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.pid.load(Ordering::Relaxed)
+    }
+
+    pub async fn kill(&self) -> Result<()> {
+        self.keeper.end_tree(self.pid()).await?;
+        match std::fs::remove_file(&self.socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::cannot_run(format!("remove {}: {error}", self.socket.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub async fn stop(&self) -> Result<()> {
+        // A stopped one would not hear it.
+        self.resume().await?;
+        self.keeper.signal(self.pid(), Signal::SIGTERM).await?;
+        match timeout(STOP_DEADLINE, self.keeper.exited(self.pid())).await {
+            Ok(exit) => exit.map(drop),
+            Err(_) => Err(Error::cannot_run(format!(
+                "Redis (process {}) did not stop within {} s of SIGTERM",
+                self.pid(),
+                STOP_DEADLINE.as_secs()
+            ))),
+        }
+    }
+
+    pub async fn pause(&self) -> Result<()> {
+        self.keeper.signal_all(Target::Tree(self.pid()), Signal::SIGSTOP).await.map(drop)
+    }
+
+    pub async fn resume(&self) -> Result<()> {
+        self.keeper.signal_all(Target::Tree(self.pid()), Signal::SIGCONT).await.map(drop)
+    }
+
+    async fn wait_until_ready(&self) -> Result<()> {
+        let exited = self.keeper.exited(self.pid());
+        tokio::pin!(exited);
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            if let Ok(mut connection) = self.url.connect(0).await
+                && ::redis::cmd("PING").query_async::<String>(&mut connection).await.is_ok()
+            {
+                return Ok(());
+            }
+            let log = || std::fs::read_to_string(&self.log).unwrap_or_default();
+            if Instant::now() > deadline {
+                let seconds = START_DEADLINE.as_secs();
+                return Err(Error::cannot_run(format!("Redis did not answer within {seconds} s\n{}", log())));
+            }
+            if let Ok(exit) = timeout(POLL, &mut exited).await {
+                return Err(Error::cannot_run(format!("Redis ended at its start: {}\n{}", exit?, log())));
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Redis (or Valkey) for one arm.
+//!
+//! What a server is asked for is the same wherever it runs; [`Host`] is where. `local` is a private server.
+
+mod local;
+
+use std::path::Path;
+
+use ::redis::aio::MultiplexedConnection;
+
+use super::address::RedisUrl;
+use super::endpoint::Endpoint;
+use super::keeper::Keeper;
+use super::locate::RedisBinary;
+use crate::error::{Error, Result};
+use local::Local;
+
+/// What is wanted of a Redis.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RedisWants {
+    /// The container image, e.g. `redis:7`.
+    pub image: Option<String>,
+    /// Bytes; without it there is no limit.
+    pub maxmemory: Option<u64>,
+    /// What happens when they are full, by the names of Redis' `maxmemory-policy`.
+    pub policy: Option<String>,
+}
+
+/// A Redis that answers; until it is killed or stopped. Nothing that it holds survives either: it writes nothing down.
+#[derive(Debug)]
+pub struct Redis {
+    host: Host,
+    /// How to reach it, and as whom.
+    url: RedisUrl,
+    /// Which of its databases is the arm's.
+    database: i64,
+}
+
+/// Where a server runs.
+#[derive(Debug)]
+enum Host {
+    Local(Local),
+}
+
+impl Redis {
+    /// Starts one in this folder, which becomes the home of its socket `redis.sock` and its log `redis.log`.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if it ends or does not answer within 30 s; with the end of its log.
+    pub(super) async fn start_local(
+        keeper: &Keeper,
+        binary: &RedisBinary,
+        wants: &RedisWants,
+        folder: &Path,
+    ) -> Result<Self> {
+        let local = Local::start(keeper, binary, wants, folder).await?;
+        let url = local.url.clone();
+        Ok(Self { host: Host::Local(local), url, database: 0 })
+    }
+
+    /// A connection of the harness to the arm's database.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if it refuses.
+    pub async fn connection(&self) -> Result<MultiplexedConnection> {
+        let connected = self.url.connect(self.database).await;
+        connected.map_err(|error| Error::cannot_run(format!("connect to {}: {error}", self.url)))
+    }
+
+    /// Where it listens.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.url.endpoint
+    }
+
+    /// What a client must say before anything else: `AUTH`, where there is a password, and `SELECT`. A proxy says it
+    /// in the name of clients that do not know.
+    pub fn preamble(&self) -> Vec<Vec<String>> {
+        self.url.preamble(self.database)
+    }
+
+    /// Keys of the harness in the arm's database: the app's are `DBSIZE` without these.
+    pub fn own_keys(&self) -> u64 {
+        match &self.host {
+            Host::Local(_) => 0,
+        }
+    }
+
+    /// Its process id, where it is a process of this run.
+    pub fn pid(&self) -> Option<u32> {
+        match &self.host {
+            Host::Local(local) => Some(local.pid()),
+        }
+    }
+
+    /// SIGKILLs it and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if it does not go, or this server is not ours to kill.
+    pub async fn kill(&self) -> Result<()> {
+        match &self.host {
+            Host::Local(local) => local.kill().await,
+        }
+    }
+
+    /// An ordered shutdown; waits until it is done.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if it takes over 10 s, or this server is not ours to stop.
+    pub async fn stop(&self) -> Result<()> {
+        match &self.host {
+            Host::Local(local) => local.stop().await,
+        }
+    }
+
+    /// Starts it again, empty, where it listened; waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if it does not answer within 30 s, or this server is not ours to start.
+    pub async fn start(&self) -> Result<()> {
+        match &self.host {
+            Host::Local(local) => local.launch().await,
+        }
+    }
+
+    /// Stops it where it is (SIGSTOP): connections stay, nothing answers.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if this server is not ours to pause.
+    pub async fn pause(&self) -> Result<()> {
+        match &self.host {
+            Host::Local(local) => local.pause().await,
+        }
+    }
+
+    /// Undoes [`Redis::pause`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Redis::pause`].
+    pub async fn resume(&self) -> Result<()> {
+        match &self.host {
+            Host::Local(local) => local.resume().await,
+        }
+    }
+
+    /// Ends what the arm has here: its keys in a server that stays, else the server.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if it does not go.
+    pub async fn finish(self) -> Result<()> {
+        match &self.host {
+            Host::Local(local) => local.kill().await,
+        }
+    }
+}

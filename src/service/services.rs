@@ -1,0 +1,280 @@
+//! Where Postgres and Redis come from: chosen once per run, the same to ask for wherever that is.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::address::{PostgresUrl, RedisUrl};
+use super::keeper::Keeper;
+use super::locate::{self, PostgresBinaries, Programs, RedisBinary};
+use super::postgres::{Postgres, PostgresWants};
+use super::redis::{Redis, RedisWants};
+use super::run_directory::RunDirectory;
+use super::secret::Secret;
+use crate::cache::Cache;
+use crate::error::{Context as _, Error, Result};
+
+/// The variable that names a Postgres to use, before all others.
+pub const POSTGRES_VARIABLE: &str = "DJ_REGRESS_POSTGRES_URL";
+
+/// The variable that names a Redis to use, before all others.
+pub const REDIS_VARIABLE: &str = "DJ_REGRESS_REDIS_URL";
+
+/// Variables in which CI jobs name their Postgres; looked at with `--services given` alone.
+const POSTGRES_OF_CI: &[&str] = &["DATABASE_URL", "POSTGRES_URL"];
+
+/// The same of Redis.
+const REDIS_OF_CI: &[&str] = &["REDIS_URL"];
+
+/// Where services run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In containers of the run's own.
+    Docker,
+    /// As processes of the run's own.
+    Local,
+    /// Somebody else runs them.
+    Given,
+}
+
+impl Place {
+    /// As it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Local => "local",
+            Self::Given => "given",
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Place {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let place = [Self::Docker, Self::Local, Self::Given].into_iter().find(|place| place.name() == text);
+        let unknown = || Error::usage(format!("services from `{text}`")).hint("one of: auto, docker, local, given");
+        place.ok_or_else(unknown)
+    }
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// The place; without one, the first that is there.
+    pub place: Option<Place>,
+    /// A Postgres that somebody else runs.
+    pub postgres_url: Option<PostgresUrl>,
+    /// A Redis that somebody else runs.
+    pub redis_url: Option<RedisUrl>,
+    /// Where the programs of local servers come from.
+    pub programs: Programs,
+}
+
+impl Choice {
+    /// What the options of the command line and the environment say together.
+    ///
+    /// Options win over `DJ_REGRESS_POSTGRES_URL` and `DJ_REGRESS_REDIS_URL`. What else may be set where somebody
+    /// works (`DATABASE_URL`, `POSTGRES_URL`, libpq's `PGHOST`; `REDIS_URL`) counts only if `given` is asked for.
+    ///
+    /// # Errors
+    ///
+    /// Usage if a URL cannot be read or used, or the options contradict each other.
+    pub fn new(
+        place: Option<Place>,
+        postgres: Option<&Secret>,
+        redis: Option<&Secret>,
+        programs: Programs,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
+        let mut choice = Self { place, programs, ..Self::default() };
+        if let Some(place @ (Place::Docker | Place::Local)) = place {
+            if postgres.is_some() || redis.is_some() {
+                let option = if postgres.is_some() { "--postgres-url" } else { "--redis-url" };
+                return Err(Error::usage(format!("{option} has no use with --services {place}"))
+                    .hint("leave one of the two out"));
+            }
+            return Ok(choice);
+        }
+        let is_asked_for = place == Some(Place::Given);
+        let variable = |name: &str| variable(name).filter(|text| !text.is_empty());
+        let set = |name: &'static str| variable(name).map(|text| (Secret::new(text), name));
+        let of_ci = |names: &'static [&'static str]| if is_asked_for { names } else { &[] };
+
+        let given = postgres.map(|text| (text.clone(), "--postgres-url")).or_else(|| set(POSTGRES_VARIABLE));
+        let found = given.or_else(|| {
+            let mut of_ci = of_ci(POSTGRES_OF_CI).iter().filter_map(|name| set(name));
+            // A DATABASE_URL may be of another kind of database.
+            of_ci.find(|(text, _)| PostgresUrl::is_one(text.reveal()))
+        });
+        choice.postgres_url = match found {
+            Some((text, from)) => Some(PostgresUrl::parse(&text, from)?),
+            None if is_asked_for => PostgresUrl::from_variables(&variable)?,
+            None => None,
+        };
+        let given = redis.map(|text| (text.clone(), "--redis-url")).or_else(|| set(REDIS_VARIABLE));
+        let found = given.or_else(|| of_ci(REDIS_OF_CI).iter().find_map(|name| set(name)));
+        choice.redis_url = found.map(|(text, from)| RedisUrl::parse(&text, from)).transpose()?;
+        if choice.postgres_url.is_none() && (is_asked_for || choice.redis_url.is_some()) {
+            let known = format!("{POSTGRES_VARIABLE}, {}, PGHOST", POSTGRES_OF_CI.join(", "));
+            return Err(Error::usage(
+                "no Postgres is given: there is no --postgres-url, and the environment names none",
+            )
+            .hint(format!("give --postgres-url, or set one of {known}")));
+        }
+        Ok(choice)
+    }
+}
+
+/// What an arm needs of the services.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent needs")]
+pub struct Needs {
+    /// A container image.
+    pub image: Option<String>,
+    /// A Postgres that no other arm uses: for its settings, or because the case hurts it.
+    pub own_postgres: bool,
+    /// A Redis.
+    pub redis: bool,
+    /// Settings of Redis.
+    pub redis_settings: bool,
+    /// Killing, stopping or pausing a server, or filling or emptying one as a whole.
+    pub server_faults: bool,
+    /// What the server itself counted.
+    pub statistics: bool,
+}
+
+/// Postgres and Redis of a run.
+#[derive(Debug)]
+pub struct Services {
+    keeper: Keeper,
+    run_directory: Arc<RunDirectory>,
+    cache: Cache,
+    source: Source,
+    notes: Vec<String>,
+}
+
+/// What servers are made from.
+#[derive(Debug)]
+enum Source {
+    Local { programs: Programs, postgres: PostgresBinaries, redis: OnceCell<RedisBinary> },
+}
+
+impl Services {
+    /// Finds the place, and what is needed to make servers there. Starts nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if there is no such place here, saying what to do.
+    pub async fn choose(
+        choice: &Choice,
+        keeper: &Keeper,
+        run_directory: &Arc<RunDirectory>,
+        cache: &Cache,
+    ) -> Result<Self> {
+        let programs = choice.programs;
+        let source = match choice.place {
+            Some(Place::Docker) => return Err(Error::cannot_run("services from docker are not there yet")),
+            Some(Place::Given) => return Err(Error::cannot_run("given services are not there yet")),
+            Some(Place::Local) | None => {
+                let located = cache.clone();
+                let postgres = tokio::task::spawn_blocking(move || locate::postgres(programs, &located));
+                let postgres = postgres.await.cannot_run(|| "look for Postgres".to_owned())??;
+                Source::Local { programs, postgres, redis: OnceCell::new() }
+            }
+        };
+        let (keeper, run_directory, cache) = (keeper.clone(), Arc::clone(run_directory), cache.clone());
+        Ok(Self { keeper, run_directory, cache, source, notes: Vec::new() })
+    }
+
+    /// Where they run.
+    pub fn place(&self) -> Place {
+        match &self.source {
+            Source::Local { .. } => Place::Local,
+        }
+    }
+
+    /// Where they run, in words, without passwords.
+    pub fn describe(&self) -> String {
+        match &self.source {
+            Source::Local { .. } => Place::Local.to_string(),
+        }
+    }
+
+    /// What was not taken and why, for the report.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    /// A Postgres: the one that all arms share, or one arm's own.
+    ///
+    /// # Errors
+    ///
+    /// Usage if a setting cannot be set; cannot run if the server does not start, or this place has none like that.
+    pub async fn postgres(&self, wants: &PostgresWants) -> Result<Postgres> {
+        self.refuse(&Needs { image: wants.image.clone(), own_postgres: wants.private, ..Needs::default() })?;
+        match &self.source {
+            Source::Local { postgres, .. } => {
+                Postgres::start_local(&self.keeper, &self.run_directory, &self.cache, postgres, wants).await
+            }
+        }
+    }
+
+    /// A Redis of one arm, which may have its socket and its log in this folder.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the server does not start, or this place has none like that.
+    pub async fn redis(&self, wants: &RedisWants, folder: &Path) -> Result<Redis> {
+        let redis_settings = wants.maxmemory.is_some() || wants.policy.is_some();
+        self.refuse(&Needs { image: wants.image.clone(), redis: true, redis_settings, ..Needs::default() })?;
+        match &self.source {
+            Source::Local { .. } => Redis::start_local(&self.keeper, self.redis_binary().await?, wants, folder).await,
+        }
+    }
+
+    /// What Redis is, e.g. `Redis 7.0.15`.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if there is none.
+    pub async fn redis_version(&self) -> Result<String> {
+        match &self.source {
+            Source::Local { .. } => Ok(format!("Redis {}", self.redis_binary().await?.version)),
+        }
+    }
+
+    /// Why an arm that needs this cannot run here, if it cannot.
+    pub fn refusal(&self, needs: &Needs) -> Option<String> {
+        match &self.source {
+            Source::Local { .. } => needs.image.as_ref().map(|image| {
+                format!("needs the image {image}, and services are local: only `--services docker` has images")
+            }),
+        }
+    }
+
+    fn refuse(&self, needs: &Needs) -> Result<()> {
+        self.refusal(needs).map_or(Ok(()), |why| Err(Error::cannot_run(why)))
+    }
+
+    /// Looked for when it is first needed: it may have to be installed.
+    async fn redis_binary(&self) -> Result<&RedisBinary> {
+        let Source::Local { programs, redis, .. } = &self.source;
+        let (programs, cache) = (*programs, self.cache.clone());
+        redis
+            .get_or_try_init(|| async {
+                let binary = tokio::task::spawn_blocking(move || locate::redis(programs, &cache));
+                binary.await.cannot_run(|| "look for Redis".to_owned())?
+            })
+            .await
+    }
+}
