@@ -184,7 +184,7 @@ impl Stage {
         let Entry { folder, seat, service, log, actor, kind, holds, holds_file } = entry;
         fs::create_dir_all(seat).cannot_run(|| format!("make {}", seat.display()))?;
         let service_file = seat.join("service");
-        write_private(&service_file, &service)?;
+        write_private(&service_file, &service).cannot_run(|| format!("write {}", service_file.display()))?;
         let mut process = self.tree.fork(zygote, actor).await?;
         let text = |path: &Path| path.display().to_string();
         let enter = Enter {

@@ -21,7 +21,7 @@ const STRIKE_POLL: Duration = Duration::from_micros(200);
 
 /// A fault that lasts.
 #[derive(Debug)]
-pub(super) struct Lasting {
+pub struct Lasting {
     fault: Fault,
     /// Its place among the reports.
     report: usize,
@@ -44,7 +44,7 @@ enum Undo {
 }
 
 /// What a trigger does when it strikes: it holds what it needs, for the steps go on meanwhile.
-pub(super) struct Strike {
+pub struct Strike {
     faults: Faults,
     /// Strikes when so many have passed.
     at: u64,
@@ -60,7 +60,7 @@ enum Target {
 
 impl Session<'_> {
     /// Begins a fault. Undone by [`Session::undo`].
-    pub(super) async fn begin(&mut self, fault: &Fault, line: usize) -> Result<Lasting, Trouble> {
+    pub async fn begin(&mut self, fault: &Fault, line: usize) -> Result<Lasting, Trouble> {
         let report = self.record(fault, line);
         let undo = self.strike(fault).await?;
         self.disturbed = true;
@@ -85,7 +85,7 @@ impl Session<'_> {
                 let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                      WHERE datname = current_database() AND application_name = $1";
                 let name = format!("dj-regress/{actor}");
-                let ended = self.client()?.query(statement, &[&name]).await;
+                let ended = self.client().map_err(Trouble::Refused)?.query(statement, &[&name]).await;
                 ended.map_err(|error| Trouble::Refused(rows::message(&error)))?;
                 Undo::Nothing
             }
@@ -154,7 +154,7 @@ impl Session<'_> {
     }
 
     /// Puts things back as they were.
-    pub(super) async fn undo(&mut self, lasting: Lasting) -> Result<(), Trouble> {
+    pub async fn undo(&mut self, lasting: Lasting) -> Result<(), Trouble> {
         match lasting.undo {
             Undo::Nothing => return Ok(()),
             Undo::Start(server) => {
@@ -169,7 +169,7 @@ impl Session<'_> {
                 Target::Redis(redis) => redis.resume().await?,
             },
             Undo::Links(links) => links.iter().for_each(|link| restore(link, &lasting.fault)),
-            Undo::Memory(memory) => self.redis()?.restore(memory).await?,
+            Undo::Memory(memory) => self.redis()?.restore(&memory).await?,
         }
         self.under_way -= 1;
         self.close_record(lasting.report);
@@ -177,7 +177,7 @@ impl Session<'_> {
     }
 
     /// A fault that waits for its moment.
-    pub(super) async fn lie_in_wait(&mut self, fault: &Fault, trigger: &Trigger) -> Result<Strike, Trouble> {
+    pub async fn lie_in_wait(&mut self, fault: &Fault, trigger: &Trigger) -> Result<Strike, Trouble> {
         let [server] = fault.servers()[..] else {
             return Err(Trouble::Refused(format!("{fault} strikes no server")));
         };
@@ -189,7 +189,7 @@ impl Session<'_> {
     }
 
     /// Takes over what a trigger did.
-    pub(super) async fn struck(&mut self, fault: &Fault, line: usize, at: Instant) -> Result<Lasting, Trouble> {
+    pub async fn struck(&mut self, fault: &Fault, line: usize, at: Instant) -> Result<Lasting, Trouble> {
         let report = self.record(fault, line);
         self.faults[report].began = seconds(at.saturating_duration_since(self.opened));
         let undo = self.suffered(fault).await?;
@@ -255,7 +255,7 @@ impl Session<'_> {
 impl Strike {
     /// Waits for the moment beside the steps, and strikes; gives when it did. The other value tells whether the moment has
     /// come.
-    pub(super) fn wait(self) -> (impl Fn() -> bool, JoinHandle<Result<Instant, Trouble>>) {
+    pub fn wait(self) -> (impl Fn() -> bool, JoinHandle<Result<Instant, Trouble>>) {
         let (faults, at) = (self.faults.clone(), self.at);
         let waiting = tokio::spawn(async move {
             while self.faults.statements() < self.at {

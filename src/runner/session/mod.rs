@@ -219,14 +219,14 @@ impl<'s> Session<'s> {
 
     async fn enter(&mut self, actor: &str, kind: ActorKind) -> Result<Process, Trouble> {
         let start = Instant::now();
-        let postgres = Arc::clone(&self.server);
+        let (server, database) = (Arc::clone(&self.server), self.database.clone());
         let wire = self.wire_of(actor).await?;
         let seat = wire.seat.clone();
         // The probe goes past its proxy: what it does is nobody's.
         let host = if actor == PROBE { None } else { Some(wire.postgres.host()) };
         let service = match host {
-            Some(host) => postgres.postgres.service_file(host, &self.database),
-            None => postgres.postgres.direct_service_file(&self.database),
+            Some(host) => server.postgres.service_file(host, &database),
+            None => server.postgres.direct_service_file(&database),
         };
         let entry = Entry {
             folder: &self.folder,

@@ -3,6 +3,7 @@
 //! What a server is asked for is the same wherever it runs; [`Host`] is where. `local` is a private server.
 
 mod local;
+mod memory;
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use super::keeper::Keeper;
 use super::locate::RedisBinary;
 use crate::error::{Error, Result};
 use local::Local;
+pub use memory::Memory;
 
 /// What is wanted of a Redis.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
