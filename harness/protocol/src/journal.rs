@@ -46,7 +46,7 @@ pub enum Entry {
         /// The arm's time: seconds since the epoch.
         time: f64,
     },
-    /// A task's function has returned or raised: its execution did not die.
+    /// A task is done with: its function has come back, and the monitor has saved and acknowledged the result.
     Executed {
         /// The task's id.
         id: String,

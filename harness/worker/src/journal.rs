@@ -48,6 +48,11 @@ impl Journal {
             time: self.clock.get().looked_at()? as f64 / 1e9,
         })
     }
+
+    /// A task is done with.
+    fn executed(&self, task: String) -> PyResult<()> {
+        self.write(&Entry::Executed { id: task, pid: process::id(), at: monotonic() })
+    }
 }
 
 impl Journal {

@@ -41,13 +41,18 @@ def role(child: BaseProcess) -> str:
 
 
 def record_executions(journal: Journal) -> None:
-    """Tell of every task whose function is about to be called, in whatever process that is."""
-    from django_q.signals import pre_execute
+    """Tell of every task whose function is about to be called, and of every one that is done with."""
+    from django_q.signals import post_execute, pre_execute
 
     def tell(task: dict[str, Any], **_: Any) -> None:
         journal.execution(str(task["id"]), dotted(task["func"]))
 
+    def tell_end(task: dict[str, Any], **_: Any) -> None:
+        # The monitor sends it when it has saved and acknowledged the result.
+        journal.executed(str(task["id"]))
+
     pre_execute.connect(tell, weak=False, dispatch_uid="dj_regress.journal")
+    post_execute.connect(tell_end, weak=False, dispatch_uid="dj_regress.journal")
 
 
 def dotted(function: Any) -> str:
