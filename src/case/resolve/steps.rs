@@ -135,6 +135,12 @@ impl Resolver {
             let message = format!("`{moment}` is a moment, not a function: it has no `at`");
             return self.within("at", |r| r.refuse(message));
         }
+        if let Some((module, function)) = moment.split_once(':')
+            && (module.is_empty() || function.is_empty() || function.contains(':'))
+        {
+            let message = format!("`{moment}` is not a function: write `module:function` or `module:Class.method`");
+            return self.within(actor, |r| r.refuse(message));
+        }
         Ok(HoldSpec { moment, at_return: at.as_deref() == Some("return"), call })
     }
 
