@@ -1,6 +1,6 @@
 //! The first packet of a connection, the only one without a type byte.
 
-use super::counters::Client;
+use super::super::counters::Client;
 use super::framing::Malformed;
 
 /// Postgres's own bound.

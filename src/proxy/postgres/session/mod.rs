@@ -1,15 +1,15 @@
 //! The state of one connection after start-up: which answer belongs to what was asked, and what that makes of the
 //! counts. Names of prepared statements and portals follow the server's answers, as they do on the server.
 
-mod book;
+mod statement;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
 
-use super::counters::Counters;
+use super::super::book::{Book, Outcome};
 use super::framing::Message;
-use book::{Book, Forgets, Outcome, Statement};
+use statement::{Forgets, Statement};
 
 /// Names remembered. A client that never closes what it prepares loses the shapes of the old ones, not their count.
 const MAX_NAMES: usize = 1 << 16;
@@ -34,6 +34,17 @@ enum Asked {
     CopyData,
     /// CopyDone or CopyFail.
     CopyEnd,
+}
+
+impl Asked {
+    /// Statements in it that have no answer yet.
+    fn unanswered(&self) -> u64 {
+        match self {
+            Self::Query(statements, answered) => statements.len().saturating_sub(*answered) as u64,
+            Self::Execute(_) | Self::FunctionCall => 1,
+            _ => 0,
+        }
+    }
 }
 
 /// What the first Execute after an error is, which the server skips.
@@ -61,18 +72,62 @@ pub struct Session {
     owed: Option<Owed>,
     /// The last one answered well since Sync: its implicit transaction can still fail.
     last: Option<usize>,
+    /// Statements of the client so far.
+    sent: u64,
     book: Book,
 }
 
 impl Session {
-    /// Everything counted so far.
-    pub fn counters(&self) -> Counters {
-        self.book.counters()
+    /// The counts.
+    pub fn book(&self) -> &Book {
+        &self.book
     }
 
-    /// What is counted outside the session.
-    pub fn totals(&mut self) -> &mut Counters {
-        &mut self.book.totals
+    /// The counts.
+    pub fn book_mut(&mut self) -> &mut Book {
+        &mut self.book
+    }
+
+    /// Statements that the client has sent.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Of these, how many need no answer any more, in the order in which they were sent.
+    pub fn settled(&self) -> u64 {
+        self.sent.saturating_sub(self.asked.iter().map(Asked::unanswered).sum())
+    }
+
+    /// The ordinal of the statement that the server's next message answers.
+    pub fn next_answered(&self) -> Option<u64> {
+        let is_statement = self.asked.front().is_some_and(|asked| asked.unanswered() > 0);
+        is_statement.then(|| self.settled() + 1)
+    }
+
+    /// Whether what was sent last is a COMMIT, or has one in it.
+    pub fn commits(&self) -> bool {
+        match self.asked.back() {
+            Some(Asked::Query(statements, answered)) => {
+                statements.iter().skip(*answered).any(|statement| self.book.commits(statement))
+            }
+            Some(Asked::Execute(portal)) => self.promised(portal).is_some_and(|statement| self.book.commits(statement)),
+            _ => false,
+        }
+    }
+
+    /// What a portal will be when the server has read everything that was sent.
+    fn promised(&self, portal: &[u8]) -> Option<&Statement> {
+        let mut sent = self.asked.iter().rev();
+        let bound = sent.find_map(|asked| match asked {
+            Asked::Bind { portal: name, statement } if name == portal => Some(statement),
+            _ => None,
+        });
+        let Some(bound) = bound else { return self.portals.get(portal) };
+        let parsed = sent.find_map(|asked| match asked {
+            Asked::Parse(name, statement) if name == bound => Some(statement),
+            _ => None,
+        });
+        parsed.or_else(|| self.statements.get(bound))
     }
 
     /// A message of the client.
@@ -104,6 +159,7 @@ impl Session {
             b'c' | b'f' => Asked::CopyEnd,
             _ => return,
         };
+        self.sent += asked.unanswered();
         if self.skips && !matches!(self.asked.front(), Some(Asked::Sync)) && !matches!(asked, Asked::Sync) {
             self.skip(&asked);
         } else {
@@ -135,14 +191,14 @@ impl Session {
             match asked {
                 Asked::Query(statements, answered) => {
                     for statement in statements.iter().skip(answered) {
-                        self.book.count(statement.class, Outcome::Unanswered);
+                        self.book.count_statement(statement.class, Outcome::Unanswered);
                     }
                 }
                 Asked::Parse(name, statement) => self.remember(name, statement),
                 Asked::Bind { portal, statement } => self.bind(portal, &statement),
                 Asked::Execute(portal) => {
                     let class = self.portals.get(&portal).and_then(|statement| statement.class);
-                    self.book.count(class, Outcome::Unanswered);
+                    self.book.count_statement(class, Outcome::Unanswered);
                 }
                 Asked::FunctionCall => self.book.count_function(Outcome::Unanswered),
                 _ => {}
@@ -170,7 +226,7 @@ impl Session {
         }
         let class = statement.class.unwrap_or_else(|| self.book.class_of_tag(text(answer.body)));
         self.last = Some(class);
-        self.book.count(Some(class), Outcome::Done);
+        self.book.count_statement(Some(class), Outcome::Done);
         match statement.forgets {
             Some(Forgets::All) => self.statements.clear(),
             Some(Forgets::One(name)) => drop(self.statements.remove(&name)),
@@ -217,9 +273,9 @@ impl Session {
             Some(Asked::Query(statements, answered)) => {
                 let (statements, at) = (std::mem::take(statements), *answered);
                 *answered = 0;
-                self.book.count(statements.get(at).and_then(|statement| statement.class), Outcome::Failed);
+                self.book.count_statement(statements.get(at).and_then(|statement| statement.class), Outcome::Failed);
                 for statement in statements.iter().skip(at + 1) {
-                    self.book.count(statement.class, Outcome::Skipped);
+                    self.book.count_statement(statement.class, Outcome::Skipped);
                 }
                 false
             }
@@ -236,20 +292,20 @@ impl Session {
             }
             Some(Asked::Execute(portal)) => {
                 let class = self.portals.get(portal).and_then(|statement| statement.class);
-                self.book.count(class, Outcome::Failed);
+                self.book.count_statement(class, Outcome::Failed);
                 true
             }
             // Only preparing it may have been asked for.
             Some(Asked::Parse(name, statement)) => {
                 let (name, statement) = (std::mem::take(name), std::mem::take(statement));
-                self.book.count(statement.class, Outcome::Failed);
+                self.book.count_statement(statement.class, Outcome::Failed);
                 self.remember(name, statement);
                 self.owed = Some(Owed::Counted);
                 true
             }
             Some(Asked::Bind { statement, .. }) => {
                 let class = self.statements.get(statement).and_then(|statement| statement.class);
-                self.book.count(class, Outcome::Failed);
+                self.book.count_statement(class, Outcome::Failed);
                 self.owed = Some(Owed::Counted);
                 true
             }
@@ -282,15 +338,15 @@ impl Session {
                 let class = self.portals.get(portal).and_then(|statement| statement.class);
                 match self.owed.take() {
                     Some(Owed::Counted) => {}
-                    Some(Owed::Fails) => self.book.count(class, Outcome::Failed),
-                    None => self.book.count(class, Outcome::Skipped),
+                    Some(Owed::Fails) => self.book.count_statement(class, Outcome::Failed),
+                    None => self.book.count_statement(class, Outcome::Skipped),
                 }
             }
             Asked::Parse(name, statement) => self.remember(name.clone(), statement.clone()),
             Asked::Bind { portal, statement } => self.bind(portal.clone(), statement),
             Asked::Query(statements, _) => {
                 for statement in statements {
-                    self.book.count(statement.class, Outcome::Skipped);
+                    self.book.count_statement(statement.class, Outcome::Skipped);
                 }
             }
             Asked::FunctionCall => self.book.count_function(Outcome::Skipped),

@@ -1,18 +1,9 @@
-//! Statements by what they are counted as, and the counts.
+//! Statements read from their texts.
 
-use indexmap::IndexMap;
-
-use super::super::counters::{self, Counters, Overflow as _, Tally};
+use super::super::super::book::{Book, Class, Outcome};
 use super::super::split;
 use crate::probe::server::is_unseen;
 use crate::probe::sql::{Shape, shape};
-
-/// What a statement is counted as.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Class {
-    shape: Shape,
-    is_unseen: bool,
-}
 
 /// A statement's text, read once.
 #[derive(Debug, Clone, Default)]
@@ -32,67 +23,17 @@ pub enum Forgets {
     One(Vec<u8>),
 }
 
-/// How a statement ended.
-#[derive(Debug, Clone, Copy)]
-pub enum Outcome {
-    /// Well.
-    Done,
-    /// With an error.
-    Failed,
-    /// Not executed, as an earlier one of its batch failed.
-    Skipped,
-    /// With its connection.
-    Unanswered,
-}
-
-/// The counts of one connection.
-#[derive(Debug, Default)]
-pub struct Book {
-    classes: IndexMap<Class, Tally>,
-    /// All but what is counted by class.
-    pub totals: Counters,
-}
-
 impl Book {
-    /// Everything counted so far.
-    pub fn counters(&self) -> Counters {
-        let mut counters = self.totals.clone();
-        for (class, tally) in &self.classes {
-            let tallies = if class.is_unseen { &mut counters.unseen } else { &mut counters.seen };
-            counters::tally(tallies, &class.shape, *tally);
-        }
-        counters
-    }
-
-    /// Counts a statement.
-    pub fn count(&mut self, class: Option<usize>, outcome: Outcome) {
+    /// Counts a statement; one without a class by the answer that it has not got.
+    pub fn count_statement(&mut self, class: Option<usize>, outcome: Outcome) {
         let class = class.unwrap_or_else(|| self.class_of_tag(b""));
-        let Some((_, tally)) = self.classes.get_index_mut(class) else { return };
-        match outcome {
-            Outcome::Done | Outcome::Failed => {
-                let failed = u64::from(matches!(outcome, Outcome::Failed));
-                tally.statements += 1;
-                tally.failed += failed;
-                self.totals.statements += 1;
-                self.totals.failed += failed;
-            }
-            Outcome::Skipped => tally.skipped += 1,
-            Outcome::Unanswered => tally.unanswered += 1,
-        }
+        self.count(class, outcome);
     }
 
     /// Counts a call of the fast path: the driver's large objects.
     pub fn count_function(&mut self, outcome: Outcome) {
         let class = self.class(Class { shape: Shape { verb: "FUNCTION".to_owned(), table: None }, is_unseen: true });
-        self.count(Some(class), outcome);
-    }
-
-    /// What has been counted as done has failed: its commit did.
-    pub fn failed_after_all(&mut self, class: usize) {
-        if let Some((_, tally)) = self.classes.get_index_mut(class) {
-            tally.failed += 1;
-            self.totals.failed += 1;
-        }
+        self.count(class, outcome);
     }
 
     /// What an answer's tag says of a statement whose text is not known: `SELECT 1` answers any SELECT of one row.
@@ -115,13 +56,9 @@ impl Book {
         split::statements(text).into_iter().map(|text| self.read(text)).collect()
     }
 
-    fn class(&mut self, class: Class) -> usize {
-        let is_full = self.classes.len() >= counters::MAX_KEYS && !self.classes.contains_key(&class);
-        let class = if is_full { Class { shape: Shape::overflow(), is_unseen: false } } else { class };
-        let entry = self.classes.entry(class);
-        let index = entry.index();
-        entry.or_default();
-        index
+    /// Whether a statement ends its transaction well, if it can.
+    pub fn commits(&self, statement: &Statement) -> bool {
+        statement.class.is_some_and(|class| matches!(self.verb(class), "COMMIT" | "END"))
     }
 }
 

@@ -4,6 +4,9 @@
 //! past; only those that say something about statements are kept, each up to a bound.
 
 use std::fmt;
+use std::ops::Range;
+
+use super::super::observer::Side;
 
 /// What is kept of a statement's text. A longer one is cut: its shape is in its beginning.
 pub const MAX_TEXT: usize = 1 << 20;
@@ -20,23 +23,14 @@ const MAX_LENGTH: u32 = 1 << 30;
 /// A buffer grown beyond this for one long text is given back after it.
 const MAX_IDLE_BUFFER: usize = 16 << 10;
 
-/// Who sends the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The client.
-    Frontend,
-    /// The server.
-    Backend,
-}
-
 impl Side {
     /// How much of a body the session wants to see.
     fn kept(self, kind: u8) -> usize {
         match (self, kind) {
-            (Self::Frontend, b'Q' | b'P') => MAX_TEXT,
-            (Self::Frontend, b'B' | b'C' | b'E') => MAX_NAMES,
-            (Self::Backend, b'C') => MAX_TAG,
-            (Self::Backend, b'Z') => 1,
+            (Self::Client, b'Q' | b'P') => MAX_TEXT,
+            (Self::Client, b'B' | b'C' | b'E') => MAX_NAMES,
+            (Self::Server, b'C') => MAX_TAG,
+            (Self::Server, b'Z') => 1,
             _ => 0,
         }
     }
@@ -93,12 +87,26 @@ impl Framer {
         self.header_length == 0
     }
 
-    /// Takes the next bytes and hands out each message that they complete.
+    /// How many of the last bytes belong to a message whose end is missing, if it may be a CommandComplete.
+    pub fn undecided(&self) -> usize {
+        match self.header_length {
+            1..5 if self.header[0] == b'C' => self.header_length,
+            5 if self.header[0] == b'C' => {
+                let length = body_length(self.header).unwrap_or(usize::MAX);
+                if length <= MAX_TAG { 5 + length - self.missing } else { 0 }
+            }
+            _ => 0,
+        }
+    }
+
+    /// Takes the next bytes and hands out each message that they complete, with its place in them: one that has begun
+    /// before them has its beginning at 0.
     ///
     /// # Errors
     ///
     /// Where a length is none; the messages before it have been handed out.
-    pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Message<'_>)) -> Result<(), Malformed> {
+    pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Message<'_>, Range<usize>)) -> Result<(), Malformed> {
+        let (whole, mut start) = (bytes.len(), 0);
         while !bytes.is_empty() {
             let is_new = self.header_length < 5;
             if is_new {
@@ -116,16 +124,18 @@ impl Framer {
             bytes = &bytes[arrived.len()..];
             self.missing -= arrived.len();
             let is_complete = self.missing == 0;
+            let span = start..whole - bytes.len();
             if is_complete && is_new {
-                each(Message { kind, length: arrived.len(), body: &arrived[..wanted.min(arrived.len())] });
+                each(Message { kind, length: arrived.len(), body: &arrived[..wanted.min(arrived.len())] }, span);
             } else {
                 let room = wanted.saturating_sub(self.kept.len());
                 self.kept.extend_from_slice(&arrived[..room.min(arrived.len())]);
                 if is_complete {
-                    each(Message { kind, length: body_length(self.header)?, body: &self.kept });
+                    each(Message { kind, length: body_length(self.header)?, body: &self.kept }, span);
                 }
             }
             if is_complete {
+                start = whole - bytes.len();
                 self.header_length = 0;
                 self.kept.clear();
                 self.kept.shrink_to(MAX_IDLE_BUFFER);
@@ -155,7 +165,7 @@ mod tests {
         let mut framer = Framer::new(side);
         let mut found = Vec::new();
         let result = pieces.iter().try_for_each(|piece| {
-            framer.push(piece, |message| found.push((message.kind, message.length, message.body.to_vec())))
+            framer.push(piece, |message, _| found.push((message.kind, message.length, message.body.to_vec())))
         });
         (found, result, framer.is_between_messages())
     }
@@ -173,7 +183,7 @@ mod tests {
     }
 
     fn sides() -> impl Strategy<Value = Side> {
-        prop::sample::select(vec![Side::Frontend, Side::Backend])
+        prop::sample::select(vec![Side::Client, Side::Server])
     }
 
     fn frames() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
@@ -213,11 +223,11 @@ mod tests {
             let mut framer = Framer::new(side);
             let header = [&[kind][..], &length.to_be_bytes()].concat();
             let mut sent = 0;
-            prop_assert!(framer.push(&header, |_| ()).is_ok());
+            prop_assert!(framer.push(&header, |_, _| ()).is_ok());
             for _ in 0..pieces {
                 let piece = vec![b'x'; (64 << 10).min(length as usize - 4 - sent)];
                 sent += piece.len();
-                prop_assert!(framer.push(&piece, |_| ()).is_ok());
+                prop_assert!(framer.push(&piece, |_, _| ()).is_ok());
                 // A vector grows by doubling.
                 prop_assert!(framer.kept.capacity() <= 2 * MAX_TEXT);
             }
@@ -228,7 +238,7 @@ mod tests {
     fn a_length_below_its_own_or_beyond_a_gibibyte_is_malformed() {
         for length in [0, 3, MAX_LENGTH + 1, u32::MAX] {
             let stream = [frame(b'S', b""), vec![b'Q'], length.to_be_bytes().to_vec()].concat();
-            let (found, result, _) = messages(Side::Frontend, &[&stream]);
+            let (found, result, _) = messages(Side::Client, &[&stream]);
             assert_eq!(found, [(b'S', 0, vec![])]);
             assert_eq!(result, Err(Malformed { kind: b'Q', length }));
         }
@@ -236,10 +246,10 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_and_its_buffer_given_back() {
-        let mut framer = Framer::new(Side::Frontend);
+        let mut framer = Framer::new(Side::Client);
         let mut seen = None;
         for piece in frame(b'Q', &vec![b'x'; 3 * MAX_TEXT]).chunks(64 << 10) {
-            framer.push(piece, |message| seen = Some((message.length, message.body.len()))).unwrap();
+            framer.push(piece, |message, _| seen = Some((message.length, message.body.len()))).unwrap();
         }
         assert_eq!(seen, Some((3 * MAX_TEXT, MAX_TEXT)));
         assert!(framer.kept.capacity() <= MAX_IDLE_BUFFER);

@@ -21,7 +21,7 @@ fn talk(messages: &str) -> Session {
 
 /// The counts in one line: shapes in brackets are those that wrappers cannot see.
 fn counts(session: &Session) -> String {
-    let counters = session.counters();
+    let counters = session.book().counters();
     let mut found = Vec::new();
     for (tallies, before, after) in [(&counters.seen, "", ""), (&counters.unseen, "[", "]")] {
         for (shape, tally) in tallies {
