@@ -20,9 +20,9 @@ use crate::error::Context as _;
 use crate::plan::Arm;
 use crate::probe::journal::{Journal, TaskCounts};
 use crate::probe::ledger::Ledger;
-use crate::probe::{log, reconcile};
 use crate::probe::statements::{self, Writer};
 use crate::probe::writers::{self, TableWriter};
+use crate::probe::{log, reconcile};
 use crate::proxy::Counters;
 
 /// Call sites named for an invariant.
@@ -99,8 +99,8 @@ async fn live(
     let guard_cycle = zygote.prepared.guard_cycle;
     let actors = actor_codes(stage, case, arm, &state, log).await?;
     let codes = Codes { state: (code, zygote), actors };
-    let mut session = Session::new(stage, server, &codes, &state, index, (log.to_owned(), core))
-        .map_err(|error| error.message)?;
+    let mut session =
+        Session::new(stage, server, &codes, &state, index, (log.to_owned(), core)).map_err(|error| error.message)?;
     session.deadlines = stage.references.deadlines(case, arm).await;
     let measured = measure(&mut session, guard_cycle, outcome).await;
     stage.references.tell(case, arm, std::mem::take(&mut session.waits));
@@ -143,8 +143,9 @@ async fn code(
     state: ResolvedState,
 ) -> Result<(StateCode, ResolvedState), String> {
     let (stage, plan_state, python) = (Arc::clone(stage), arm.state.clone(), case.needs.python.clone());
-    let code =
-        tokio::task::spawn_blocking(move || stage.code(&state, &plan_state, python.as_deref()).map(|code| (code, state)));
+    let code = tokio::task::spawn_blocking(move || {
+        stage.code(&state, &plan_state, python.as_deref()).map(|code| (code, state))
+    });
     code.await.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())
 }
 
@@ -260,9 +261,7 @@ async fn quantity(
         Quantity::Effects { key } => {
             Value::from(Journal::read(&session.journal()).map_err(about)?.effects(key.as_deref()))
         }
-        Quantity::Log { matching, .. } => {
-            Value::from(log::lines(&session.log, window.log, matching).map_err(about)?)
-        }
+        Quantity::Log { matching, .. } => Value::from(log::lines(&session.log, window.log, matching).map_err(about)?),
         Quantity::Redis { field, during } => session.redis_said(*field, during.as_deref()).map_err(about)?,
     }))
 }

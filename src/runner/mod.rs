@@ -5,8 +5,8 @@ mod clock;
 mod core;
 mod event;
 mod finish;
-mod server;
 mod reference;
+mod server;
 mod session;
 mod stage;
 mod step;
@@ -235,9 +235,7 @@ fn skips(
     for (index, case) in cases.iter().enumerate() {
         let is_too_old = case.needs.postgres.filter(|&least| postgres.major() < least);
         let too_old = is_too_old.map(|least| format!("needs PostgreSQL {least}, this is {}", postgres.version()));
-        let refused = || {
-            needs.iter().filter(|(case, _)| *case == index).find_map(|(_, needs)| services.refusal(needs))
-        };
+        let refused = || needs.iter().filter(|(case, _)| *case == index).find_map(|(_, needs)| services.refusal(needs));
         if let Some(why) = too_old.or_else(refused) {
             skipped.entry(index).or_insert(why);
         }

@@ -56,7 +56,8 @@ impl References {
         if is_reference(case, arm) {
             return HashMap::new();
         }
-        let told = self.cases.lock().unwrap_or_else(PoisonError::into_inner).get(&arm.case).map(watch::Sender::subscribe);
+        let told =
+            self.cases.lock().unwrap_or_else(PoisonError::into_inner).get(&arm.case).map(watch::Sender::subscribe);
         let Some(mut told) = told else { return HashMap::new() };
         // The sender lives as long as the run.
         let Ok(took) = told.wait_for(Option::is_some).await else { return HashMap::new() };

@@ -94,7 +94,10 @@ impl Session<'_> {
             let left = within.saturating_sub(start.elapsed());
             if tokio::time::timeout(left, self.stage.keeper.exited(cluster.pid)).await.is_err() {
                 let seconds = within.as_secs_f64();
-                note(&self.log, &format!("the cluster {} did not stop within {seconds} s and is killed", cluster.actor));
+                note(
+                    &self.log,
+                    &format!("the cluster {} did not stop within {seconds} s and is killed", cluster.actor),
+                );
                 reached = false;
             }
         }

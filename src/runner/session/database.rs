@@ -8,8 +8,8 @@ use crate::actor::Trouble;
 use crate::case::model::{Quantity, RedisField};
 use crate::case::resolve::ResolvedActor;
 use crate::error::Result;
-use crate::probe::triggers::{self, Write};
 use crate::probe::journal::{Journal, TaskCounts};
+use crate::probe::triggers::{self, Write};
 use crate::probe::{keys, rows, server};
 use crate::runner::arm::explain;
 
@@ -127,7 +127,11 @@ impl Session<'_> {
         let connections = self.wires.values().map(|wire| wire.postgres.counters().connections).sum();
         if connections > self.kept {
             let statement = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = $1";
-            let rows = self.client()?.query(statement, &[&self.server.postgres.app().user]).await.map_err(|error| rows::message(&error))?;
+            let rows = self
+                .client()?
+                .query(statement, &[&self.server.postgres.app().user])
+                .await
+                .map_err(|error| rows::message(&error))?;
             for row in rows {
                 core.keep(row.get::<_, i32>(0).cast_unsigned());
             }

@@ -77,7 +77,10 @@ impl Session<'_> {
 
     async fn strike(&mut self, fault: &Fault) -> Result<Undo, Trouble> {
         Ok(match fault {
-            Fault::Kill { server, .. } | Fault::Stop { server, .. } | Fault::Restart { server, .. } | Fault::Pause { server, .. } => {
+            Fault::Kill { server, .. }
+            | Fault::Stop { server, .. }
+            | Fault::Restart { server, .. }
+            | Fault::Pause { server, .. } => {
                 self.target(*server)?.suffer(fault).await?;
                 self.suffered(fault).await?
             }

@@ -31,7 +31,8 @@ use crate::case::model::RedisField;
 use crate::case::resolve::{ResolvedActor, ResolvedState};
 use crate::error::{Context as _, Result};
 use crate::probe::ledger::PROBE;
-use crate::proxy::{Counters, PostgresProxy, RedisProxy};
+use crate::proxy::{Counters, PostgresProxy, RedisProxy, Upstream};
+use crate::service::Endpoint;
 use crate::service::keeper::Exit;
 use crate::service::redis::{Redis, RedisWants};
 
@@ -252,11 +253,11 @@ impl<'s> Session<'s> {
     async fn wire_of(&mut self, actor: &str) -> Result<&Wire, Trouble> {
         if !self.wires.contains_key(actor) {
             let seat = self.folder.join(format!("seat-{}", self.wires.len()));
-            let postgres = PostgresProxy::start(self.server.postgres.upstream().into(), &seat).await?;
+            let postgres = PostgresProxy::start(upstream(&self.server.postgres.upstream()), &seat).await?;
             let redis = match &self.redis {
-                Some(redis) => {
-                    Some(RedisProxy::start(redis.endpoint().clone().into(), redis.preamble(), &seat.join("redis.sock")).await?)
-                }
+                Some(redis) => Some(
+                    RedisProxy::start(upstream(redis.endpoint()), redis.preamble(), &seat.join("redis.sock")).await?,
+                ),
                 None => None,
             };
             self.wires.insert(actor.to_owned(), Wire { seat, postgres, redis });
@@ -270,10 +271,8 @@ impl<'s> Session<'s> {
         for (actor, wire) in self.wires.iter().filter(|(actor, _)| *actor != PROBE) {
             // A real cluster is never quiet for long: what it is about to be answered belongs to the next window.
             let is_quiet = !self.is_running(actor) && self.under_way == 0;
-            counters.insert(
-                actor.clone(),
-                if is_quiet { wire.postgres.settled().await } else { wire.postgres.counters() },
-            );
+            counters
+                .insert(actor.clone(), if is_quiet { wire.postgres.settled().await } else { wire.postgres.counters() });
         }
         counters
     }
@@ -320,6 +319,13 @@ impl<'s> Session<'s> {
             return Err(Trouble::Died(format!("the actor {actor}{how}")));
         }
         answer
+    }
+}
+
+fn upstream(endpoint: &Endpoint) -> Upstream {
+    match endpoint {
+        Endpoint::Unix(socket) => Upstream::Unix(socket.clone()),
+        Endpoint::Tcp { host, port } => Upstream::Tcp { host: host.clone(), port: *port },
     }
 }
 

@@ -69,7 +69,9 @@ impl Redis {
                 Ok(0) => break Ok(()),
                 Ok(left) if Instant::now() > deadline => {
                     let seconds = EVICTION_DEADLINE.as_secs();
-                    break Err(Error::cannot_run(format!("Redis still has {left} keys {seconds} s after it had to evict")));
+                    break Err(Error::cannot_run(format!(
+                        "Redis still has {left} keys {seconds} s after it had to evict"
+                    )));
                 }
                 Ok(_) => tokio::time::sleep(POLL).await,
                 Err(error) => break Err(error),
