@@ -34,11 +34,13 @@ invariants:
   e: {of: growth, in: a, applied: constant, reverted: linear}
 "#;
 
-const CASES: [&str; 4] = [
+const CASES: [&str; 6] = [
     MEASURED,
     include_str!("../cases/django_q/stat_master_list.yaml"),
     include_str!("../cases/django/database_cache_culls.yaml"),
     include_str!("../cases/django_q/async_iter_arguments_expire.yaml"),
+    include_str!("good/clusters.yaml"),
+    include_str!("good/faults.yaml"),
 ];
 
 fn load(text: &str) -> Option<Case> {

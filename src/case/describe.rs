@@ -123,7 +123,11 @@ struct Processes<'a>(&'a str, Role);
 impl fmt::Display for Processes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(actor, role) = self;
-        if *role == Role::Group { f.write_str(actor) } else { write!(f, "{actor}'s {}", role.word()) }
+        match role {
+            Role::Group => f.write_str(actor),
+            Role::Held => write!(f, "{actor}'s held process"),
+            role => write!(f, "{actor}'s {}", role.word()),
+        }
     }
 }
 

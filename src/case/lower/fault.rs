@@ -1,5 +1,7 @@
 //! One kind of fault, with what belongs to it.
 
+use indexmap::IndexMap;
+
 use super::Lower;
 use crate::case::diagnostic::Diagnostic;
 use crate::case::file::FaultFile;
@@ -118,7 +120,7 @@ impl Lower<'_> {
         let [actor, server]: [String; 2] = match pair.try_into() {
             Ok(pair) => pair,
             Err(pair) => {
-                let message = format!("expected an actor and a server, found {} names", Vec::len(&pair));
+                let message = format!("expected an actor and a server, found a list of {}", Vec::len(&pair));
                 self.error(Diagnostic::new(message).at(place.key_span()).help("write `[q, postgres]`"));
                 return None;
             }
@@ -136,7 +138,7 @@ impl Lower<'_> {
         Some(Link { actor, server })
     }
 
-    fn trigger(&mut self, after: indexmap::IndexMap<String, Scalar>, place: Place<'_>) -> Option<Trigger> {
+    fn trigger(&mut self, after: IndexMap<String, Scalar>, place: Place<'_>) -> Option<Trigger> {
         let mut after = after.into_iter();
         if let (Some((actor, statements)), None) = (after.next(), after.next()) {
             return Some(Trigger { actor, statements });

@@ -190,10 +190,28 @@ impl Resolver {
     }
 
     pub(super) fn duration(&self, scalar: &Scalar) -> Resolved<Duration> {
+        let text = self.amount(scalar, "s", "a duration such as `2.5s`")?;
+        unit::duration(&text).or_else(|message| self.refuse(message))
+    }
+
+    /// Nanoseconds from now, which may be negative.
+    pub(super) fn offset(&self, scalar: &Scalar) -> Resolved<i64> {
+        let text = self.amount(scalar, "s", "a time from now such as `-4d`")?;
+        unit::offset(&text).or_else(|message| self.refuse(message))
+    }
+
+    /// Bytes, which have a unit.
+    pub(super) fn bytes(&self, scalar: &Scalar) -> Resolved<u64> {
+        let text = self.amount(scalar, " B", "bytes such as `5 MB`")?;
+        unit::bytes(&text).or_else(|message| self.refuse(message))
+    }
+
+    /// An amount as it is written, which has a unit.
+    fn amount(&self, scalar: &Scalar, unit: &str, what: &str) -> Resolved<String> {
         match self.value(scalar)? {
-            Value::String(text) => unit::duration(&text).or_else(|message| self.refuse(message)),
-            Value::Number(number) => self.refuse(format!("`{number}` has no unit: say for instance `{number}s`")),
-            other => self.refuse(format!("expected a duration such as `2.5s`, found {other}")),
+            Value::String(text) => Ok(text),
+            Value::Number(number) => self.refuse(format!("`{number}` has no unit: say for instance `{number}{unit}`")),
+            other => self.refuse(format!("expected {what}, found {other}")),
         }
     }
 
@@ -214,14 +232,5 @@ impl Resolver {
             return Ok(word);
         }
         Err(self.unresolved(Diagnostic::new(format!("`{word}` is not {what}")).suggest(&word, known)))
-    }
-
-    /// Bytes, which have a unit.
-    pub(super) fn bytes(&self, scalar: &Scalar) -> Resolved<u64> {
-        match self.value(scalar)? {
-            Value::String(text) => unit::bytes(&text).or_else(|message| self.refuse(message)),
-            Value::Number(number) => self.refuse(format!("`{number}` has no unit: say for instance `{number} B`")),
-            other => self.refuse(format!("expected bytes such as `5 MB`, found {other}")),
-        }
     }
 }

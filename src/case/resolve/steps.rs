@@ -225,10 +225,7 @@ impl Resolver {
             kwargs: self.within("kwargs", |r| r.entries(&schedule.kwargs))?,
             kind,
             fields,
-            due_ns: self.within("due", |r| {
-                let due = r.text(&schedule.due)?;
-                unit::offset(&due).or_else(|message| r.refuse(message))
-            })?,
+            due_ns: self.within("due", |r| r.offset(&schedule.due))?,
         })
     }
 
