@@ -35,6 +35,12 @@ pub enum Command {
     Doctor,
     /// Remove what interrupted runs left behind
     Clean(CleanArgs),
+    /// Removes what a run has made on servers of others; for its keeper, not for people
+    #[command(hide = true)]
+    Undo {
+        /// The run's private folder.
+        folder: PathBuf,
+    },
     /// The parent of every process of a run; not for people
     #[command(hide = true)]
     Keeper {

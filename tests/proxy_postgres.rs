@@ -4,15 +4,15 @@
 mod common;
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::Room;
 use dj_regress::probe::sql::shape;
-use dj_regress::proxy::{Counters, PostgresProxy, Tally, Upstream};
+use dj_regress::proxy::{Counters, PostgresProxy, Tally};
 use dj_regress::service::keeper::Keeper;
-use dj_regress::service::locate::{self, ServerSource};
-use dj_regress::service::postgres::{PORT, Postgres, SUPERUSER};
+use dj_regress::service::postgres::{PORT, Postgres, PostgresWants, SUPERUSER};
 use dj_regress::service::run_directory::RunDirectory;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,7 +24,7 @@ struct Stage {
     proxy: PostgresProxy,
     postgres: Postgres,
     keeper: Keeper,
-    _run_directory: RunDirectory,
+    _run_directory: Arc<RunDirectory>,
     room: Room,
 }
 
@@ -32,10 +32,9 @@ impl Stage {
     async fn new() -> Self {
         let room = Room::new();
         let (run_directory, keeper) = room.keeper().await;
-        let binaries = locate::postgres(ServerSource::Auto, &room.cache).unwrap();
-        let postgres = Postgres::start(&keeper, &run_directory, &room.cache, &binaries).await.unwrap();
-        let upstream = postgres.socket_directory().join(format!(".s.PGSQL.{PORT}"));
-        let proxy = PostgresProxy::start(Upstream::Unix(upstream), &run_directory.path().join("pg-q")).await.unwrap();
+        let services = room.services(&keeper, &run_directory).await;
+        let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
+        let proxy = PostgresProxy::start(postgres.upstream(), &run_directory.path().join("pg-q")).await.unwrap();
         Self { proxy, postgres, keeper, _run_directory: run_directory, room }
     }
 
@@ -349,7 +348,7 @@ async fn a_killed_server_hangs_up_and_what_ran_is_unanswered() {
     let stage = Stage::new().await;
     let mut raw = stage.raw().await;
     raw.ask(&[(b'Q', b"SELECT pg_sleep(60) FROM pg_class\0")]).await;
-    stage.keeper.signal(stage.postgres.pid(), nix::sys::signal::Signal::SIGQUIT).await.unwrap();
+    stage.keeper.signal(stage.postgres.pid().unwrap(), nix::sys::signal::Signal::SIGQUIT).await.unwrap();
     let mut rest = Vec::new();
     let _ = timeout(common::DEADLINE, raw.stream.read_to_end(&mut rest)).await.unwrap();
     let counters = stage.proxy.settled().await;

@@ -15,7 +15,7 @@ use crate::case::schema;
 use crate::cli::{CaseArgs, Cli, Command, RunArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::service::keeper;
+use crate::service::{keeper, undo};
 
 /// Does what the command line says.
 pub fn execute(cli: Cli) -> Result<ExitCode> {
@@ -28,6 +28,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Doctor => doctor::doctor().map(Into::into),
         Command::Clean(arguments) => clean::clean(&arguments).map(Into::into),
         Command::Keeper { folder } => Ok(keeper::run(&folder)),
+        Command::Undo { folder } => Ok(undo::run(&folder)),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod secret;
 mod services;
 mod shared_memory;
 mod sweep;
+pub mod undo;
 mod user;
 mod wheels;
 

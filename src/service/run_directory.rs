@@ -1,16 +1,21 @@
 //! The private folder of one run: sockets, data directories, logs. On tmpfs where there is enough room.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
+use super::address::{PostgresUrl, RedisUrl};
+use super::files::write_private;
 use super::procfs::Process;
+use super::secret;
 use crate::error::{Context, Error, Result};
 
 /// Room that a run wants: a data directory and a few clones take 100 MB.
@@ -22,21 +27,23 @@ const SOCKET_PATH: usize = 107;
 /// What the longest socket adds to the run directory: `arms/<16>/postgres-9/.s.PGSQL.5432`.
 const SOCKET_BELOW: usize = 48;
 
-const MANIFEST: &str = "manifest.json";
-const LOCK: &str = "lock";
+pub(super) const MANIFEST: &str = "manifest.json";
+pub(super) const LOCK: &str = "lock";
 const BASE_LOCK: &str = "lock";
 /// Held by the keeper of a run as long as it lives.
 pub(super) const KEEPER_LOCK: &str = "keeper.lock";
+/// What the keeper said.
+pub(super) const KEEPER_LOG: &str = "keeper.log";
 
 /// The private folder of one run; locked as long as this value lives. The keeper removes it at the end.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
-    manifest: std::sync::Mutex<Manifest>,
+    manifest: Mutex<Manifest>,
     _lock: File,
 }
 
-/// `manifest.json`: who made the folder.
+/// `manifest.json`: who made the folder, and what the run has elsewhere. It may hold passwords: only its owner reads it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
     /// The folder's own name.
@@ -47,6 +54,25 @@ pub struct Manifest {
     pub keeper: Option<Identity>,
     /// Seconds since 1970.
     pub created: u64,
+    /// 128 random bits, in hexadecimal: the label of all that the run makes elsewhere.
+    #[serde(default)]
+    pub token: String,
+    /// What the run makes outside of its folder, noted before it is made.
+    #[serde(default)]
+    pub elsewhere: Elsewhere,
+}
+
+/// What a run has outside of its folder, and what must be undone if it cannot do so itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// Whether it makes containers.
+    pub docker: bool,
+    /// Where it makes databases and a role.
+    pub postgres: Option<PostgresUrl>,
+    /// Where it takes databases.
+    pub redis: Option<RedisUrl>,
+    /// Which ones it has taken.
+    pub redis_databases: BTreeSet<i64>,
 }
 
 /// A process, told apart from a later one with the same pid.
@@ -106,9 +132,11 @@ impl RunDirectory {
             controller: Identity { pid: controller.pid, started: controller.started },
             keeper: None,
             created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            token: secret::random().cannot_run(|| "make a random token".to_owned())?,
+            elsewhere: Elsewhere::default(),
         };
         write_manifest(&path, &manifest)?;
-        Ok(Self { path, manifest: std::sync::Mutex::new(manifest), _lock: lock })
+        Ok(Self { path, manifest: Mutex::new(manifest), _lock: lock })
     }
 
     /// The folder.
@@ -132,10 +160,26 @@ impl RunDirectory {
         Ok(path)
     }
 
+    /// 128 random bits, in hexadecimal: the label of all that the run makes elsewhere.
+    pub fn token(&self) -> String {
+        self.manifest().token.clone()
+    }
+
+    /// Notes what the run makes elsewhere: before it is made, and when it is gone.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Elsewhere)) -> Result<()> {
+        let mut manifest = self.manifest();
+        change(&mut manifest.elsewhere);
+        write_manifest(&self.path, &manifest)
+    }
+
     pub(super) fn set_keeper(&self, pid: u32) -> Result<()> {
-        let mut manifest = self.manifest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut manifest = self.manifest();
         manifest.keeper = Process::find(pid).map(|keeper| Identity { pid, started: keeper.started });
         write_manifest(&self.path, &manifest)
+    }
+
+    fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -216,6 +260,19 @@ pub(super) fn take_over(run_directory: &Path) -> Option<[File; 2]> {
     Some([take(LOCK)?, take(KEEPER_LOCK)?])
 }
 
+/// Leaves of a run that is over what is needed to undo what it has elsewhere.
+pub(super) fn strip(run_directory: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(run_directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else if ![MANIFEST, LOCK, KEEPER_LOCK, KEEPER_LOG].iter().any(|name| entry.file_name() == *name) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn lock_file(path: &Path) -> std::io::Result<File> {
     let file = File::options().create(true).append(true).open(path)?;
     file.lock()?;
@@ -225,7 +282,7 @@ fn lock_file(path: &Path) -> std::io::Result<File> {
 fn write_manifest(run_directory: &Path, manifest: &Manifest) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let temporary = run_directory.join("manifest.json.new");
-        fs::write(&temporary, serde_json::to_vec_pretty(manifest)?)?;
+        write_private(&temporary, &serde_json::to_string_pretty(manifest)?)?;
         fs::rename(&temporary, run_directory.join(MANIFEST))
     };
     write().cannot_run(|| format!("write {}", run_directory.join(MANIFEST).display()))

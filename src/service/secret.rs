@@ -1,6 +1,8 @@
 //! What must not be seen: passwords.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,13 @@ impl Secret {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+}
+
+/// 128 random bits, in hexadecimal.
+pub(super) fn random() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl fmt::Debug for Secret {

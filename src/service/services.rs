@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
@@ -11,7 +11,7 @@ use super::address::{PostgresUrl, RedisUrl};
 use super::keeper::Keeper;
 use super::locate::{self, PostgresBinaries, Programs, RedisBinary};
 use super::postgres::{Postgres, PostgresWants};
-use super::redis::{Redis, RedisWants};
+use super::redis::{Pool, Redis, RedisWants};
 use super::run_directory::RunDirectory;
 use super::secret::Secret;
 use crate::cache::Cache;
@@ -166,11 +166,48 @@ pub struct Services {
 /// What servers are made from.
 #[derive(Debug)]
 enum Source {
-    Local { programs: Programs, postgres: PostgresBinaries, redis: OnceCell<RedisBinary> },
+    Local {
+        programs: Programs,
+        postgres: PostgresBinaries,
+        redis: OnceCell<RedisBinary>,
+    },
+    Given {
+        /// Connected already; whoever asks first gets it, and there is no other.
+        postgres: Mutex<Option<Box<Postgres>>>,
+        has_statistics: bool,
+        /// Or why there is none.
+        redis: Result<Arc<Pool>, String>,
+        described: String,
+    },
+}
+
+impl Source {
+    /// Connects to what somebody else runs.
+    async fn given(
+        postgres: &PostgresUrl,
+        redis: Option<&RedisUrl>,
+        run_directory: &Arc<RunDirectory>,
+        notes: &mut Vec<String>,
+    ) -> Result<Self> {
+        let pool = match redis {
+            Some(url) => Pool::open(url, run_directory).await.map(Arc::new).map_err(|error| error.message),
+            None => Err(format!("no Redis is given (--redis-url, {REDIS_VARIABLE})")),
+        };
+        let (connected, missing) = Postgres::open_given(postgres, run_directory).await?;
+        notes.extend(missing);
+        let mut described = format!("{}: {postgres}", Place::Given);
+        match (redis, &pool) {
+            (Some(url), Ok(_)) => described.push_str(&format!(", {url}")),
+            (Some(_), Err(why)) => notes.push(why.clone()),
+            (None, _) => {}
+        }
+        let has_statistics = connected.has_statistics();
+        Ok(Self::Given { postgres: Mutex::new(Some(Box::new(connected))), has_statistics, redis: pool, described })
+    }
 }
 
 impl Services {
-    /// Finds the place, and what is needed to make servers there. Starts nothing yet.
+    /// Finds the place, and what is needed to make servers there. Starts nothing yet; what is given is connected to.
     ///
     /// # Errors
     ///
@@ -181,11 +218,14 @@ impl Services {
         run_directory: &Arc<RunDirectory>,
         cache: &Cache,
     ) -> Result<Self> {
-        let programs = choice.programs;
-        let source = match choice.place {
-            Some(Place::Docker) => return Err(Error::cannot_run("services from docker are not there yet")),
-            Some(Place::Given) => return Err(Error::cannot_run("given services are not there yet")),
-            Some(Place::Local) | None => {
+        let (programs, mut notes) = (choice.programs, Vec::new());
+        let source = match (choice.place, &choice.postgres_url) {
+            (Some(Place::Docker), _) => return Err(Error::cannot_run("services from docker are not there yet")),
+            (Some(Place::Given) | None, Some(postgres)) => {
+                Source::given(postgres, choice.redis_url.as_ref(), run_directory, &mut notes).await?
+            }
+            (Some(Place::Given), None) => return Err(Error::usage("no Postgres is given").hint("--postgres-url URL")),
+            (Some(Place::Local), _) | (None, None) => {
                 let located = cache.clone();
                 let postgres = tokio::task::spawn_blocking(move || locate::postgres(programs, &located));
                 let postgres = postgres.await.cannot_run(|| "look for Postgres".to_owned())??;
@@ -193,13 +233,14 @@ impl Services {
             }
         };
         let (keeper, run_directory, cache) = (keeper.clone(), Arc::clone(run_directory), cache.clone());
-        Ok(Self { keeper, run_directory, cache, source, notes: Vec::new() })
+        Ok(Self { keeper, run_directory, cache, source, notes })
     }
 
     /// Where they run.
     pub fn place(&self) -> Place {
         match &self.source {
             Source::Local { .. } => Place::Local,
+            Source::Given { .. } => Place::Given,
         }
     }
 
@@ -207,6 +248,7 @@ impl Services {
     pub fn describe(&self) -> String {
         match &self.source {
             Source::Local { .. } => Place::Local.to_string(),
+            Source::Given { described, .. } => described.clone(),
         }
     }
 
@@ -221,10 +263,15 @@ impl Services {
     ///
     /// Usage if a setting cannot be set; cannot run if the server does not start, or this place has none like that.
     pub async fn postgres(&self, wants: &PostgresWants) -> Result<Postgres> {
-        self.refuse(&Needs { image: wants.image.clone(), own_postgres: wants.private, ..Needs::default() })?;
+        let own_postgres = wants.private || !wants.settings.is_empty();
+        self.refuse(&Needs { image: wants.image.clone(), own_postgres, ..Needs::default() })?;
         match &self.source {
             Source::Local { postgres, .. } => {
                 Postgres::start_local(&self.keeper, &self.run_directory, &self.cache, postgres, wants).await
+            }
+            Source::Given { postgres, .. } => {
+                let connected = postgres.lock().unwrap_or_else(PoisonError::into_inner).take();
+                connected.map(|postgres| *postgres).ok_or_else(|| Error::bug("the given Postgres was asked for twice"))
             }
         }
     }
@@ -239,6 +286,8 @@ impl Services {
         self.refuse(&Needs { image: wants.image.clone(), redis: true, redis_settings, ..Needs::default() })?;
         match &self.source {
             Source::Local { .. } => Redis::start_local(&self.keeper, self.redis_binary().await?, wants, folder).await,
+            Source::Given { redis: Ok(pool), .. } => Redis::take_given(pool).await,
+            Source::Given { redis: Err(why), .. } => Err(Error::cannot_run(why.clone())),
         }
     }
 
@@ -250,16 +299,35 @@ impl Services {
     pub async fn redis_version(&self) -> Result<String> {
         match &self.source {
             Source::Local { .. } => Ok(format!("Redis {}", self.redis_binary().await?.version)),
+            Source::Given { redis: Ok(pool), .. } => Ok(pool.version.clone()),
+            Source::Given { redis: Err(why), .. } => Err(Error::cannot_run(why.clone())),
         }
     }
 
     /// Why an arm that needs this cannot run here, if it cannot.
     pub fn refusal(&self, needs: &Needs) -> Option<String> {
-        match &self.source {
-            Source::Local { .. } => needs.image.as_ref().map(|image| {
-                format!("needs the image {image}, and services are local: only `--services docker` has images")
-            }),
+        let place = self.place();
+        if let Some(image) = &needs.image {
+            return Some(format!(
+                "needs the image {image}, and services are {place}: only `--services docker` has images"
+            ));
         }
+        let Source::Given { has_statistics, redis, .. } = &self.source else { return None };
+        let of_own = [
+            (needs.own_postgres, "a Postgres of its own"),
+            (needs.redis_settings, "settings of Redis"),
+            (needs.server_faults, "to disturb a server"),
+        ];
+        if let Some((_, what)) = of_own.into_iter().find(|(is_needed, _)| *is_needed) {
+            return Some(format!("needs {what}, and services are given: somebody else runs them"));
+        }
+        if needs.redis
+            && let Err(why) = redis
+        {
+            return Some(format!("needs Redis: {why}"));
+        }
+        (needs.statistics && !has_statistics)
+            .then(|| "needs pg_stat_statements, which is not to be had here".to_owned())
     }
 
     fn refuse(&self, needs: &Needs) -> Result<()> {
@@ -268,7 +336,9 @@ impl Services {
 
     /// Looked for when it is first needed: it may have to be installed.
     async fn redis_binary(&self) -> Result<&RedisBinary> {
-        let Source::Local { programs, redis, .. } = &self.source;
+        let Source::Local { programs, redis, .. } = &self.source else {
+            return Err(Error::bug("only local services have programs"));
+        };
         let (programs, cache) = (*programs, self.cache.clone());
         redis
             .get_or_try_init(|| async {

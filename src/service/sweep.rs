@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use super::keeper::RUN_VARIABLE;
 use super::procfs::Process;
 use super::run_directory::{Manifest, bases, folder_in, is_private, lock_base, take_over};
-use super::shared_memory;
+use super::{run_directory, shared_memory, undo};
 use crate::error::{Context, Result};
 
 /// Postgres itself kills its children 5 s after an immediate shutdown began.
@@ -21,12 +21,16 @@ const KILL_DEADLINE: Duration = Duration::from_secs(5);
 /// What a sweep removed of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Swept {
-    /// Its folder, which is gone.
+    /// Its folder.
     pub run_directory: PathBuf,
     /// Processes that still ran: pid and command.
     pub processes: Vec<(u32, String)>,
     /// Ids of System V shared memory segments.
     pub shared_memory: Vec<i32>,
+    /// What it had made elsewhere, in words.
+    pub elsewhere: Vec<String>,
+    /// Why something that it had made elsewhere is still there: then its folder stays, for the next attempt.
+    pub not_undone: Option<String>,
 }
 
 /// Sweeps every place where run directories of this user may be.
@@ -70,9 +74,15 @@ pub fn sweep_base(base: &Path) -> Result<Vec<Swept>> {
 fn sweep_run(run_directory: &Path) -> Result<Swept> {
     let remaining = end_processes(run_directory);
     let shared_memory = shared_memory::remove_below(run_directory);
-    fs::remove_dir_all(run_directory).cannot_run(|| format!("remove {}", run_directory.display()))?;
+    let undone = undo::undo(run_directory);
+    let removed = if undone.is_ok() { fs::remove_dir_all(run_directory) } else { run_directory::strip(run_directory) };
+    removed.cannot_run(|| format!("remove {}", run_directory.display()))?;
     let processes = remaining.into_iter().map(|process| (process.pid, process.command)).collect();
-    Ok(Swept { run_directory: run_directory.to_owned(), processes, shared_memory })
+    let (elsewhere, not_undone) = match undone {
+        Ok(elsewhere) => (elsewhere, None),
+        Err(error) => (Vec::new(), Some(error.message)),
+    };
+    Ok(Swept { run_directory: run_directory.to_owned(), processes, shared_memory, elsewhere, not_undone })
 }
 
 /// Ends what is provably of this run, postmasters by SIGQUIT so that they free their shared memory.

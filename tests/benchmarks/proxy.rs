@@ -7,14 +7,15 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dj_regress::cache::Cache;
 use dj_regress::proxy::{PostgresProxy, Upstream};
 use dj_regress::service::keeper::Keeper;
-use dj_regress::service::locate::{self, ServerSource};
-use dj_regress::service::postgres::{Postgres, SUPERUSER};
+use dj_regress::service::postgres::{PostgresWants, SUPERUSER};
 use dj_regress::service::run_directory::RunDirectory;
+use dj_regress::service::{Choice, Endpoint, Place, Services};
 
 const SOCKET: &str = ".s.PGSQL.5432";
 const WARM_UP: usize = 500;
@@ -38,12 +39,13 @@ async fn main() {
     let folder = tempfile::Builder::new().prefix("djb-").tempdir_in(memory).unwrap();
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
     let cache = Cache::at(&folder.path().join("cache")).unwrap();
-    let run_directory = RunDirectory::create_in(folder.path()).unwrap();
+    let run_directory = Arc::new(RunDirectory::create_in(folder.path()).unwrap());
     let program = Path::new(env!("CARGO_BIN_EXE_dj-regress"));
     let keeper = Keeper::start_program(program, &run_directory).await.unwrap();
-    let binaries = locate::postgres(ServerSource::Auto, &cache).unwrap();
-    let postgres = Postgres::start(&keeper, &run_directory, &cache, &binaries).await.unwrap();
-    let direct = postgres.socket_directory().join(SOCKET);
+    let choice = Choice { place: Some(Place::Local), ..Choice::default() };
+    let services = Services::choose(&choice, &keeper, &run_directory, &cache).await.unwrap();
+    let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
+    let Endpoint::Unix(direct) = postgres.upstream() else { panic!("local services listen on sockets") };
     let bare = bare_relay(&direct, &folder.path().join("bare"));
     let proxy = PostgresProxy::start(Upstream::Unix(direct.clone()), &folder.path().join("ours")).await.unwrap();
     let ours = proxy.host().join(SOCKET);

@@ -94,8 +94,14 @@ pub struct Controller {
 impl Controller {
     /// Starts this test binary as a controller, and waits for what it says with [`Controller::say`].
     pub fn start(room: &Room) -> Self {
+        Self::start_with(room, &[])
+    }
+
+    /// As [`Controller::start`], with further variables.
+    pub fn start_with(room: &Room, variables: &[(&str, String)]) -> Self {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["controller", "--exact", "--ignored", "--nocapture"])
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .env(ROLE, room.base())
             .env(dj_regress::cache::VARIABLE, room.cache.root())
             .stdout(std::process::Stdio::piped())

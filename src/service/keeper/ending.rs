@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -11,13 +12,17 @@ use nix::sys::signal::{Signal, kill};
 use super::process::{Keeping, pid_of};
 use super::tree;
 use crate::service::procfs::Process;
-use crate::service::shared_memory;
+use crate::service::run_directory::{self, Elsewhere, Manifest};
+use crate::service::{shared_memory, undo};
 
 /// A process that is still there so long after SIGKILL hangs in the kernel.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Postgres itself kills its children 5 s after an immediate shutdown began.
 const QUIT_DEADLINE: Duration = Duration::from_secs(6);
+
+/// It ends by itself somewhat earlier.
+const UNDO_DEADLINE: Duration = undo::DEADLINE.saturating_add(Duration::from_secs(2));
 
 impl Keeping {
     /// SIGKILLs all descendants of these sessions until none is left; says how many there were.
@@ -74,8 +79,51 @@ impl Keeping {
         Ok(u32::try_from(tree.len()).unwrap_or(u32::MAX))
     }
 
-    /// Ends every descendant, then removes the run directory.
-    pub(super) fn end(&mut self) {
+    /// Ends every descendant, undoes what the run has elsewhere, then removes the run directory. If that could not be
+    /// undone, says so and leaves what a later attempt needs.
+    pub(super) fn end(&mut self) -> bool {
+        self.end_descendants();
+        shared_memory::remove_below(&self.directory);
+        let is_undone = self.undo();
+        let removed =
+            if is_undone { fs::remove_dir_all(&self.directory) } else { run_directory::strip(&self.directory) };
+        if let Err(error) = removed
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            eprintln!("keeper: cannot remove {}: {error}", self.directory.display());
+        }
+        is_undone
+    }
+
+    /// Undoes what the run has elsewhere, in a process of its own: it may hang.
+    fn undo(&self) -> bool {
+        if Manifest::read(&self.directory).is_none_or(|manifest| manifest.elsewhere == Elsewhere::default()) {
+            return true;
+        }
+        // Not `current_exe`: this works also when the file has been replaced meanwhile.
+        let mut undo = Command::new("/proc/self/exe");
+        undo.arg(undo::COMMAND).arg(&self.directory).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = match undo.spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                eprintln!("keeper: cannot undo: {error}");
+                return false;
+            }
+        };
+        let deadline = Instant::now() + UNDO_DEADLINE;
+        while Instant::now() < deadline {
+            match child.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(2)),
+                Ok(Some(status)) => return status.success(),
+                Err(_) => return false,
+            }
+        }
+        eprintln!("keeper: undoing takes over {} s", UNDO_DEADLINE.as_secs());
+        let _ = child.kill().and_then(|()| child.wait());
+        false
+    }
+
+    fn end_descendants(&mut self) {
         let own = std::process::id();
         for quitter in self.quitters.clone() {
             let _ = kill(pid_of(quitter), Signal::SIGQUIT);
@@ -100,12 +148,6 @@ impl Keeping {
             self.wait_for_signal();
             // Nobody listens any more.
             let _ = self.reap(false);
-        }
-        shared_memory::remove_below(&self.directory);
-        if let Err(error) = fs::remove_dir_all(&self.directory)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            eprintln!("keeper: cannot remove {}: {error}", self.directory.display());
         }
     }
 

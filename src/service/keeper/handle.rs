@@ -1,7 +1,7 @@
 //! The controller's side of the keeper.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,13 +12,15 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::COMMAND;
 use super::message::{Exit, Order, Reply, Request, Spawn, Target};
+use super::{COMMAND, NOT_UNDONE};
 use crate::error::{Context, Error, Result};
-use crate::service::run_directory::RunDirectory;
+use crate::service::run_directory::{KEEPER_LOG as LOG, RunDirectory};
+use crate::service::services::{POSTGRES_VARIABLE, REDIS_VARIABLE};
+use crate::service::undo;
 
-/// Longer than the keeper itself waits for anything.
-const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
+/// Longer than the keeper itself waits for anything: for processes, then for servers of others.
+const SHUTDOWN_DEADLINE: Duration = undo::DEADLINE.saturating_add(Duration::from_secs(20));
 
 /// A handle on the keeper; clones share it. When the last one goes without [`Keeper::shutdown`], the keeper ends
 /// everything all the same.
@@ -30,6 +32,7 @@ pub struct Keeper {
 #[derive(Debug)]
 struct Shared {
     pid: u32,
+    log: PathBuf,
     input: tokio::sync::Mutex<Option<ChildStdin>>,
     child: tokio::sync::Mutex<Child>,
     heard: Arc<Heard>,
@@ -76,11 +79,14 @@ impl Keeper {
     ///
     /// Cannot run if the process cannot be started.
     pub async fn start_program(program: &Path, run_directory: &RunDirectory) -> Result<Self> {
-        let log = run_directory.path().join("keeper.log");
-        let log = std::fs::File::create(&log).cannot_run(|| format!("make {}", log.display()))?;
+        let log_path = run_directory.path().join(LOG);
+        let log = std::fs::File::create(&log_path).cannot_run(|| format!("make {}", log_path.display()))?;
         let mut child = Command::new(program)
             .arg(COMMAND)
             .arg(run_directory.path())
+            // They may hold passwords, and nothing below a keeper needs them.
+            .env_remove(POSTGRES_VARIABLE)
+            .env_remove(REDIS_VARIABLE)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -93,14 +99,14 @@ impl Keeper {
         let mut line = String::new();
         output.read_line(&mut line).await.cannot_run(|| "hear the keeper".to_owned())?;
         let Ok(Reply::Ready { pid }) = serde_json::from_str(&line) else {
-            let log = std::fs::read_to_string(run_directory.path().join("keeper.log")).unwrap_or_default();
+            let log = std::fs::read_to_string(&log_path).unwrap_or_default();
             return Err(Error::cannot_run(format!("the keeper did not start: {}{}", line, log.trim_end())));
         };
         run_directory.set_keeper(pid)?;
         let heard = Arc::new(Heard::default());
         tokio::spawn(Arc::clone(&heard).listen(output));
         let (input, child) = (tokio::sync::Mutex::new(Some(input)), tokio::sync::Mutex::new(child));
-        Ok(Self { shared: Arc::new(Shared { pid, input, child, heard }) })
+        Ok(Self { shared: Arc::new(Shared { pid, log: log_path, input, child, heard }) })
     }
 
     /// The keeper's process id.
@@ -196,6 +202,12 @@ impl Keeper {
                 let status = status.cannot_run(|| "wait for the keeper".to_owned())?;
                 if status.success() {
                     return Ok(());
+                }
+                if status.code() == Some(i32::from(NOT_UNDONE)) {
+                    let log = std::fs::read_to_string(&self.shared.log).unwrap_or_default();
+                    let message =
+                        format!("not everything that this run has made elsewhere is gone: {}", log.trim_end());
+                    return Err(Error::cannot_run(message).hint("dj-regress clean  (tries again)"));
                 }
                 let message = format!("the keeper ended by itself ({status}): servers may still run");
                 Err(Error::cannot_run(message).hint("dj-regress clean"))

@@ -17,5 +17,8 @@ pub use process::run;
 /// The hidden subcommand: `dj-regress keeper RUN_DIRECTORY`.
 pub const COMMAND: &str = "keeper";
 
+/// The exit code of a keeper that could not undo what its run has made elsewhere.
+const NOT_UNDONE: u8 = 3;
+
 /// Set in the environment of everything the keeper spawns: the path of the run directory.
 pub const RUN_VARIABLE: &str = "DJ_REGRESS_RUN";

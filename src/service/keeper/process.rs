@@ -16,7 +16,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, setsid};
 
 use super::message::{Ending, Exit, Order, Reply, Request, Spawn, Target};
-use super::{RUN_VARIABLE, tree};
+use super::{NOT_UNDONE, RUN_VARIABLE, tree};
 use crate::service::procfs::Process;
 use crate::service::run_directory::KEEPER_LOCK;
 
@@ -27,8 +27,7 @@ pub fn run(directory: &Path) -> ExitCode {
             if let Err(error) = keeping.serve() {
                 eprintln!("keeper: {error}");
             }
-            keeping.end();
-            ExitCode::SUCCESS
+            if keeping.end() { ExitCode::SUCCESS } else { ExitCode::from(NOT_UNDONE) }
         }
         Err(error) => {
             eprintln!("keeper: cannot start: {error}");

@@ -1,11 +1,12 @@
 //! Postgres: one server per run, one database per arm, templates to clone them from.
 //!
 //! What a server is asked for is the same wherever it runs; [`Host`] is where. `start` brings a private instance up,
-//! `control` takes it down and up again, `config` is its configuration, `store` keeps its data directory with the
+//! `control` takes it down and up again, `config` is its configuration; `given` is a server of somebody else; `store` keeps its data directory with the
 //! templates in the cache; `template` makes and clones databases; `login` is as whom apps come in.
 
 mod config;
 mod control;
+mod given;
 mod login;
 mod start;
 mod store;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio_postgres::{Client, NoTls};
 
+pub use given::undo;
 pub use login::{Login, SERVICE};
 
 use super::endpoint::Endpoint;
@@ -27,6 +29,7 @@ use super::locate::PostgresBinaries;
 use super::run_directory::RunDirectory;
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
+use given::Given;
 use start::Local;
 
 /// The superuser of a server of our own, which only the harness uses.
@@ -70,6 +73,7 @@ pub struct Postgres {
 #[derive(Debug)]
 enum Host {
     Local(Local),
+    Given(Given),
 }
 
 #[derive(Debug, Default)]
@@ -123,6 +127,7 @@ impl Postgres {
     pub async fn client(&self, database: &str) -> Result<Client> {
         let config = match &self.host {
             Host::Local(local) => local.config(database),
+            Host::Given(given) => given.url.config(database),
         };
         connect(&config).await.map_err(|error| failed(&format!("connect to {database}"), &error))
     }
@@ -135,6 +140,10 @@ impl Postgres {
     pub async fn statistics_client(&self) -> Result<Client> {
         match &self.host {
             Host::Local(_) => self.client("postgres").await,
+            Host::Given(given) => match &given.statistics {
+                Some(database) => self.client(database).await,
+                None => Err(Error::cannot_run(format!("{} has no pg_stat_statements", given.url))),
+            },
         }
     }
 
@@ -142,6 +151,7 @@ impl Postgres {
     pub fn has_statistics(&self) -> bool {
         match &self.host {
             Host::Local(_) => true,
+            Host::Given(given) => given.statistics.is_some(),
         }
     }
 
@@ -154,6 +164,7 @@ impl Postgres {
     pub fn upstream(&self) -> Endpoint {
         match &self.host {
             Host::Local(local) => Endpoint::Unix(local.socket()),
+            Host::Given(given) => given.url.endpoint.clone(),
         }
     }
 
@@ -182,6 +193,7 @@ impl Postgres {
     pub fn pid(&self) -> Option<u32> {
         match &self.host {
             Host::Local(local) => Some(local.pid()),
+            Host::Given(_) => None,
         }
     }
 
@@ -203,6 +215,7 @@ impl Postgres {
     pub async fn kill(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.kill().await,
+            Host::Given(given) => Err(given.not_ours("kill")),
         }
     }
 
@@ -214,6 +227,7 @@ impl Postgres {
     pub async fn stop(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.shut_down(Signal::SIGINT).await,
+            Host::Given(given) => Err(given.not_ours("stop")),
         }
     }
 
@@ -226,6 +240,7 @@ impl Postgres {
     pub async fn start(&self) -> Result<()> {
         let admin = match &self.host {
             Host::Local(local) => local.start_again().await?,
+            Host::Given(given) => return Err(given.not_ours("start")),
         };
         *self.admin.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(admin);
         Ok(())
@@ -239,6 +254,7 @@ impl Postgres {
     pub async fn pause(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.pause().await,
+            Host::Given(given) => Err(given.not_ours("pause")),
         }
     }
 
@@ -250,6 +266,7 @@ impl Postgres {
     pub async fn resume(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.resume().await,
+            Host::Given(given) => Err(given.not_ours("resume")),
         }
     }
 
@@ -262,6 +279,7 @@ impl Postgres {
     pub async fn finish(self) -> Result<()> {
         let is_new = self.state().is_new;
         let local = match &self.host {
+            Host::Given(given) => return given.finish(&self.admin()).await,
             Host::Local(local) if local.is_private => return local.remove().await,
             Host::Local(local) if !is_new => return local.shut_down(Signal::SIGQUIT).await,
             Host::Local(local) => local,
@@ -287,7 +305,7 @@ impl Postgres {
 
     /// Before anything destructive: the server must be the one that this run has started.
     async fn assert_ours(&self) -> Result<()> {
-        let Host::Local(local) = &self.host;
+        let Host::Local(local) = &self.host else { return Ok(()) };
         let row = self.admin().query_one("SHOW data_directory", &[]).await;
         let found: String = row.map_err(|error| failed("SHOW data_directory", &error))?.get(0);
         let found = Path::new(&found).canonicalize().cannot_run(|| format!("find {found}"))?;

@@ -1,11 +1,14 @@
 //! Redis (or Valkey) for one arm.
 //!
-//! What a server is asked for is the same wherever it runs; [`Host`] is where. `local` is a private server.
+//! What a server is asked for is the same wherever it runs; [`Host`] is where. `local` is a private server, `given` one of
+//! somebody else.
 
+mod given;
 mod local;
 mod memory;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ::redis::aio::MultiplexedConnection;
 
@@ -16,6 +19,8 @@ use super::locate::RedisBinary;
 use crate::error::{Error, Result};
 use local::Local;
 pub use memory::Memory;
+
+pub use given::{Pool, undo};
 
 /// What is wanted of a Redis.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +47,7 @@ pub struct Redis {
 #[derive(Debug)]
 enum Host {
     Local(Local),
+    Given(Arc<Pool>),
 }
 
 impl Redis {
@@ -59,6 +65,16 @@ impl Redis {
         let local = Local::start(keeper, binary, wants, folder).await?;
         let url = local.url.clone();
         Ok(Self { host: Host::Local(local), url, database: 0 })
+    }
+
+    /// Takes a database of a server that somebody else runs; waits until one is free.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if none is empty, or the server does not answer.
+    pub(super) async fn take_given(pool: &Arc<Pool>) -> Result<Self> {
+        let database = pool.take().await?;
+        Ok(Self { host: Host::Given(Arc::clone(pool)), url: pool.url.clone(), database })
     }
 
     /// A connection of the harness to the arm's database.
@@ -86,6 +102,8 @@ impl Redis {
     pub fn own_keys(&self) -> u64 {
         match &self.host {
             Host::Local(_) => 0,
+            // By which the database is known to be the run's.
+            Host::Given(_) => 1,
         }
     }
 
@@ -93,6 +111,7 @@ impl Redis {
     pub fn pid(&self) -> Option<u32> {
         match &self.host {
             Host::Local(local) => Some(local.pid()),
+            Host::Given(_) => None,
         }
     }
 
@@ -104,6 +123,7 @@ impl Redis {
     pub async fn kill(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.kill().await,
+            Host::Given(pool) => Err(pool.not_ours("kill")),
         }
     }
 
@@ -115,6 +135,7 @@ impl Redis {
     pub async fn stop(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.stop().await,
+            Host::Given(pool) => Err(pool.not_ours("stop")),
         }
     }
 
@@ -126,6 +147,7 @@ impl Redis {
     pub async fn start(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.launch().await,
+            Host::Given(pool) => Err(pool.not_ours("start")),
         }
     }
 
@@ -137,6 +159,7 @@ impl Redis {
     pub async fn pause(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.pause().await,
+            Host::Given(pool) => Err(pool.not_ours("pause")),
         }
     }
 
@@ -148,6 +171,7 @@ impl Redis {
     pub async fn resume(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.resume().await,
+            Host::Given(pool) => Err(pool.not_ours("resume")),
         }
     }
 
@@ -159,6 +183,7 @@ impl Redis {
     pub async fn finish(self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.kill().await,
+            Host::Given(pool) => pool.give_back(self.database).await,
         }
     }
 }

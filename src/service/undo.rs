@@ -1,0 +1,76 @@
+//! What a run has made elsewhere, undone by somebody else: by its keeper, by the next run, by `clean`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::run_directory::{Elsewhere, Manifest};
+use super::{postgres, redis};
+use crate::error::{Context as _, Error, Result};
+
+/// The hidden subcommand: `dj-regress undo RUN_DIRECTORY`.
+pub const COMMAND: &str = "undo";
+
+/// How long it may take in all.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// `dj-regress undo RUN_DIRECTORY`: for the keeper of a run whose controller has died.
+pub fn run(run_directory: &Path) -> ExitCode {
+    match undo(run_directory) {
+        Ok(undone) => {
+            undone.iter().for_each(|what| eprintln!("removed {what}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("cannot undo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Removes what the run of this folder has elsewhere: databases and roles with its token as their comment, the keys of
+/// Redis databases that it has marked, containers with its label. Says what that was. The run must be over.
+///
+/// # Errors
+///
+/// Cannot run if something of it could not be removed within 30 s; the rest is removed all the same.
+pub fn undo(run_directory: &Path) -> Result<Vec<String>> {
+    let Some(manifest) = Manifest::read(run_directory).filter(|manifest| manifest.elsewhere != Elsewhere::default())
+    else {
+        return Ok(Vec::new());
+    };
+    let undo = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.cannot_run(|| "start".to_owned())?;
+        runtime.block_on(async {
+            let undone = tokio::time::timeout(DEADLINE, everything(&manifest)).await;
+            undone.map_err(|_| Error::cannot_run(format!("it takes over {} s", DEADLINE.as_secs())))?
+        })
+    };
+    // A thread of its own: whoever asks may have a runtime already.
+    std::thread::spawn(undo).join().map_err(|_| Error::bug("undoing a run panicked"))?
+}
+
+async fn everything(manifest: &Manifest) -> Result<Vec<String>> {
+    let Manifest { run, token, elsewhere, .. } = manifest;
+    let mut results = Vec::new();
+    if elsewhere.docker {
+        results.push(remove_containers(run, token).await);
+    }
+    if let Some(url) = &elsewhere.postgres {
+        results.push(postgres::undo(url, token).await);
+    }
+    if let Some(url) = &elsewhere.redis {
+        for database in &elsewhere.redis_databases {
+            results.push(redis::undo(url, *database, token).await);
+        }
+    }
+    // All were tried before the first error is told.
+    Ok(results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// Removes containers that have this run's labels; says which. The room of docker does it here.
+#[expect(clippy::unused_async, reason = "docker will be asked")]
+async fn remove_containers(run: &str, _token: &str) -> Result<Vec<String>> {
+    Err(Error::cannot_run(format!("containers of {run}: docker is not spoken yet")))
+}
