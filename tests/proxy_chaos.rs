@@ -106,7 +106,7 @@ fn hurt(faults: &Faults, random: &mut TestRng) {
         0 => drop(faults.reset()),
         1 => faults.black_hole(true),
         2 => faults.black_hole(false),
-        3 => faults.refuse(random.next_u32() % 2 == 0),
+        3 => faults.refuse(random.next_u32().is_multiple_of(2)),
         4 => faults.cut(Some(Cut::AfterBytes(random.next_u64() % 100_000))),
         5 => faults.cut(Some(Cut::AfterStatements(random.next_u64() % 5))),
         6 => faults.cut(Some(Cut::AfterCommit)),
@@ -125,10 +125,10 @@ fn undo(faults: &Faults) {
 
 async fn disturb_for_a_while(faults: &Faults, random: &mut TestRng, hurts: bool) {
     for _ in 0..40 {
-        if hurts && random.next_u32() % 3 == 0 {
-            hurt(faults, random)
+        if hurts && random.next_u32().is_multiple_of(3) {
+            hurt(faults, random);
         } else {
-            disturb(faults, random)
+            disturb(faults, random);
         }
         sleep(Duration::from_millis(random.next_u64() % 4)).await;
     }

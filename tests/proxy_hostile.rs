@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dj_regress::proxy::{Counters, PostgresProxy, Upstream};
+use dj_regress::proxy::{Counters, Cut, PostgresProxy, Upstream};
 use proptest::prelude::*;
 use rstest::rstest;
 use tempfile::TempDir;
@@ -128,6 +128,35 @@ async fn without_a_server_clients_are_hung_up_on() {
     let room = Room::before(folder, &nowhere).await;
     assert_eq!(room.ask(STARTUP, false).await, b"");
     assert_eq!(room.settled().await.connections, 1);
+}
+
+#[rstest]
+#[case::committed(b"C\0\0\0\x0bCOMMIT\0", b"")]
+#[case::not_committed(b"C\0\0\0\x0dSELECT 1\0", b"C\0\0\0\x0dSELECT 1\0")]
+#[case::long(b"C\0\x01\0\0COMMIT\0", b"C\0\x01\0\0COMMIT\0")]
+#[tokio::test]
+async fn an_answer_in_pieces_is_cut_off_whole_or_passed_on_whole(#[case] answer: &[u8], #[case] expected: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("upstream");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let room = Room::before(folder, &socket).await;
+    for latency in [None, Some((Duration::from_millis(5), Duration::ZERO))] {
+        room.proxy.faults().latency(latency);
+        room.proxy.faults().cut(Some(Cut::AfterCommit));
+        let mut client = room.connect().await;
+        client.write_all(STARTUP).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        server.write_all(b"Z\0\0\0\x05I").await.unwrap();
+        client.read_exact(&mut [0; 6]).await.unwrap();
+        for byte in answer {
+            server.write_all(&[*byte]).await.unwrap();
+            room.settled().await;
+        }
+        drop(server);
+        let mut rest = Vec::new();
+        let _ = timeout(DEADLINE, client.read_to_end(&mut rest)).await.unwrap();
+        assert_eq!(rest, expected);
+    }
 }
 
 #[tokio::test]

@@ -146,6 +146,41 @@ fn a_text_cut_short_is_known_by_its_answer() {
     assert_eq!(counts(&talk(">Q SELECT 'a|\n<C SELECT 1|\n<C DELETE 5|\n<Z I")), "DELETE 1, SELECT 1");
 }
 
+#[rstest]
+#[case(">Q BEGIN|", false)]
+#[case(">Q UPDATE t; COMMIT|", true)]
+#[case(">Q END|", true)]
+#[case(">P |COMMIT|\n>B ||", false)]
+#[case(">P |COMMIT|\n>B ||\n>E |", true)]
+#[case(">P |COMMIT|\n>B ||\n>E |\n>S", false)]
+#[case(">P c|COMMIT|\n>S\n<1\n<Z I\n>B |c|\n>E |", true)]
+#[case(">P c|COMMIT|\n>B p|c|\n>P |SELECT|\n>B ||\n>E |", false)]
+#[case(">P c|COMMIT|\n>B p|c|\n>P |SELECT|\n>B ||\n>E p|", true)]
+#[case(">P c|COMMIT|\n>B p|c|\n>S\n<1\n<2\n<Z T\n>E p|", true)]
+#[case(">P |UPDATE t|\n<E\n>P |COMMIT|\n>B ||\n>E |", false)]
+fn a_commit_is_known_before_anything_is_answered(#[case] messages: &str, #[case] expected: bool) {
+    assert_eq!(talk(messages).commits(), expected);
+}
+
+#[rstest]
+#[case(">Q SELECT; SELECT|\n<C", 2, 1, Some(2))]
+#[case(">Q SELECT|\n<C\n<Z I", 1, 1, None)]
+#[case(">Q SELECT; SELECT|\n>Q SELECT|\n<E", 3, 2, None)]
+#[case(">Q SELECT; SELECT|\n>Q SELECT|\n<E\n<Z I", 3, 2, Some(3))]
+#[case(">P |SELECT|\n>B ||\n>E |\n>S\n<1", 1, 0, None)]
+#[case(">P |SELECT|\n>B ||\n>E |\n>S\n<1\n<2", 1, 0, Some(1))]
+#[case(">P |SELECT|\n>B ||\n>E |\n>E |\n>S\n>Q SELECT|\n<1\n<2\n<E", 3, 2, None)]
+#[case(">P |nonsense|\n>S\n<E\n<Z I\n>Q SELECT|", 1, 0, Some(1))]
+fn a_statement_is_known_by_its_turn(
+    #[case] messages: &str,
+    #[case] sent: u64,
+    #[case] settled: u64,
+    #[case] next: Option<u64>,
+) {
+    let session = talk(messages);
+    assert_eq!((session.sent(), session.settled(), session.next_answered()), (sent, settled, next));
+}
+
 #[test]
 fn a_lost_track_is_found_again() {
     let messages = ">D P|\n<C X|\n>S\n<Z I\n>Q UPDATE t|\n<C UPDATE 1|\n<Z I";
