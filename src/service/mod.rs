@@ -1,5 +1,6 @@
 //! Postgres and Redis for one run: found, started, kept and ended without leaving anything behind.
 
+pub mod docker;
 mod files;
 pub mod installer;
 pub mod keeper;
