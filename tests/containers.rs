@@ -36,20 +36,7 @@ impl Room {
                 return None;
             }
         };
-        let mut found = Vec::new();
-        for (name, majors) in [("postgres", 13..30), ("redis", 6..20)] {
-            for major in majors.rev() {
-                let image = format!("dj-regress/{name}:{major}");
-                if daemon.has_image(&image).await.unwrap() {
-                    found.push(image);
-                    break;
-                }
-            }
-        }
-        let Ok([postgres, redis]) = <[String; 2]>::try_from(found) else {
-            skip("containers: no images dj-regress/postgres and dj-regress/redis; harness/images/build makes them");
-            return None;
-        };
+        let (postgres, redis) = (newest(&daemon, "postgres").await?, newest(&daemon, "redis").await?);
         let run = format!("test-{}-{}", std::process::id(), ROOMS.fetch_add(1, Ordering::Relaxed));
         let owner = Owner { token: format!("token of {run}"), run };
         let folder = tempfile::Builder::new().prefix("djt-").tempdir_in("/tmp").unwrap();
@@ -346,7 +333,6 @@ async fn a_data_directory_that_was_moved_is_covered_too() {
     let (volume, pgdata) = ("VOLUME /var/lib/postgresql", "ENV PGDATA=/var/lib/postgresql/18/docker");
     docker(&["commit", "-c", volume, "-c", pgdata, &parent, &image]);
     docker(&["rm", "-v", &parent]);
-    let before = room.daemon.made_images().await.unwrap();
     let postgres = room.start_postgres_of(&image, &[]).await.unwrap();
     assert_eq!(text(&client(&postgres).await, "SELECT 'it answers'").await, "it answers");
     let mounts = docker(&["inspect", "-f", "{{range .Mounts}}{{.Type}} {{end}}", postgres.container().id()]);
@@ -356,12 +342,10 @@ async fn a_data_directory_that_was_moved_is_covered_too() {
     postgres.wait_until_ready().await.unwrap();
     postgres.remove().await.unwrap();
 
-    let user = room.daemon.made_images().await.unwrap().into_iter().filter(|made| !before.contains(made));
-    for made in user {
-        if docker(&["image", "inspect", "-f", "{{.Config.Volumes}}", &made]).contains("/var/lib/postgresql:") {
-            room.daemon.remove_made_image(&made).await.unwrap();
-        }
-    }
+    let label = format!("label=dj-regress.made={image}");
+    let made = docker(&["image", "ls", "--filter", &label, "--format", "{{.Repository}}:{{.Tag}}"]);
+    assert!(room.daemon.made_images().await.unwrap().contains(&made), "what was initialised is kept, once: {made}");
+    room.daemon.remove_made_image(&made).await.unwrap();
     assert!(room.daemon.remove_made_image(&image).await.is_err(), "it is none of ours");
     docker(&["image", "rm", &image]);
 }
@@ -418,4 +402,64 @@ async fn the_postgres_image_makes_the_user_and_database_that_it_is_told_and_play
     assert_eq!(text(&client, outside).await, "scram-sha-256");
     assert_eq!(text(&client, "SHOW data_directory").await, "/var/lib/postgresql/data");
     container.remove().await.unwrap();
+}
+
+/// The newest of our images of this name.
+async fn newest(daemon: &Daemon, name: &str) -> Option<String> {
+    for major in (1..30).rev() {
+        let image = format!("dj-regress/{name}:{major}");
+        if daemon.has_image(&image).await.unwrap() {
+            return Some(image);
+        }
+    }
+    skip(&format!("containers: no image dj-regress/{name}; harness/images/build {name} makes it"));
+    None
+}
+
+#[tokio::test]
+async fn the_nginx_image_serves_pages() {
+    let Some(room) = Room::find().await else { return };
+    let Some(image) = newest(&room.daemon, "nginx").await else { return };
+    let script = "nginx && wget -q -O - http://127.0.0.1/";
+    let arguments = ["sh", "-c", script].map(str::to_owned).into();
+    let container = room.daemon.run(Spec { arguments, ..Spec::new("nginx", &room.owner, &image) }).await.unwrap();
+    let code = ended(&container).await;
+    let log = container.logs(100).await.unwrap();
+    assert_eq!(code, 0, "{log}");
+    assert!(log.lines().any(|line| line == "nginx") && log.contains("GET / HTTP/1.1"), "{log}");
+    container.remove().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_pgbouncer_image_passes_on_to_postgres() {
+    let Some(room) = Room::find().await else { return };
+    let Some(image) = newest(&room.daemon, "pgbouncer").await else { return };
+    let postgres = room.start_postgres(&[]).await.unwrap();
+    let folder = socket_folder(room.folder.path(), "pgbouncer").unwrap();
+    let settings = "[databases]\n* = host=/upstream port=5432 user=chief\n[pgbouncer]\nunix_socket_dir = /shared\n\
+        auth_type = any\npool_mode = transaction\nignore_startup_parameters = extra_float_digits\n";
+    let configuration = room.folder.path().join("configuration");
+    std::fs::create_dir(&configuration).unwrap();
+    std::fs::write(configuration.join("pgbouncer.ini"), settings).unwrap();
+    let upstream = postgres.socket_directory().to_owned();
+    let folders = [(upstream, "/upstream"), (folder.clone(), "/shared"), (configuration, "/etc/pgbouncer")];
+    let folders = folders.map(|(here, there)| (here, there.to_owned())).into();
+    let container = room.daemon.run(Spec { folders, ..Spec::new("pgbouncer", &room.owner, &image) }).await.unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while !folder.join(".s.PGSQL.6432").exists() {
+        assert!(Instant::now() < deadline, "{}", container.logs(100).await.unwrap());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut config = tokio_postgres::Config::new();
+    config.host_path(&folder).port(6432).user("anybody").dbname("postgres");
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let said = client.simple_query("SELECT current_user").await.unwrap();
+    let user = said.iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    assert_eq!(user, Some("chief"));
+    container.remove().await.unwrap();
+    postgres.remove().await.unwrap();
 }

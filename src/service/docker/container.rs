@@ -166,10 +166,10 @@ impl Container {
         Error::cannot_run(format!("the container {} {how}\n{log}", self.name))
     }
 
-    /// Keeps its files, but for those on volumes and tmpfs, as an image of ours.
-    pub(super) async fn keep_as(&self, name: &str, tag: &str) -> Result<()> {
+    /// Keeps its files, but for those on volumes and tmpfs, as an image of ours, made of that one.
+    pub(super) async fn keep_as(&self, name: &str, tag: &str, of: &str) -> Result<()> {
         let options = CommitContainerOptionsBuilder::new().container(&self.id).repo(name).tag(tag).build();
-        let labels = [(MADE.to_owned(), self.name.clone())].into();
+        let labels = [(MADE.to_owned(), of.to_owned())].into();
         let config = ContainerConfig { labels: Some(labels), ..ContainerConfig::default() };
         let kept = self.docker.commit_container(options, config).await;
         kept.map(|_| ()).cannot_run(|| self.doing("make an image of"))

@@ -34,7 +34,7 @@ const REQUEST_DEADLINE: Duration = Duration::from_mins(2);
 const RUN: &str = "dj-regress.run";
 const TOKEN: &str = "dj-regress.token";
 
-/// The label of images that we have made.
+/// The label of images that we have made: of which.
 pub(super) const MADE: &str = "dj-regress.made";
 
 /// What to do where there is no daemon to use.
@@ -284,7 +284,12 @@ impl Labelled {
 pub(super) async fn remove(docker: &Docker, id: &str) -> Result<(), BollardError> {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     match docker.remove_container(id, Some(options)).await {
-        Err(BollardError::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+        Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+        Err(BollardError::DockerResponseServerError { status_code: 409, message })
+            if message.contains("already in progress") =>
+        {
+            Ok(())
+        }
         other => other,
     }
 }

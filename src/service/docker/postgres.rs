@@ -145,7 +145,7 @@ async fn initialised(daemon: &Daemon, wanted: Wanted<'_>) -> Result<String> {
     let kept = async {
         postgres.container.stop(STOP_GRACE).await?;
         // Two runs may have begun at once: the second image would only take the name from the first.
-        if daemon.has_image(&image).await? { Ok(()) } else { postgres.container.keep_as(name, tag).await }
+        if daemon.has_image(&image).await? { Ok(()) } else { postgres.container.keep_as(name, tag, wanted.image).await }
     };
     let kept = kept.await;
     postgres.remove().await?;
