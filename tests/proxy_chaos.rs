@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dj_regress::proxy::{Cut, Faults, RedisProxy, Upstream};
+use dj_regress::proxy::{Cut, Faults, RedisProxy};
+use dj_regress::service::Endpoint;
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
 use tempfile::TempDir;
@@ -43,7 +44,7 @@ impl Room {
                 });
             }
         });
-        let proxy = RedisProxy::start(Upstream::Unix(socket), Vec::new(), &folder.path().join("wire")).await.unwrap();
+        let proxy = RedisProxy::start(Endpoint::Unix(socket), Vec::new(), &folder.path().join("wire")).await.unwrap();
         Self { _folder: folder, proxy, open }
     }
 

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dj_regress::proxy::{Counters, Cut, PostgresProxy, Upstream};
+use dj_regress::proxy::{Counters, Cut, PostgresProxy};
+use dj_regress::service::Endpoint;
 use proptest::prelude::*;
 use rstest::rstest;
 use tempfile::TempDir;
@@ -42,7 +43,7 @@ impl Room {
 
     async fn before(folder: TempDir, upstream: &Path) -> Self {
         let proxy =
-            PostgresProxy::start(Upstream::Unix(upstream.to_owned()), &folder.path().join("pg-q")).await.unwrap();
+            PostgresProxy::start(Endpoint::Unix(upstream.to_owned()), &folder.path().join("pg-q")).await.unwrap();
         Self { folder, proxy }
     }
 
@@ -199,7 +200,7 @@ async fn a_finished_proxy_has_counted_everything() {
 #[tokio::test]
 async fn an_address_too_long_for_a_socket_is_refused_with_both_numbers() {
     let folder = tempfile::tempdir().unwrap().path().join("x".repeat(100));
-    let error = PostgresProxy::start(Upstream::Unix("/nowhere".into()), &folder).await.unwrap_err();
+    let error = PostgresProxy::start(Endpoint::Unix("/nowhere".into()), &folder).await.unwrap_err();
     assert!(error.message.contains("bytes, at most 107"), "{error}");
 }
 

@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use dj_regress::probe::sql::Shape;
-use dj_regress::proxy::{Counters, Cut, RedisProxy, Tally, Upstream};
+use dj_regress::proxy::{Counters, Cut, RedisProxy, Tally};
+use dj_regress::service::Endpoint;
 use proxy::{RedisStage, not_now, shortest, soon};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, cmd, pipe};
@@ -108,7 +109,7 @@ async fn a_server_at_a_port_is_reached() {
     let stage = RedisStage::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let socket = stage.redis.socket().to_owned();
+    let Endpoint::Unix(socket) = stage.redis.endpoint().clone() else { panic!("a local Redis listens on a socket") };
     let port_to_socket = tokio::spawn(async move {
         loop {
             let (mut outer, _) = listener.accept().await.unwrap();
@@ -117,7 +118,7 @@ async fn a_server_at_a_port_is_reached() {
         }
     });
     let wire = stage.run_directory.path().join("tcp.sock");
-    let upstream = Upstream::Tcp { host: "127.0.0.1".to_owned(), port };
+    let upstream = Endpoint::Tcp { host: "127.0.0.1".to_owned(), port };
     let proxy = RedisProxy::start(upstream, vec![vec!["SELECT".into(), "0".into()]], &wire).await.unwrap();
     let mut raw = UnixStream::connect(&wire).await.unwrap();
     raw.write_all(b"PING\r\n").await.unwrap();

@@ -23,7 +23,8 @@ use super::fault::{Faults, Link};
 use super::meter::{Meter, is_readable, lock};
 use super::observer::{Observer, Side};
 use super::relay::relay;
-use super::stream::{Stream, Upstream};
+use super::stream::Stream;
+use crate::service::Endpoint;
 use crate::error::{Context as _, Error, Result};
 
 /// The longest address of a unix socket, for the kernel and for libpq.
@@ -41,7 +42,7 @@ pub trait Protocol: Send + Sync + 'static {
     fn open(
         &self,
         client: &Stream,
-        upstream: &Upstream,
+        upstream: &Endpoint,
         meter: &Mutex<Meter<Self::Observer>>,
     ) -> impl Future<Output = Option<Opened>> + Send;
 }
@@ -67,7 +68,7 @@ pub struct Proxy<P: Protocol> {
 struct Shared<P: Protocol> {
     protocol: P,
     listener: UnixListener,
-    upstream: Upstream,
+    upstream: Endpoint,
     faults: Faults,
     registry: Mutex<Registry<P::Observer>>,
 }
@@ -91,7 +92,7 @@ impl<P: Protocol> Proxy<P> {
     }
 
     /// Listens at a socket, and passes on to `upstream`.
-    pub(super) fn listen(protocol: P, upstream: Upstream, socket: &Path) -> Result<Self> {
+    pub(super) fn listen(protocol: P, upstream: Endpoint, socket: &Path) -> Result<Self> {
         Self::check(socket)?;
         let doing = || format!("listen on {}", socket.display());
         let listener = UnixListener::bind(socket).cannot_run(doing)?;
@@ -240,7 +241,7 @@ async fn accept<P: Protocol>(shared: Arc<Shared<P>>) {
 /// Serves a client until either side is done.
 pub(super) async fn serve<P: Protocol>(
     protocol: &P,
-    upstream: &Upstream,
+    upstream: &Endpoint,
     client: Arc<Stream>,
     meter: &Mutex<Meter<P::Observer>>,
     link: &Link,

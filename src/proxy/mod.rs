@@ -27,4 +27,3 @@ pub use cut::Cut;
 pub use fault::Faults;
 pub use postgres::PostgresProxy;
 pub use redis::RedisProxy;
-pub use stream::Upstream;

@@ -1,10 +1,9 @@
-//! A connection of either kind of socket, and where the server is.
+//! A connection of either kind of socket.
 
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream as StdStream;
-use std::path::PathBuf;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,43 +11,29 @@ use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep};
 
+use crate::service::Endpoint;
+
 /// While the server's queue of connections is full.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Where a proxy passes on to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Upstream {
-    /// A unix socket.
-    Unix(PathBuf),
-    /// A port.
-    Tcp {
-        /// Its name or address.
-        host: String,
-        /// Its number.
-        port: u16,
-    },
-}
-
-impl Upstream {
-    /// Connects; nothing that is written is kept back to be sent with more.
-    pub(super) async fn connect(&self) -> io::Result<Stream> {
-        match self {
-            Self::Unix(socket) => {
-                let deadline = Instant::now() + CONNECT_DEADLINE;
-                loop {
-                    match UnixStream::connect(socket).await {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
-                            sleep(Duration::from_millis(5)).await;
-                        }
-                        result => return result.map(Stream::Unix),
+/// Connects to a server; nothing that is written is kept back to be sent with more.
+pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
+    match endpoint {
+        Endpoint::Unix(socket) => {
+            let deadline = Instant::now() + CONNECT_DEADLINE;
+            loop {
+                match UnixStream::connect(socket).await {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
+                        sleep(Duration::from_millis(5)).await;
                     }
+                    result => return result.map(Stream::Unix),
                 }
             }
-            Self::Tcp { host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
-            }
+        }
+        Endpoint::Tcp { host, port } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            stream.set_nodelay(true)?;
+            Ok(Stream::Tcp(stream))
         }
     }
 }

@@ -2,13 +2,13 @@
 #![allow(dead_code, clippy::unwrap_used, missing_docs)]
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dj_regress::proxy::{PostgresProxy, RedisProxy, Upstream};
+use dj_regress::proxy::{PostgresProxy, RedisProxy};
 use dj_regress::service::keeper::Keeper;
-use dj_regress::service::locate::{self, ServerSource};
-use dj_regress::service::postgres::{PORT, Postgres, SUPERUSER};
-use dj_regress::service::redis::Redis;
+use dj_regress::service::postgres::{PORT, PostgresWants, SUPERUSER};
+use dj_regress::service::redis::{Redis, RedisWants};
 use dj_regress::service::run_directory::RunDirectory;
 use redis::aio::MultiplexedConnection;
 use redis::{ConnectionAddr, IntoConnectionInfo as _, RedisError};
@@ -47,7 +47,7 @@ pub struct PostgresStage {
     /// Not through the proxy.
     pub direct: Client,
     keeper: Keeper,
-    _run_directory: RunDirectory,
+    _run_directory: Arc<RunDirectory>,
     room: Room,
 }
 
@@ -55,10 +55,9 @@ impl PostgresStage {
     pub async fn new() -> Self {
         let room = Room::new();
         let (run_directory, keeper) = room.keeper().await;
-        let binaries = locate::postgres(ServerSource::Auto, &room.cache).unwrap();
-        let postgres = Postgres::start(&keeper, &run_directory, &room.cache, &binaries).await.unwrap();
-        let upstream = postgres.socket_directory().join(format!(".s.PGSQL.{PORT}"));
-        let proxy = PostgresProxy::start(Upstream::Unix(upstream), &run_directory.path().join("pg-q")).await.unwrap();
+        let services = room.services(&keeper, &run_directory).await;
+        let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
+        let proxy = PostgresProxy::start(postgres.upstream(), &run_directory.path().join("pg-q")).await.unwrap();
         let direct = postgres.client("postgres").await.unwrap();
         direct.batch_execute("CREATE TABLE fruit (id int)").await.unwrap();
         Self { proxy, direct, keeper, _run_directory: run_directory, room }
@@ -98,7 +97,7 @@ impl PostgresStage {
 pub struct RedisStage {
     pub proxy: RedisProxy,
     pub redis: Redis,
-    pub run_directory: RunDirectory,
+    pub run_directory: Arc<RunDirectory>,
     keeper: Keeper,
     room: Room,
 }
@@ -111,11 +110,10 @@ impl RedisStage {
     pub async fn with_preamble(preamble: &[&[&str]]) -> Self {
         let room = Room::new();
         let (run_directory, keeper) = room.keeper().await;
-        let binary = locate::redis(ServerSource::Auto, &room.cache).unwrap();
-        let redis = Redis::start(&keeper, &binary, run_directory.path()).await.unwrap();
+        let services = room.services(&keeper, &run_directory).await;
+        let redis = services.redis(&RedisWants::default(), run_directory.path()).await.unwrap();
         let preamble = preamble.iter().map(|command| command.iter().map(|&word| word.to_owned()).collect()).collect();
-        let upstream = Upstream::Unix(redis.socket().to_owned());
-        let proxy = RedisProxy::start(upstream, preamble, &run_directory.path().join("wire.sock")).await.unwrap();
+        let proxy = RedisProxy::start(redis.endpoint().clone(), preamble, &run_directory.path().join("wire.sock")).await.unwrap();
         Self { proxy, redis, run_directory, keeper, room }
     }
 

@@ -23,7 +23,8 @@ use super::cut::Aim;
 use super::listener::{Opened, Protocol, Proxy};
 use super::meter::{Meter, lock};
 use super::observer::{Broken, Observer, Side};
-use super::stream::{Stream, Upstream};
+use super::stream::{self, Stream};
+use crate::service::Endpoint;
 use crate::error::{Context as _, Result};
 use crate::service::postgres::PORT;
 
@@ -52,7 +53,7 @@ impl PostgresProxy {
     ///
     /// Cannot run if the socket cannot be made, or its address would be too long.
     #[expect(clippy::unused_async, reason = "a listener needs the runtime: nobody can call this outside")]
-    pub async fn start(upstream: Upstream, folder: &Path) -> Result<Self> {
+    pub async fn start(upstream: Endpoint, folder: &Path) -> Result<Self> {
         let doing = || format!("make {}", folder.display());
         let socket = folder.join(format!(".s.PGSQL.{PORT}"));
         Self::check(&socket)?;
@@ -69,13 +70,13 @@ impl PostgresProxy {
 impl Protocol for Postgres {
     type Observer = Conversation;
 
-    async fn open(&self, client: &Stream, upstream: &Upstream, meter: &Mutex<Meter<Conversation>>) -> Option<Opened> {
+    async fn open(&self, client: &Stream, upstream: &Endpoint, meter: &Mutex<Meter<Conversation>>) -> Option<Opened> {
         let Ok(first) = timeout(self.startup_deadline, greet(client, meter)).await else {
             lock(meter).totals().malformed += 1;
             return None;
         };
         let first = first.ok()?;
-        let server = upstream.connect().await.ok()?;
+        let server = stream::connect(upstream).await.ok()?;
         Some(Opened { server, first })
     }
 }
@@ -242,7 +243,7 @@ mod tests {
         tokio::io::AsyncWriteExt::write_all(&mut actor, sends).await.unwrap();
         let client = Arc::new(Stream::Unix(client));
         let meter = Mutex::new(Meter::new(Arc::clone(&client), Faults::default()));
-        let upstream = Upstream::Unix(PathBuf::from("/nonexistent"));
+        let upstream = Endpoint::Unix(PathBuf::from("/nonexistent"));
         let postgres = Postgres { startup_deadline: Duration::from_millis(20) };
         serve(&postgres, &upstream, client, &meter, &Faults::default().link()).await;
         (actor, meter)

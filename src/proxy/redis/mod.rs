@@ -18,7 +18,8 @@ use super::cut::Aim;
 use super::listener::{Opened, Protocol, Proxy};
 use super::meter::{Meter, lock};
 use super::observer::{Broken, Observer, Side};
-use super::stream::{Stream, Upstream};
+use super::stream::{self, Stream};
+use crate::service::Endpoint;
 use crate::error::Result;
 use crate::probe::sql::Shape;
 
@@ -43,7 +44,7 @@ impl RedisProxy {
     ///
     /// Cannot run if the socket cannot be made, or its address would be too long.
     #[expect(clippy::unused_async, reason = "a listener needs the runtime: nobody can call this outside")]
-    pub async fn start(upstream: Upstream, preamble: Vec<Vec<String>>, socket: &Path) -> Result<Self> {
+    pub async fn start(upstream: Endpoint, preamble: Vec<Vec<String>>, socket: &Path) -> Result<Self> {
         Self::listen(Redis { preamble }, upstream, socket)
     }
 }
@@ -51,9 +52,9 @@ impl RedisProxy {
 impl Protocol for Redis {
     type Observer = Dialogue;
 
-    async fn open(&self, _: &Stream, upstream: &Upstream, meter: &Mutex<Meter<Dialogue>>) -> Option<Opened> {
+    async fn open(&self, _: &Stream, upstream: &Endpoint, meter: &Mutex<Meter<Dialogue>>) -> Option<Opened> {
         lock(meter).totals().connections += 1;
-        let server = upstream.connect().await.ok()?;
+        let server = stream::connect(upstream).await.ok()?;
         self.introduce(&server).await.ok()?;
         Some(Opened { server, first: Vec::new() })
     }

@@ -31,8 +31,7 @@ use crate::case::model::RedisField;
 use crate::case::resolve::{ResolvedActor, ResolvedState};
 use crate::error::{Context as _, Result};
 use crate::probe::ledger::PROBE;
-use crate::proxy::{Counters, PostgresProxy, RedisProxy, Upstream};
-use crate::service::Endpoint;
+use crate::proxy::{Counters, PostgresProxy, RedisProxy};
 use crate::service::keeper::Exit;
 use crate::service::redis::{Redis, RedisWants};
 
@@ -253,10 +252,10 @@ impl<'s> Session<'s> {
     async fn wire_of(&mut self, actor: &str) -> Result<&Wire, Trouble> {
         if !self.wires.contains_key(actor) {
             let seat = self.folder.join(format!("seat-{}", self.wires.len()));
-            let postgres = PostgresProxy::start(upstream(&self.server.postgres.upstream()), &seat).await?;
+            let postgres = PostgresProxy::start(self.server.postgres.upstream(), &seat).await?;
             let redis = match &self.redis {
                 Some(redis) => Some(
-                    RedisProxy::start(upstream(redis.endpoint()), redis.preamble(), &seat.join("redis.sock")).await?,
+                    RedisProxy::start(redis.endpoint().clone(), redis.preamble(), &seat.join("redis.sock")).await?,
                 ),
                 None => None,
             };
@@ -319,13 +318,6 @@ impl<'s> Session<'s> {
             return Err(Trouble::Died(format!("the actor {actor}{how}")));
         }
         answer
-    }
-}
-
-fn upstream(endpoint: &Endpoint) -> Upstream {
-    match endpoint {
-        Endpoint::Unix(socket) => Upstream::Unix(socket.clone()),
-        Endpoint::Tcp { host, port } => Upstream::Tcp { host: host.clone(), port: *port },
     }
 }
 
