@@ -100,6 +100,8 @@ fn steps_resolve_to_what_they_say() {
     let hold = HoldSpec { moment: "shop.tasks:Order.pay".into(), at_return: true, call: 1 };
     assert_eq!(actions[12], Action::Hold { actor: q(), hold });
     assert_eq!(actions[13], Action::Release { actor: q() });
+    let moments: Vec<String> = state().holds("q").iter().map(|hold| hold.moment.clone()).collect();
+    assert_eq!(moments, ["before_ack", "shop.tasks:Order.pay"]);
     assert_eq!(actions[14], Action::Pause { actor: q(), role: Role::Sentinel });
     assert_eq!(actions[16], Action::Kill { actor: q(), role: Role::Group });
     assert_eq!(actions[18], Action::Restart { actor: q(), count: 3, by_kill: true });

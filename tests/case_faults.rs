@@ -128,6 +128,17 @@ fn measurements_know_what_they_count() {
     assert_eq!(of("evicted"), Quantity::Redis { field: RedisField::EvictedKeys, during: Some("crash".into()) });
 }
 
+#[test]
+fn every_count_of_tasks_is_a_measurement_of_the_whole_case() {
+    for (name, count) in TaskCount::ALL {
+        let text = GOOD.replace("of: tasks.duplicated", &format!("of: {name}"));
+        assert!(load(&text).is_ok_and(|case| case.invariants["twice"].of == Quantity::Tasks(count)), "{name}");
+        let windowed = GOOD.replace("of: tasks.duplicated", &format!("of: {name}, during: crash"));
+        let expected = format!("`during` does not belong to `{name}`");
+        assert!(message(&windowed).contains(&expected), "{name}");
+    }
+}
+
 #[rstest]
 // Kinds and targets.
 #[case("{kill: postgres, after", "{kil: postgres, after", &["unknown key `kil`", ":7:13", "did you mean `kill`?"])]
