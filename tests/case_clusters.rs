@@ -49,6 +49,17 @@ fn services_merge_field_by_field() {
 }
 
 #[test]
+fn other_servers_are_a_change() {
+    let control = "control: {services: {redis: {policy: allkeys-lru}}, charges: 1}";
+    let text = GOOD
+        .lines()
+        .fold(String::new(), |text, line| text + if line.starts_with("control:") { control } else { line } + "\n");
+    load(&text).unwrap_or_else(|error| panic!("error: {error}"));
+    let nothing = text.replace("{redis: {policy: allkeys-lru}}", "{redis: {}}");
+    assert!(message(&nothing).contains("it changes nothing"));
+}
+
+#[test]
 fn a_state_that_says_something_of_a_server_needs_one_of_its_own() {
     let without = GOOD.replace("services:\n", "env: {X: y}\n").lines().fold(String::new(), |text, line| {
         let said = line.starts_with("  postgres:") || line.starts_with("  redis:");
@@ -89,6 +100,8 @@ fn steps_resolve_to_what_they_say() {
     let hold = HoldSpec { moment: "shop.tasks:Order.pay".into(), at_return: true, call: 1 };
     assert_eq!(actions[12], Action::Hold { actor: q(), hold });
     assert_eq!(actions[13], Action::Release { actor: q() });
+    let moments: Vec<String> = state().holds("q").iter().map(|hold| hold.moment.clone()).collect();
+    assert_eq!(moments, ["before_ack", "shop.tasks:Order.pay"]);
     assert_eq!(actions[14], Action::Pause { actor: q(), role: Role::Sentinel });
     assert_eq!(actions[16], Action::Kill { actor: q(), role: Role::Group });
     assert_eq!(actions[18], Action::Restart { actor: q(), count: 3, by_kill: true });
@@ -235,6 +248,9 @@ fn steps_are_said_in_words() {
 #[case("\"g-$i\"", "\"g-$j\"", &["unknown variable `$j`"])]
 #[case("[\"order-$i\", $i, \"$shop\"]", "[\"order-$i\", $x]", &["unknown variable `$x`", ":22:36"])]
 #[case("within: 10s", "within: $i", &["unknown variable `$i`"])]
+#[case("{save: false}", "{save: $i}", &["unknown variable `$i`", ":22:128"])]
+#[case("cached: true", "cached: $i", &["unknown variable `$i`"])]
+#[case("- enqueue: {shop.tasks.ship: [1, 2], iter: true}", "- enqueue: charge", &["expected a mapping with a task and its arguments, found the text `charge`", ":24:14"])]
 // Schedules.
 #[case("type: minutes,", "type: minute,", &["`minute` is not a type of schedule", "did you mean `minutes`?"])]
 #[case("type: minutes, minutes: 5", "type: minutes", &["a schedule of type `minutes` needs `minutes`"])]

@@ -128,6 +128,17 @@ fn measurements_know_what_they_count() {
     assert_eq!(of("evicted"), Quantity::Redis { field: RedisField::EvictedKeys, during: Some("crash".into()) });
 }
 
+#[test]
+fn every_count_of_tasks_is_a_measurement_of_the_whole_case() {
+    for (name, count) in TaskCount::ALL {
+        let text = GOOD.replace("of: tasks.duplicated", &format!("of: {name}"));
+        assert!(load(&text).is_ok_and(|case| case.invariants["twice"].of == Quantity::Tasks(count)), "{name}");
+        let windowed = GOOD.replace("of: tasks.duplicated", &format!("of: {name}, during: crash"));
+        let expected = format!("`during` does not belong to `{name}`");
+        assert!(message(&windowed).contains(&expected), "{name}");
+    }
+}
+
 #[rstest]
 // Kinds and targets.
 #[case("{kill: postgres, after", "{kil: postgres, after", &["unknown key `kil`", ":7:13", "did you mean `kill`?"])]
@@ -159,6 +170,10 @@ fn measurements_know_what_they_count() {
 #[case("after 3 statements", "after three statements", &["is not where a connection can be cut"])]
 #[case("after 4096 B", "after 4096", &["has no unit"])]
 #[case("where: after COMMIT", "where: at COMMIT", &["`at COMMIT` is not where a connection can be cut", ":25:18"])]
+#[case("[app, redis]", "[app, redis, q]", &["found a list of 3"])]
+#[case("after 4096 B", "after COMMIT", &["Redis has no COMMIT", ":28:18"])]
+#[case("after 4096 B", "after 7 commands", &[])]
+#[case("  - start: q\n", "  - start: q\n  - kill: postgres\n", &["unknown actor `postgres`", "`- fault: {kill: postgres}`"])]
 // While.
 #[case("  - fault: {kill: postgres, after: {client: $orders}}\n", "  - stop: q\n", &["`while` does not belong to `stop`", ":8:5"])]
 #[case("  - fault: {stop: redis}\n    while:", "  - while:", &["`while` without `fault`", ":13:5"])]
@@ -192,6 +207,14 @@ fn a_mistake_is_shown_where_it_is(#[case] good: &str, #[case] bad: &str, #[case]
     for fragment in expected {
         assert!(message.contains(fragment), "`{fragment}` is not in:\n{message}");
     }
+}
+
+#[test]
+fn the_client_is_an_actor_like_others() {
+    let text = GOOD.replace("of: effects,", "of: statements, actor: client,");
+    assert!(load(&text).is_ok_and(|case| case.invariants["effect"].of.actor() == Some("client")));
+    let text = text.replace("actor: client", "actor: cleint");
+    assert!(message(&text).contains("unknown actor `cleint`"));
 }
 
 #[test]

@@ -79,9 +79,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// Nanoseconds from now, such as `-4d`.
 pub fn offset(text: &str) -> Result<i64, String> {
-    let nanoseconds = (seconds(text)? * 1e9).round();
-    // Beyond this a float is not exact to the nanosecond, and i64 ends: 292 years.
-    if nanoseconds.abs() < 9.2e18 { Ok(nanoseconds as i64) } else { Err(format!("`{text}` is too far away")) }
+    let seconds = seconds(text)?;
+    let away = Duration::try_from_secs_f64(seconds.abs()).ok();
+    let away =
+        away.and_then(|away| i64::try_from(away.as_nanos()).ok()).ok_or_else(|| format!("`{text}` is too far away"))?;
+    Ok(if seconds < 0.0 { -away } else { away })
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

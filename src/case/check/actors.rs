@@ -22,6 +22,8 @@ impl Checker<'_> {
             let unknown = Diagnostic::new(format!("unknown actor `{actor}`")).at(span);
             let unknown = if actor == CLIENT {
                 unknown.help("`client` only enqueues and schedules; declare a python actor for more")
+            } else if let ("postgres" | "redis", "kill" | "stop" | "restart" | "pause") = (actor, action.verb()) {
+                unknown.help(format!("a server is hurt by a fault: `- fault: {{{}: {actor}}}`", action.verb()))
             } else if self.case.actors.is_empty() && matches!(action, Action::Sql { .. }) {
                 unknown.help(format!("declare it: `actors: {{{actor}: {{stranger: {actor}}}}}`"))
             } else if self.case.actors.is_empty() {

@@ -121,13 +121,12 @@ impl Lower<'_> {
             },
             "effects" => Quantity::Effects { key: file.key },
             "log" => Quantity::Log { matching: self.needed(&of, "matching", file.matching, place), during },
-            "redis" => match file.field {
-                Some(field) => Quantity::Redis { field, during },
-                None => {
+            "redis" => {
+                if file.field.is_none() {
                     self.needed(&of, "field", None, place);
-                    Quantity::Redis { field: RedisField::Keys, during }
                 }
-            },
+                Quantity::Redis { field: file.field.unwrap_or(RedisField::Keys), during }
+            }
             "growth" => Quantity::Growth { of: self.needed(&of, "in", file.growing, place) },
             _ => match TaskCount::ALL.into_iter().find(|(name, _)| *name == of) {
                 Some((_, count)) => Quantity::Tasks(count),

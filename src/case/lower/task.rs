@@ -23,18 +23,15 @@ impl Lower<'_> {
                 self.error(Diagnostic::new(message).at(place.get(option).key_span()).help(help));
             }
         }
-        let what = match chain {
-            Some(chain) => {
-                if let Some(task) = tasks.keys().next() {
-                    let unknown = format!("unknown option `{task}`: what is enqueued is the `chain`");
-                    self.error(Diagnostic::new(unknown).at(place.get(task).key_span()).suggest(task, ENQUEUE_OPTIONS));
-                }
-                What::Chain { links: self.links(chain, place.get("chain"))? }
+        let what = if let Some(chain) = chain {
+            if let Some(task) = tasks.keys().next() {
+                let unknown = Diagnostic::new(format!("unknown option `{task}`: what is enqueued is the `chain`"));
+                self.error(unknown.at(place.get(task).key_span()).suggest(task, ENQUEUE_OPTIONS));
             }
-            None => {
-                let (task, args) = self.task(tasks, "enqueue", &ENQUEUE_OPTIONS, place)?;
-                if iter { What::Iter { task, args } } else { What::Task { task, args, kwargs } }
-            }
+            What::Chain { links: self.links(chain, place.get("chain"))? }
+        } else {
+            let (task, args) = self.task(tasks, "enqueue", &ENQUEUE_OPTIONS, place)?;
+            if iter { What::Iter { task, args } } else { What::Task { task, args, kwargs } }
         };
         Some(Enqueue {
             by: by.unwrap_or_else(|| CLIENT.to_owned()),

@@ -127,9 +127,10 @@ pub struct Schedule {
 }
 
 impl Step {
-    /// This step and all that are played within it.
-    pub(super) fn any(&self, is: &impl Fn(&Action) -> bool) -> bool {
-        is(&self.action) || self.action.steps().iter().any(|step| step.any(is))
+    /// What it does, and then what is done within it, in the order of the case.
+    pub fn actions(&self) -> Vec<&Action> {
+        let within = self.action.steps().iter().flat_map(Self::actions);
+        std::iter::once(&self.action).chain(within).collect()
     }
 }
 

@@ -112,9 +112,23 @@ impl ResolvedState {
         self.any_step(|action| matches!(action, Action::Fault { fault, .. } if fault.hurts().is_some()))
     }
 
+    /// All that is done, within other steps too, in the order of the case.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.steps.iter().flat_map(Step::actions)
+    }
+
     /// Whether there is such a step, within others too.
     pub fn any_step(&self, is: impl Fn(&Action) -> bool) -> bool {
-        self.steps.iter().any(|step| step.any(&is))
+        self.actions().any(is)
+    }
+
+    /// The holds of an actor, in the order of the case.
+    pub fn holds(&self, of: &str) -> Vec<&HoldSpec> {
+        let holds = self.actions().filter_map(|action| match action {
+            Action::Hold { actor, hold } if actor == of => Some(hold),
+            _ => None,
+        });
+        holds.collect()
     }
 
     /// The state as one actor sees it, where that differs.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::resolver::{Resolved, Resolver};
 use super::{Action, CutAt, Enqueue, Fault, HoldSpec, Schedule, Step, Trigger, WaitFor};
 use crate::case::diagnostic::Diagnostic;
-use crate::case::model::{self, ROLES, Role, SCHEDULES, Scalar, What};
+use crate::case::model::{self, ROLES, Role, SCHEDULES, Scalar, Server, What};
 use crate::case::node::Segment;
 use crate::case::unit;
 
@@ -154,17 +154,21 @@ impl Resolver {
 
     fn enqueue(&mut self, enqueue: &model::Enqueue) -> Resolved<Enqueue> {
         let times = self.within("times", |r| r.count(&enqueue.times))?;
+        let cached = enqueue.cached.as_ref().map(|cached| self.within("cached", |r| r.tree(cached))).transpose()?;
+        let options = self.within("options", |r| r.entries(&enqueue.options))?;
         let index = self.vars.insert(INDEX.to_owned(), Value::from("$i"));
-        let resolved = self.indexed(enqueue, times);
+        let indexed = self.indexed(enqueue);
         match index {
             Some(index) => self.vars.insert(INDEX.to_owned(), index),
             None => self.vars.shift_remove(INDEX),
         };
-        resolved
+        let (what, group) = indexed?;
+        let (by, until_refused) = (enqueue.by.clone(), enqueue.until_refused);
+        Ok(Enqueue { by, what, times, group, cached, options, until_refused })
     }
 
-    /// What is enqueued, with `$i` left as it is.
-    fn indexed(&mut self, enqueue: &model::Enqueue, times: u64) -> Resolved<Enqueue> {
+    /// What differs from one enqueueing to the next, with `$i` left as it is.
+    fn indexed(&mut self, enqueue: &model::Enqueue) -> Resolved<(What, Option<String>)> {
         let what = match &enqueue.what {
             What::Task { task, args, kwargs } => What::Task {
                 task: dotted(task),
@@ -174,15 +178,7 @@ impl Resolver {
             What::Iter { task, args } => What::Iter { task: dotted(task), args: self.within(task, |r| r.items(args))? },
             What::Chain { links } => What::Chain { links: self.within("chain", |r| r.links(links))? },
         };
-        Ok(Enqueue {
-            by: enqueue.by.clone(),
-            what,
-            times,
-            group: self.optional("group", enqueue.group.as_ref(), Self::text)?,
-            cached: enqueue.cached.as_ref().map(|cached| self.within("cached", |r| r.tree(cached))).transpose()?,
-            options: self.within("options", |r| r.entries(&enqueue.options))?,
-            until_refused: enqueue.until_refused,
-        })
+        Ok((what, self.optional("group", enqueue.group.as_ref(), Self::text)?))
     }
 
     fn links(&mut self, links: &[(String, Vec<Value>)]) -> Resolved<Vec<(String, Vec<Value>)>> {
@@ -262,7 +258,11 @@ impl Resolver {
             Written::Cut { link, at } => {
                 let at = self.within("cut", |r| {
                     let text = r.text(at)?;
-                    cut(&text).or_else(|diagnostic| Err(r.unresolved(diagnostic)))
+                    let at = cut(&text).map_err(|diagnostic| r.unresolved(diagnostic))?;
+                    if link.server == Server::Redis && matches!(at, CutAt::AfterCommit | CutAt::BeforeCommit) {
+                        return r.refuse("Redis has no COMMIT: cut `after 3 commands` or `after 4096 B`");
+                    }
+                    Ok(at)
                 })?;
                 Fault::Cut { link: link.clone(), at }
             }
