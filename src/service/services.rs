@@ -195,12 +195,13 @@ impl Source {
         };
         let (connected, missing) = Postgres::open_given(postgres, run_directory).await?;
         notes.extend(missing);
-        let mut described = format!("{}: {postgres}", Place::Given);
+        let mut described = vec![postgres.to_string()];
         match (redis, &pool) {
-            (Some(url), Ok(_)) => described.push_str(&format!(", {url}")),
+            (Some(url), Ok(_)) => described.push(url.to_string()),
             (Some(_), Err(why)) => notes.push(why.clone()),
             (None, _) => {}
         }
+        let described = format!("{}: {}", Place::Given, described.join(", "));
         let has_statistics = connected.has_statistics();
         Ok(Self::Given { postgres: Mutex::new(Some(Box::new(connected))), has_statistics, redis: pool, described })
     }

@@ -40,18 +40,10 @@ impl Pool {
     ///
     /// Cannot run if the server does not answer, or none of its databases is empty.
     pub async fn open(url: &RedisUrl, run_directory: &Arc<RunDirectory>) -> Result<Self> {
-        let asked = async {
-            let mut connection = url.connect(0).await?;
-            let information: String = cmd("INFO").arg("server").query_async(&mut connection).await?;
-            // Not every server tells.
-            let told = cmd("CONFIG").arg("GET").arg("databases").query_async::<Vec<String>>(&mut connection).await;
-            let databases = told.ok().and_then(|told| told.get(1)?.parse().ok());
-            Ok::<_, RedisError>((information, databases.unwrap_or(DEFAULT_DATABASES)))
-        };
-        let (information, databases) = asked.await.map_err(|error| failed("connect to", url, &error))?;
+        let (version, databases) = ask(url).await?;
         let pool = Self {
             url: url.clone(),
-            version: version(&information),
+            version,
             token: run_directory.token(),
             run_directory: Arc::clone(run_directory),
             databases,
@@ -59,7 +51,7 @@ impl Pool {
             freed: Notify::new(),
         };
         for database in (0..databases).rev() {
-            if pool.keys(database).await? == Some(0) {
+            if keys(url, database).await? == Some(0) {
                 return Ok(pool);
             }
         }
@@ -116,7 +108,7 @@ impl Pool {
     }
 
     async fn try_take(&self, database: i64) -> Result<bool> {
-        if self.keys(database).await? != Some(0) {
+        if keys(&self.url, database).await? != Some(0) {
             return Ok(false);
         }
         let url = self.url.clone();
@@ -144,22 +136,45 @@ impl Pool {
         Ok(is_ours)
     }
 
-    /// How many keys a database has; nothing if there is no such database.
-    async fn keys(&self, database: i64) -> Result<Option<u64>> {
-        match self.url.connect(database).await {
-            Ok(mut connection) => {
-                let size = size(&mut connection).await;
-                size.map(Some).map_err(|error| failed(&format!("look into database {database} of"), &self.url, &error))
-            }
-            // A cluster has only one; and the default may be more than there are.
-            Err(_) if database > 0 => Ok(None),
-            Err(error) => Err(failed("connect to", &self.url, &error)),
-        }
-    }
-
     fn none_is_empty(&self) -> Error {
         Error::cannot_run(format!("none of the {} databases of {} is empty", self.databases, self.url))
             .hint("give a Redis with an empty database: what is in the others is never touched")
+    }
+}
+
+/// Says what is there, and how much of it a run could use; changes nothing.
+pub async fn look_at(url: &RedisUrl) -> Result<String> {
+    let (version, databases) = ask(url).await?;
+    let mut empty = 0;
+    for database in 0..databases {
+        empty += usize::from(keys(url, database).await? == Some(0));
+    }
+    Ok(format!("{version} at {url}; {empty} of its {databases} databases are empty"))
+}
+
+/// What the server says that it is, and how many databases it has.
+async fn ask(url: &RedisUrl) -> Result<(String, i64)> {
+    let asked = async {
+        let mut connection = url.connect(0).await?;
+        let information: String = cmd("INFO").arg("server").query_async(&mut connection).await?;
+        // Not every server tells.
+        let told = cmd("CONFIG").arg("GET").arg("databases").query_async::<Vec<String>>(&mut connection).await;
+        let databases = told.ok().and_then(|told| told.get(1)?.parse().ok());
+        Ok::<_, RedisError>((version(&information), databases.unwrap_or(DEFAULT_DATABASES)))
+    };
+    asked.await.map_err(|error| failed("connect to", url, &error))
+}
+
+/// How many keys a database has; nothing if there is no such database.
+async fn keys(url: &RedisUrl, database: i64) -> Result<Option<u64>> {
+    match url.connect(database).await {
+        Ok(mut connection) => {
+            let size = size(&mut connection).await;
+            size.map(Some).map_err(|error| failed(&format!("look into database {database} of"), url, &error))
+        }
+        // A cluster has only one; and the default may be more than there are.
+        Err(_) if database > 0 => Ok(None),
+        Err(error) => Err(failed("connect to", url, &error)),
     }
 }
 

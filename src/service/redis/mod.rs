@@ -18,7 +18,7 @@ use super::locate::RedisBinary;
 use crate::error::{Error, Result};
 use local::Local;
 
-pub use given::{Pool, undo};
+pub use given::{Pool, look_at, undo};
 
 /// What is wanted of a Redis.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
