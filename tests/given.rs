@@ -478,6 +478,7 @@ async fn a_sweep_undoes_it_when_the_keeper_was_killed_too() {
     for part in ["database dj_regress_", "role dj_regress_app_", "keys in database 3"] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    assert!(swept[0].was_elsewhere() && swept[0].lines().join("\n").contains("  removed database dj_regress_"));
     assert!(!said.contains("hunter2") && !controller.run_directory().exists());
     ci.keeper.shutdown().await.unwrap();
 }

@@ -63,9 +63,9 @@ async fn redis_has_its_settings_and_starts_again_on_the_same_socket() {
         let _: () = redis::cmd("SET").arg("key").arg(1).query_async(&mut connection).await.unwrap();
         let (pid, endpoint) = (redis.pid().unwrap(), redis.endpoint().clone());
         if is_ordered {
-            redis.stop().await.unwrap()
+            redis.stop().await.unwrap();
         } else {
-            redis.kill().await.unwrap()
+            redis.kill().await.unwrap();
         }
         assert!(!common::is_running(pid) && redis.connection().await.is_err());
         redis.start().await.unwrap();

@@ -56,7 +56,13 @@ async fn everything(manifest: &Manifest) -> Result<Vec<String>> {
     }
     if let Some(url) = &elsewhere.redis {
         for database in &elsewhere.redis_databases {
-            results.push(redis::undo(url, *database, token).await);
+            let undone = redis::undo(url, *database, token).await;
+            let is_reached = undone.is_ok();
+            results.push(undone);
+            if !is_reached {
+                // The others would wait as long, for the same server.
+                break;
+            }
         }
     }
     // All were tried before the first error is told.
