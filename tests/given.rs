@@ -350,11 +350,13 @@ async fn an_arm_takes_an_empty_database_of_redis_and_leaves_it_so() {
     let third = third.unwrap();
     assert_eq!(selected(&third), "SELECT 2");
     second.finish().await.unwrap();
-    third.finish().await.unwrap();
+    // Whoever loses one keeps nobody waiting for it.
+    drop(third);
+    take().await.unwrap().finish().await.unwrap();
+    keeper.shutdown().await.unwrap();
     for (database, kept) in [(0, 0), (1, 1), (2, 0), (3, 1)] {
         assert_eq!(ci.keys(database).await.len(), kept, "database {database}");
     }
-    keeper.shutdown().await.unwrap();
     ci.keeper.shutdown().await.unwrap();
 }
 
@@ -480,6 +482,23 @@ async fn a_sweep_undoes_it_when_the_keeper_was_killed_too() {
     }
     assert!(swept[0].was_elsewhere() && swept[0].lines().join("\n").contains("  removed database dj_regress_"));
     assert!(!said.contains("hunter2") && !controller.run_directory().exists());
+    ci.keeper.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn clean_says_which_databases_it_has_removed() {
+    let (ci, room) = (Ci::start().await, Room::new());
+    let before = ci.everything().await;
+    let mut controller = controller_of(&ci, &room);
+    kill_pid(controller.pid("keeper"));
+    controller.kill();
+    let output = Command::new(PROGRAM).arg("clean").env("TMPDIR", room.base()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let folder = controller.run_directory().display();
+    for part in [format!("removed {folder}\n"), "  removed database dj_regress_".to_owned()] {
+        assert!(said.contains(&part) && !said.contains("hunter2"), "{part}: {said}");
+    }
+    everything_is_undone(&ci, &before).await;
     ci.keeper.shutdown().await.unwrap();
 }
 

@@ -1,11 +1,11 @@
 //! A server that somebody else runs: an arm takes one of its databases that is empty, and leaves it so.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{RedisError, cmd, pipe};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
 use crate::service::address::RedisUrl;
@@ -24,13 +24,52 @@ pub struct Pool {
     token: String,
     run_directory: Arc<RunDirectory>,
     databases: i64,
+    /// Held while a database is looked for.
+    taking: tokio::sync::Mutex<()>,
     taken: Mutex<BTreeSet<i64>>,
     freed: Notify,
+}
+
+/// A database that the run has taken. Dropped without having been given back, it is no arm's any more, and whoever ends
+/// the run empties it.
+#[derive(Debug)]
+pub struct Taken {
+    /// The server's.
+    pub pool: Arc<Pool>,
+    /// Its number.
+    pub database: i64,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.pool.taken().remove(&self.database);
+        self.pool.freed.notify_waiters();
+    }
 }
 
 /// The key by which a database is known to be the run's.
 fn mark(token: &str) -> String {
     format!("dj-regress:{token}")
+}
+
+impl Taken {
+    /// Empties the database, so that it can be taken again.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the run's mark is gone and yet there are keys: they may be somebody else's, and stay.
+    pub async fn give_back(&self) -> Result<()> {
+        let Pool { url, token, run_directory, .. } = self.pool.as_ref();
+        let (database, left) = (self.database, empty(url, self.database, token).await?);
+        run_directory.note(|elsewhere| elsewhere.redis_databases.retain(|taken| *taken != database))?;
+        match left {
+            0 => Ok(()),
+            left => Err(Error::cannot_run(format!(
+                "database {database} of {url} has lost the key {}, by which it is known to be this run's: its {left} keys stay",
+                mark(token)
+            ))),
+        }
+    }
 }
 
 impl Pool {
@@ -47,6 +86,7 @@ impl Pool {
             token: run_directory.token(),
             run_directory: Arc::clone(run_directory),
             databases,
+            taking: tokio::sync::Mutex::default(),
             taken: Mutex::default(),
             freed: Notify::new(),
         };
@@ -63,43 +103,27 @@ impl Pool {
     /// # Errors
     ///
     /// Cannot run if none is empty.
-    pub async fn take(&self) -> Result<i64> {
+    pub async fn take(self: &Arc<Self>) -> Result<Taken> {
+        let _taking = self.taking.lock().await;
         loop {
             let freed = self.freed.notified();
-            let mut taken = self.taken.lock().await;
-            for database in (0..self.databases).rev() {
-                if !taken.contains(&database) && self.try_take(database).await? {
-                    taken.insert(database);
-                    return Ok(database);
+            // One that is given back while the others are looked at wakes us below.
+            let before = self.taken().clone();
+            for database in (0..self.databases).rev().filter(|database| !before.contains(database)) {
+                if self.try_take(database).await? {
+                    self.taken().insert(database);
+                    return Ok(Taken { pool: Arc::clone(self), database });
                 }
             }
-            if taken.is_empty() {
+            if before.is_empty() {
                 return Err(self.none_is_empty());
             }
-            drop(taken);
             freed.await;
         }
     }
 
-    /// Empties a database and gives it back.
-    ///
-    /// # Errors
-    ///
-    /// Cannot run if the run's mark is gone and yet there are keys: they may be somebody else's, and stay.
-    pub async fn give_back(&self, database: i64) -> Result<()> {
-        let emptied = empty(&self.url, database, &self.token).await;
-        self.taken.lock().await.remove(&database);
-        self.freed.notify_waiters();
-        let left = emptied?;
-        self.run_directory.note(|elsewhere| elsewhere.redis_databases.retain(|taken| *taken != database))?;
-        match left {
-            0 => Ok(()),
-            left => Err(Error::cannot_run(format!(
-                "database {database} of {} has lost the key {}, by which it is known to be this run's: its {left} keys stay",
-                self.url,
-                mark(&self.token)
-            ))),
-        }
+    fn taken(&self) -> MutexGuard<'_, BTreeSet<i64>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For what can only be done to a server of our own.

@@ -16,6 +16,7 @@ use super::endpoint::Endpoint;
 use super::keeper::Keeper;
 use super::locate::RedisBinary;
 use crate::error::{Error, Result};
+use given::Taken;
 use local::Local;
 
 pub use given::{Pool, look_at, undo};
@@ -45,7 +46,7 @@ pub struct Redis {
 #[derive(Debug)]
 enum Host {
     Local(Local),
-    Given(Arc<Pool>),
+    Given(Taken),
 }
 
 impl Redis {
@@ -71,8 +72,9 @@ impl Redis {
     ///
     /// Cannot run if none is empty, or the server does not answer.
     pub(super) async fn take_given(pool: &Arc<Pool>) -> Result<Self> {
-        let database = pool.take().await?;
-        Ok(Self { host: Host::Given(Arc::clone(pool)), url: pool.url.clone(), database })
+        let taken = pool.take().await?;
+        let database = taken.database;
+        Ok(Self { host: Host::Given(taken), url: pool.url.clone(), database })
     }
 
     /// A connection of the harness to the arm's database.
@@ -121,7 +123,7 @@ impl Redis {
     pub async fn kill(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.kill().await,
-            Host::Given(pool) => Err(pool.not_ours("kill")),
+            Host::Given(taken) => Err(taken.pool.not_ours("kill")),
         }
     }
 
@@ -133,7 +135,7 @@ impl Redis {
     pub async fn stop(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.stop().await,
-            Host::Given(pool) => Err(pool.not_ours("stop")),
+            Host::Given(taken) => Err(taken.pool.not_ours("stop")),
         }
     }
 
@@ -145,7 +147,7 @@ impl Redis {
     pub async fn start(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.launch().await,
-            Host::Given(pool) => Err(pool.not_ours("start")),
+            Host::Given(taken) => Err(taken.pool.not_ours("start")),
         }
     }
 
@@ -157,7 +159,7 @@ impl Redis {
     pub async fn pause(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.pause().await,
-            Host::Given(pool) => Err(pool.not_ours("pause")),
+            Host::Given(taken) => Err(taken.pool.not_ours("pause")),
         }
     }
 
@@ -169,7 +171,7 @@ impl Redis {
     pub async fn resume(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.resume().await,
-            Host::Given(pool) => Err(pool.not_ours("resume")),
+            Host::Given(taken) => Err(taken.pool.not_ours("resume")),
         }
     }
 
@@ -181,7 +183,7 @@ impl Redis {
     pub async fn finish(self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.kill().await,
-            Host::Given(pool) => pool.give_back(self.database).await,
+            Host::Given(taken) => taken.give_back().await,
         }
     }
 }
