@@ -218,12 +218,13 @@ impl Source {
         };
         let (connected, missing) = Postgres::open_given(postgres, run_directory).await?;
         notes.extend(missing);
-        let mut described = format!("{}: {postgres}", Place::Given);
+        let mut described = vec![postgres.to_string()];
         match (redis, &pool) {
-            (Some(url), Ok(_)) => described.push_str(&format!(", {url}")),
+            (Some(url), Ok(_)) => described.push(url.to_string()),
             (Some(_), Err(why)) => notes.push(why.clone()),
             (None, _) => {}
         }
+        let described = format!("{}: {}", Place::Given, described.join(", "));
         let has_statistics = connected.has_statistics();
         Ok(Self::Given { postgres: Mutex::new(Some(Box::new(connected))), has_statistics, redis: pool, described })
     }
@@ -365,6 +366,17 @@ impl Services {
         }
         (needs.statistics && !has_statistics)
             .then(|| "needs pg_stat_statements, which is not to be had here".to_owned())
+    }
+
+    /// The run is over, and every server ended: nothing of it is left that somebody would have to look for.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if a container cannot be removed.
+    pub async fn finish(&self) -> Result<()> {
+        let Source::Docker { daemon, owner } = &self.source else { return Ok(()) };
+        daemon.remove_labelled(owner).await?;
+        self.run_directory.note(|elsewhere| elsewhere.docker = false)
     }
 
     fn refuse(&self, needs: &Needs) -> Result<()> {

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use super::bounded::bounded;
 use super::docker::{Daemon, Owner};
 use super::run_directory::{Elsewhere, Manifest};
 use super::{postgres, redis};
-use crate::error::{Context as _, Error, Result};
+use crate::error::Result;
 
 /// The hidden subcommand: `dj-regress undo RUN_DIRECTORY`.
 pub const COMMAND: &str = "undo";
@@ -25,7 +26,9 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub fn run(run_directory: &Path) -> ExitCode {
     match undo(run_directory) {
         Ok(undone) => {
-            undone.iter().for_each(|what| eprintln!("removed {what}"));
+            for what in undone {
+                eprintln!("removed {what}");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -46,16 +49,7 @@ pub fn undo(run_directory: &Path) -> Result<Vec<String>> {
     else {
         return Ok(Vec::new());
     };
-    let undo = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.cannot_run(|| "start".to_owned())?;
-        runtime.block_on(async {
-            let undone = tokio::time::timeout(DEADLINE, everything(&manifest)).await;
-            undone.map_err(|_| Error::cannot_run(format!("it takes over {} s", DEADLINE.as_secs())))?
-        })
-    };
-    // A thread of its own: whoever asks may have a runtime already.
-    std::thread::spawn(undo).join().map_err(|_| Error::bug("undoing a run panicked"))?
+    bounded(DEADLINE, async move { everything(&manifest).await })
 }
 
 async fn everything(manifest: &Manifest) -> Result<Vec<String>> {
@@ -69,7 +63,13 @@ async fn everything(manifest: &Manifest) -> Result<Vec<String>> {
     }
     if let Some(url) = &elsewhere.redis {
         for database in &elsewhere.redis_databases {
-            results.push(redis::undo(url, *database, token).await);
+            let undone = redis::undo(url, *database, token).await;
+            let is_reached = undone.is_ok();
+            results.push(undone);
+            if !is_reached {
+                // The others would wait as long, for the same server.
+                break;
+            }
         }
     }
     // All were tried before the first error is told.

@@ -21,7 +21,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio_postgres::{Client, NoTls};
 
-pub use given::undo;
+pub use given::{look_at, undo};
 pub use login::{Login, SERVICE};
 
 use super::endpoint::Endpoint;

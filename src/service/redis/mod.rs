@@ -19,10 +19,11 @@ use super::keeper::Keeper;
 use super::locate::RedisBinary;
 use crate::error::{Error, Result};
 use contained::Contained;
+use given::Taken;
 use local::Local;
 pub use memory::Memory;
 
-pub use given::{Pool, undo};
+pub use given::{Pool, look_at, undo};
 
 /// What is wanted of a Redis.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub struct Redis {
 enum Host {
     Local(Local),
     Contained(Contained),
-    Given(Arc<Pool>),
+    Given(Taken),
 }
 
 impl Redis {
@@ -76,8 +77,9 @@ impl Redis {
     ///
     /// Cannot run if none is empty, or the server does not answer.
     pub(super) async fn take_given(pool: &Arc<Pool>) -> Result<Self> {
-        let database = pool.take().await?;
-        Ok(Self { host: Host::Given(Arc::clone(pool)), url: pool.url.clone(), database })
+        let taken = pool.take().await?;
+        let database = taken.database;
+        Ok(Self { host: Host::Given(taken), url: pool.url.clone(), database })
     }
 
     /// A connection of the harness to the arm's database.
@@ -127,7 +129,7 @@ impl Redis {
         match &self.host {
             Host::Local(local) => local.kill().await,
             Host::Contained(contained) => contained.kill().await,
-            Host::Given(pool) => Err(pool.not_ours("kill")),
+            Host::Given(taken) => Err(taken.pool.not_ours("kill")),
         }
     }
 
@@ -140,7 +142,7 @@ impl Redis {
         match &self.host {
             Host::Local(local) => local.stop().await,
             Host::Contained(contained) => contained.stop().await,
-            Host::Given(pool) => Err(pool.not_ours("stop")),
+            Host::Given(taken) => Err(taken.pool.not_ours("stop")),
         }
     }
 
@@ -153,7 +155,7 @@ impl Redis {
         match &self.host {
             Host::Local(local) => local.launch().await,
             Host::Contained(contained) => contained.start_again().await,
-            Host::Given(pool) => Err(pool.not_ours("start")),
+            Host::Given(taken) => Err(taken.pool.not_ours("start")),
         }
     }
 
@@ -166,7 +168,7 @@ impl Redis {
         match &self.host {
             Host::Local(local) => local.pause().await,
             Host::Contained(contained) => contained.pause().await,
-            Host::Given(pool) => Err(pool.not_ours("pause")),
+            Host::Given(taken) => Err(taken.pool.not_ours("pause")),
         }
     }
 
@@ -179,7 +181,7 @@ impl Redis {
         match &self.host {
             Host::Local(local) => local.resume().await,
             Host::Contained(contained) => contained.resume().await,
-            Host::Given(pool) => Err(pool.not_ours("resume")),
+            Host::Given(taken) => Err(taken.pool.not_ours("resume")),
         }
     }
 
@@ -192,7 +194,7 @@ impl Redis {
         match self.host {
             Host::Local(local) => local.kill().await,
             Host::Contained(contained) => contained.remove().await,
-            Host::Given(pool) => pool.give_back(self.database).await,
+            Host::Given(taken) => taken.give_back().await,
         }
     }
 }
