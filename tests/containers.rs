@@ -335,6 +335,11 @@ async fn a_data_directory_that_was_moved_is_covered_too() {
     docker(&["rm", "-v", &parent]);
     let postgres = room.start_postgres_of(&image, &[]).await.unwrap();
     assert_eq!(text(&client(&postgres).await, "SELECT 'it answers'").await, "it answers");
+    let log = postgres.container().logs(100).await.unwrap();
+    assert!(
+        log.contains("database system was shut down at"),
+        "what is kept was ended in order, and when it was whole: {log}"
+    );
     let mounts = docker(&["inspect", "-f", "{{range .Mounts}}{{.Type}} {{end}}", postgres.container().id()]);
     assert!(!mounts.contains("volume"), "{mounts}");
     postgres.container().kill().await.unwrap();
