@@ -106,7 +106,7 @@ fn a_real_cluster_can_be_several() {
 fn a_window_may_be_of_real_time_and_sql_a_strangers() {
     let actions: Vec<Action> = state(&good()).steps.into_iter().map(|step| step.action).collect();
     assert!(actions.contains(&Action::MeasureFor { time: Duration::from_secs(20) }));
-    assert!(actions.contains(&Action::Stop { actor: "orphans".into() }));
+    assert!(actions.contains(&Action::Stop { actor: "orphans".into(), within: None }));
     let statement = "DELETE FROM t WHERE a = 2".to_owned();
     assert!(actions.contains(&Action::Sql { actor: Some("psql".into()), statement }));
     let words: Vec<String> = actions.iter().map(ToString::to_string).collect();
@@ -126,9 +126,9 @@ fn an_override_wins_over_the_base_and_the_change() {
         assert_eq!(state.vars["clusters"], 4);
         state.steps[1].action.clone()
     };
-    assert_eq!(restarts(&IndexMap::new()), Action::Restart { actor: "q".into(), count: 5 });
+    assert_eq!(restarts(&IndexMap::new()), Action::Restart { actor: "q".into(), count: 5, by_kill: false });
     let overrides = IndexMap::from([(growth.var, growth.values[3].clone())]);
-    assert_eq!(restarts(&overrides), Action::Restart { actor: "q".into(), count: 8 });
+    assert_eq!(restarts(&overrides), Action::Restart { actor: "q".into(), count: 8, by_kill: false });
 }
 
 #[test]
@@ -208,8 +208,7 @@ fn an_edit_may_say_why_nothing_needs_it() {
 #[case("  - stop: orphans\n", "  - stop: app\n", &["`app` is a python actor and cannot do `stop`"])]
 #[case("  - stop: orphans\n", "  - stop: psql\n", &["`psql` is a stranger and cannot do `stop`"])]
 #[case("  - stop: orphans\n", "  - beat: orphans\n", &["a real cluster beats by itself: `orphans` cannot do `beat`", "`- measure: {for: 20s}`"])]
-#[case("  - stop: orphans\n", "  - drain: orphans\n", &["a real cluster beats by itself"])]
-#[case("  - stop: orphans\n", "  - restart: {orphans: 2}\n", &["a real cluster beats by itself"])]
+#[case("  - stop: orphans\n", "  - tick: orphans\n", &["a real cluster runs its scheduler by itself: `orphans` cannot do `tick`"])]
 #[case("  - stop: orphans\n", "  - python: {orphans: x}\n", &["`orphans` is a cluster and cannot do `python`"])]
 // Strangers.
 #[case("sql: {psql:", "sql: {psq:", &["unknown actor `psq`", "did you mean `psql`?"])]

@@ -6,6 +6,7 @@ use dj_regress::case::bound::Bound;
 use dj_regress::case::load::load_str;
 use dj_regress::case::model::{Case, Scalar};
 use dj_regress::case::resolve::{resolve, resolve_control, resolve_with};
+use dj_regress::case::unit;
 use indexmap::IndexMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -34,11 +35,13 @@ invariants:
   e: {of: growth, in: a, applied: constant, reverted: linear}
 "#;
 
-const CASES: [&str; 4] = [
+const CASES: [&str; 6] = [
     MEASURED,
     include_str!("../cases/django_q/stat_master_list.yaml"),
     include_str!("../cases/django/database_cache_culls.yaml"),
     include_str!("../cases/django_q/async_iter_arguments_expire.yaml"),
+    include_str!("good/clusters.yaml"),
+    include_str!("good/faults.yaml"),
 ];
 
 fn load(text: &str) -> Option<Case> {
@@ -171,6 +174,36 @@ proptest! {
             *count = Scalar(text.into());
         }
         let _ = resolve(&case, None);
+    }
+}
+
+proptest! {
+    #[test]
+    fn vars_of_any_text_never_panic(text in "[$a-zB{}0-9.<>=+: -]{0,16}", amount in amount(), value in value()) {
+        for case in [CASES[4], CASES[5]] {
+            let Some(case) = load(case) else { return Err(TestCaseError::fail("the case should load")) };
+            for var in case.base.vars.keys() {
+                for text in [Value::from(text.as_str()), Value::from(amount.as_str()), value.clone()] {
+                    let _ = resolve_with(&case, None, &IndexMap::from([(var.clone(), text)]));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whole_bytes_stay_whole(bytes in 0u64..9_000_000_000_000_000, thousandths in 0u64..9_000_000_000) {
+        prop_assert_eq!(unit::bytes(&format!("{bytes} B")), Ok(bytes));
+        let kilobytes = format!("{}.{:03} kB", thousandths / 1000, thousandths % 1000);
+        prop_assert_eq!(unit::bytes(&kilobytes), Ok(thousandths));
+    }
+
+    #[test]
+    fn a_time_from_now_is_a_duration_with_a_sign(amount in 0u32..u32::MAX, unit in prop::sample::select(vec!["us", "ms", "s"])) {
+        let ahead = unit::offset(&format!("{amount}{unit}"));
+        prop_assert_eq!(unit::offset(&format!("-{amount}{unit}")), ahead.clone().map(|ahead| -ahead));
+        let duration = unit::duration(&format!("{amount}{unit}")).map(|duration| duration.as_nanos());
+        prop_assert_eq!(ahead.map(i64::cast_unsigned).map(u128::from), duration.clone());
+        prop_assert!(unit != "s" || duration == Ok(u128::from(amount) * 1_000_000_000));
     }
 }
 

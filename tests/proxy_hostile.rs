@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dj_regress::proxy::{Counters, PostgresProxy};
+use dj_regress::proxy::{Counters, Cut, PostgresProxy};
+use dj_regress::service::Endpoint;
 use proptest::prelude::*;
 use rstest::rstest;
 use tempfile::TempDir;
@@ -41,7 +42,8 @@ impl Room {
     }
 
     async fn before(folder: TempDir, upstream: &Path) -> Self {
-        let proxy = PostgresProxy::start(upstream, &folder.path().join("pg-q")).await.unwrap();
+        let proxy =
+            PostgresProxy::start(Endpoint::Unix(upstream.to_owned()), &folder.path().join("pg-q")).await.unwrap();
         Self { folder, proxy }
     }
 
@@ -129,6 +131,35 @@ async fn without_a_server_clients_are_hung_up_on() {
     assert_eq!(room.settled().await.connections, 1);
 }
 
+#[rstest]
+#[case::committed(b"C\0\0\0\x0bCOMMIT\0", b"")]
+#[case::not_committed(b"C\0\0\0\x0dSELECT 1\0", b"C\0\0\0\x0dSELECT 1\0")]
+#[case::long(b"C\0\x01\0\0COMMIT\0", b"C\0\x01\0\0COMMIT\0")]
+#[tokio::test]
+async fn an_answer_in_pieces_is_cut_off_whole_or_passed_on_whole(#[case] answer: &[u8], #[case] expected: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("upstream");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let room = Room::before(folder, &socket).await;
+    for latency in [None, Some((Duration::from_millis(5), Duration::ZERO))] {
+        room.proxy.faults().latency(latency);
+        room.proxy.faults().cut(Some(Cut::AfterCommit));
+        let mut client = room.connect().await;
+        client.write_all(STARTUP).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        server.write_all(b"Z\0\0\0\x05I").await.unwrap();
+        client.read_exact(&mut [0; 6]).await.unwrap();
+        for byte in answer {
+            server.write_all(&[*byte]).await.unwrap();
+            room.settled().await;
+        }
+        drop(server);
+        let mut rest = Vec::new();
+        let _ = timeout(DEADLINE, client.read_to_end(&mut rest)).await.unwrap();
+        assert_eq!(rest, expected);
+    }
+}
+
 #[tokio::test]
 async fn silent_clients_keep_nobody_waiting() {
     let room = Room::with_server(b"Z\0\0\0\x05I".to_vec()).await;
@@ -169,7 +200,7 @@ async fn a_finished_proxy_has_counted_everything() {
 #[tokio::test]
 async fn an_address_too_long_for_a_socket_is_refused_with_both_numbers() {
     let folder = tempfile::tempdir().unwrap().path().join("x".repeat(100));
-    let error = PostgresProxy::start(Path::new("/nowhere"), &folder).await.unwrap_err();
+    let error = PostgresProxy::start(Endpoint::Unix("/nowhere".into()), &folder).await.unwrap_err();
     assert!(error.message.contains("bytes, at most 107"), "{error}");
 }
 

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use common::Room;
 use dj_regress::probe::sql::shape;
 use dj_regress::proxy::{Counters, PostgresProxy, Tally};
-use dj_regress::service::Endpoint;
 use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::{PORT, Postgres, PostgresWants, SUPERUSER};
 use dj_regress::service::run_directory::RunDirectory;
@@ -35,8 +34,7 @@ impl Stage {
         let (run_directory, keeper) = room.keeper().await;
         let services = room.services(&keeper, &run_directory).await;
         let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
-        let Endpoint::Unix(upstream) = postgres.upstream() else { panic!("local services listen on sockets") };
-        let proxy = PostgresProxy::start(&upstream, &run_directory.path().join("pg-q")).await.unwrap();
+        let proxy = PostgresProxy::start(postgres.upstream(), &run_directory.path().join("pg-q")).await.unwrap();
         Self { proxy, postgres, keeper, _run_directory: run_directory, room }
     }
 

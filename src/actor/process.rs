@@ -36,7 +36,11 @@ pub enum Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(failed) => write!(f, "{}: {}", failed.exception, failed.message),
+            Self::Failed(failed) => {
+                // A driver's message may have several lines; the traceback in the log keeps them.
+                let words: Vec<&str> = failed.message.split_whitespace().collect();
+                write!(f, "{}: {}", failed.exception, words.join(" "))
+            }
             Self::Died(who) => write!(f, "{who} died"),
             Self::Late(what) => write!(f, "{what} did not answer within {} s", DEADLINE.as_secs()),
             Self::WrongCode(why) => write!(f, "wrong code: {why}"),

@@ -70,15 +70,45 @@ pub fn split(text: &str) -> (&str, &str) {
 
 /// A duration such as `2.5s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let (number, symbol) = split(text);
-    let amount: f64 = number.parse().map_err(|_| format!("`{text}` is not a duration such as `2.5s`"))?;
-    if amount < 0.0 {
+    let seconds = seconds(text)?;
+    if seconds < 0.0 {
         return Err(format!("`{text}` is negative: the clock only moves forward"));
     }
+    Duration::try_from_secs_f64(seconds).map_err(|_| format!("`{text}` is too long"))
+}
+
+/// Nanoseconds from now, such as `-4d`.
+pub fn offset(text: &str) -> Result<i64, String> {
+    let seconds = seconds(text)?;
+    let away = Duration::try_from_secs_f64(seconds.abs()).ok();
+    let away =
+        away.and_then(|away| i64::try_from(away.as_nanos()).ok()).ok_or_else(|| format!("`{text}` is too far away"))?;
+    Ok(if seconds < 0.0 { -away } else { away })
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let (number, symbol) = split(text);
+    let amount: f64 = number.parse().map_err(|_| format!("`{text}` is not a duration such as `2.5s`"))?;
+    match find(symbol) {
+        Some(unit) if unit.dimension == Dimension::Time => Ok(amount * unit.factor),
+        _ if symbol.is_empty() => Err(format!("`{text}` has no unit: say for instance `{number}s`")),
+        _ => Err(format!("`{symbol}` is not a unit of time (ns, us, ms, s, min, h, d)")),
+    }
+}
+
+/// Bytes such as `5 MB`.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let (number, symbol) = split(text);
+    let amount: f64 = number.parse().map_err(|_| format!("`{text}` is not an amount of bytes such as `5 MB`"))?;
     let unit = match find(symbol) {
-        Some(unit) if unit.dimension == Dimension::Time => unit,
-        _ if symbol.is_empty() => return Err(format!("`{text}` has no unit: say for instance `{number}s`")),
-        _ => return Err(format!("`{symbol}` is not a unit of time (ns, us, ms, s, min, h, d)")),
+        Some(unit) if unit.dimension == Dimension::Bytes => unit,
+        _ if symbol.is_empty() => return Err(format!("`{text}` has no unit: say for instance `{number} B`")),
+        _ => return Err(format!("`{symbol}` is not a unit of bytes (B, kB, MB, GB, TB, KiB, MiB, GiB)")),
     };
-    Duration::try_from_secs_f64(amount * unit.factor).map_err(|_| format!("`{text}` is too long"))
+    let bytes = amount * unit.factor;
+    // 1.005 kB are 1004.9999999999999 bytes to a float.
+    if bytes < 0.0 || (bytes - bytes.round()).abs() > 1e-6 || bytes > 9e15 {
+        return Err(format!("`{text}` is not a whole number of bytes"));
+    }
+    Ok(bytes.round() as u64)
 }

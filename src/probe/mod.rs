@@ -1,6 +1,9 @@
 //! Measurements: one file each, and what reconciles them.
 
+pub mod journal;
+pub mod keys;
 pub mod ledger;
+pub mod log;
 pub mod reconcile;
 pub mod rows;
 pub mod server;

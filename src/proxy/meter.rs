@@ -4,88 +4,83 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use tokio::net::UnixStream;
 
 use super::counters::Counters;
-use super::framing::{Framer, Malformed, Side};
-use super::session::Session;
+use super::cut::Aim;
+use super::fault::Faults;
+use super::observer::{Broken, Observer, Side};
+use super::stream::Stream;
 
 /// One connection's counts. Whoever reads from its sockets holds the lock until what was read is counted: so under the
 /// lock, all that has been sent is either counted or still in a socket.
 #[derive(Debug)]
-pub struct Meter {
-    session: Session,
-    up: Framer,
-    down: Framer,
+pub struct Meter<O> {
+    observer: O,
+    faults: Faults,
     /// What can still be read from.
-    client: Option<Arc<UnixStream>>,
-    server: Option<Arc<UnixStream>>,
+    client: Option<Arc<Stream>>,
+    server: Option<Arc<Stream>>,
 }
 
-impl Meter {
+impl<O: Observer> Meter<O> {
     /// Of a client that was just accepted.
-    pub fn new(client: Arc<UnixStream>) -> Self {
-        Self {
-            session: Session::default(),
-            up: Framer::new(Side::Frontend),
-            down: Framer::new(Side::Backend),
-            client: Some(client),
-            server: None,
-        }
+    pub fn new(client: Arc<Stream>, faults: Faults) -> Self {
+        Self { observer: O::default(), faults, client: Some(client), server: None }
     }
 
     /// The connection now has a server.
-    pub fn connected(&mut self, server: Arc<UnixStream>) {
+    pub fn connected(&mut self, server: Arc<Stream>) {
         self.server = Some(server);
     }
 
     /// Counts outside the messages of a session.
     pub fn totals(&mut self) -> &mut Counters {
-        self.session.totals()
+        &mut self.observer.book_mut().totals
     }
 
     /// Everything counted so far.
     pub fn counters(&self) -> Counters {
-        self.session.counters()
+        self.observer.book().counters()
+    }
+
+    /// See [`Observer::undecided`].
+    pub fn undecided(&self) -> usize {
+        self.observer.undecided()
     }
 
     /// Counts bytes of a session.
     ///
     /// # Errors
     ///
-    /// Where they are no messages.
-    pub fn received(&mut self, side: Side, bytes: &[u8]) -> Result<(), Malformed> {
-        let (session, length) = (&mut self.session, bytes.len() as u64);
-        let result = match side {
-            Side::Frontend => {
-                session.totals().bytes_up += length;
-                self.up.push(bytes, |message| session.frontend(&message))
-            }
-            Side::Backend => {
-                session.totals().bytes_down += length;
-                self.down.push(bytes, |message| session.backend(&message))
-            }
-        };
-        if result.is_err() {
-            self.session.totals().malformed += 1;
+    /// Where the connection cannot go on.
+    pub fn received(&mut self, side: Side, bytes: &[u8], aim: Option<&mut Aim<'_>>) -> Result<(), Broken> {
+        let (length, sent) = (bytes.len() as u64, self.observer.sent());
+        match side {
+            Side::Client => self.totals().bytes_up += length,
+            Side::Server => self.totals().bytes_down += length,
+        }
+        let result = self.observer.received(side, bytes, aim);
+        let new = self.observer.sent() - sent;
+        if new > 0 {
+            self.faults.sent(new);
         }
         result
     }
 
     /// One side sends no more.
     pub fn ended(&mut self, side: Side) {
-        let (framer, stream) = match side {
-            Side::Frontend => (&self.up, &mut self.client),
-            Side::Backend => (&self.down, &mut self.server),
+        let stream = match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
         };
-        if stream.take().is_some() && !framer.is_between_messages() {
-            self.session.totals().truncated += 1;
+        if stream.take().is_some() && !self.observer.is_between_messages(side) {
+            self.totals().truncated += 1;
         }
     }
 
     /// Nothing more comes from either side.
     pub fn closed(&mut self) {
-        self.session.end();
+        self.observer.end();
         (self.client, self.server) = (None, None);
     }
 

@@ -1,214 +1,144 @@
-//! One connection: bytes unchanged both ways, each counted before it is passed on. What one side does not take is not
-//! read from the other: a slow reader slows the writer.
+//! One connection's bytes: unchanged both ways, each counted before it is passed on. What one side does not take is not
+//! read from the other: a slow reader slows the writer. Where a fault is set, `faulty` takes over.
 
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream as StdStream;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::pin::Pin;
+use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::net::UnixStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, Sleep};
 
-use super::framing::{Malformed, Side};
+use super::fault::Link;
+use super::line::Line;
 use super::meter::{Meter, lock};
-use super::startup::{self, Startup};
+use super::observer::{Broken, Observer, Side};
+use super::stream::Stream;
 
 /// Per direction.
 const BUFFER: usize = 64 << 10;
 
-/// TLS, then GSSAPI encryption: libpq asks for each once.
-const MAX_REFUSALS: u64 = 2;
-
-/// The answer to both.
-const REFUSAL: &[u8] = b"N";
-
-/// While the server's queue of connections is full.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-
-/// How long a client may take to say who it is; Postgres's own `authentication_timeout`.
-pub const STARTUP_DEADLINE: Duration = Duration::from_mins(1);
-
-/// Why a connection ended other than by its end.
-#[derive(Debug)]
-enum Broken {
-    /// What was read has been counted as malformed.
-    Malformed,
-    /// A socket failed, or ended before start-up was complete.
-    Io,
+/// Why a way of relaying stops.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The connection is over.
+    Over,
+    /// The other way has to go on.
+    Switch,
 }
 
-impl From<Malformed> for Broken {
-    fn from(_: Malformed) -> Self {
-        Self::Malformed
-    }
-}
-
-impl From<io::Error> for Broken {
-    fn from(_: io::Error) -> Self {
-        Self::Io
-    }
-}
-
-/// Serves a client until either side is done.
-pub async fn serve(client: Arc<UnixStream>, upstream: &Path, meter: &Mutex<Meter>, startup_deadline: Duration) {
-    let Ok(packet) = timeout(startup_deadline, greet(&client, meter)).await else {
-        lock(meter).totals().malformed += 1;
-        return;
-    };
-    let Ok(packet) = packet else { return };
-    let Ok(server) = connect(upstream).await else { return };
-    let server = Arc::new(server);
-    lock(meter).connected(Arc::clone(&server));
-    relay(&client, &server, packet, meter).await;
-}
-
-/// Reads the first packet, refusing encryption as often as it is asked for.
-async fn greet(client: &UnixStream, meter: &Mutex<Meter>) -> Result<Vec<u8>, Broken> {
-    loop {
-        let packet = read_packet(client, meter).await?;
-        let startup = startup::parse(&packet);
-        {
-            let mut meter = lock(meter);
-            let totals = meter.totals();
-            totals.messages_up += 1;
-            match startup {
-                Ok(Startup::Session(client)) => {
-                    totals.connected(client);
-                    return Ok(packet);
-                }
-                Ok(Startup::Cancel) => {
-                    totals.cancels += 1;
-                    return Ok(packet);
-                }
-                Ok(Startup::Encryption) if totals.refused < MAX_REFUSALS => {
-                    totals.refused += 1;
-                    totals.messages_down += 1;
-                    totals.bytes_down += REFUSAL.len() as u64;
-                }
-                Ok(Startup::Encryption) | Err(_) => {
-                    totals.malformed += 1;
-                    return Err(Broken::Malformed);
-                }
-            }
-        }
-        client.writable().await?;
-        client.try_write(REFUSAL)?;
-    }
-}
-
-/// Reads one packet and nothing beyond.
-async fn read_packet(client: &UnixStream, meter: &Mutex<Meter>) -> Result<Vec<u8>, Broken> {
-    let mut packet = vec![0; 4];
-    let mut have = 0;
-    while have < packet.len() {
-        client.readable().await?;
-        let mut meter = lock(meter);
-        match client.try_read(&mut packet[have..]) {
-            Ok(0) => {
-                meter.totals().truncated += u64::from(have > 0);
-                return Err(Broken::Io);
-            }
-            Ok(length) => {
-                have += length;
-                meter.totals().bytes_up += length as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error.into()),
-        }
-        if let Ok(first) = <[u8; 4]>::try_from(&packet[..])
-            && have == 4
-        {
-            let length = startup::length(first).inspect_err(|_| meter.totals().malformed += 1)?;
-            packet.resize(length, 0);
-        }
-    }
-    Ok(packet)
-}
-
-async fn connect(upstream: &Path) -> io::Result<UnixStream> {
-    let deadline = Instant::now() + CONNECT_DEADLINE;
-    loop {
-        match UnixStream::connect(upstream).await {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
-                sleep(Duration::from_millis(5)).await;
-            }
-            result => return result,
-        }
-    }
-}
-
-async fn relay(client: &UnixStream, server: &UnixStream, packet: Vec<u8>, meter: &Mutex<Meter>) {
-    let mut up = Half::new(Side::Frontend);
-    up.end = packet.len();
-    up.buffer[..packet.len()].copy_from_slice(&packet);
-    drop(packet);
-    let mut down = Half::new(Side::Backend);
-    let mut up_is_done = false;
-    poll_fn(|cx| {
-        if !up_is_done && let Poll::Ready(result) = up.poll(cx, client, server, meter) {
-            match result {
-                // The server may still have something to say; a failed write does not keep it from that.
-                Ok(()) | Err(Broken::Io) => {
-                    up_is_done = true;
-                    lock(meter).ended(Side::Frontend);
-                    finish_writing(server);
-                }
-                Err(Broken::Malformed) => return Poll::Ready(()),
-            }
-        }
-        down.poll(cx, server, client, meter).map(|_| ())
-    })
-    .await;
-}
-
-/// Reads; a short read has emptied the socket, so the next one waits for the poller instead of asking the kernel.
-fn read(from: &UnixStream, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut result = Err(io::ErrorKind::WouldBlock.into());
-    let _ = from.try_io(Interest::READABLE, || {
-        result = from.try_read(buffer);
-        match result {
-            Ok(length) if length > 0 && length < buffer.len() => Err(io::Error::from(io::ErrorKind::WouldBlock)),
-            _ => Ok(()),
-        }
-    });
-    result
-}
-
-/// Ends one direction. A socket that is gone already is at its end as well.
-fn finish_writing(stream: &UnixStream) {
-    if let Ok(socket) = stream.as_fd().try_clone_to_owned() {
-        let _ = StdStream::from(socket).shutdown(Shutdown::Write);
-    }
+/// A connection of both sides.
+pub struct Relay<'a, O> {
+    pub client: &'a Stream,
+    pub server: &'a Stream,
+    pub meter: &'a Mutex<Meter<O>>,
+    pub link: &'a Link,
+    pub up: Half,
+    pub down: Half,
+    /// Nothing more is passed to the server.
+    pub up_is_done: bool,
+    /// Of the faults, as they were looked at last.
+    pub epoch: u64,
+    /// The statement whose answer is not passed on.
+    pub doomed: Option<u64>,
+    /// When bytes under way are due.
+    pub timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// One direction.
-struct Half {
-    side: Side,
-    buffer: Box<[u8]>,
+pub struct Half {
+    pub side: Side,
+    pub buffer: Box<[u8]>,
     /// Read, and to be written.
-    start: usize,
-    end: usize,
+    pub start: usize,
+    pub end: usize,
+    /// What is between `start` and `end` has not been counted yet.
+    pub is_uncounted: bool,
+    /// What a fault has under way.
+    pub line: Line,
+    /// The last bytes under way that may begin the answer to a COMMIT.
+    pub undecided: usize,
+    /// Nothing more can be read.
+    pub ended: bool,
+    /// Nothing is read before: the link is full.
+    pub reads_at: Option<Instant>,
+    /// Of the jitter.
+    pub seed: u64,
+}
+
+/// Relays until either side is done. `first` has been read from the client, and counted.
+pub async fn relay<O: Observer>(client: &Stream, server: &Stream, first: &[u8], meter: &Mutex<Meter<O>>, link: &Link) {
+    if let Some(passes) = link.cut_after_bytes(first.len()) {
+        let _ = server.try_write(&first[..passes]);
+        return;
+    }
+    let (mut up, down) = (Half::new(Side::Client), Half::new(Side::Server));
+    up.end = first.len();
+    up.buffer[..first.len()].copy_from_slice(first);
+    let (up_is_done, epoch, doomed, timer) = (false, 0, None, None);
+    let mut relay = Relay { client, server, meter, link, up, down, up_is_done, epoch, doomed, timer };
+    loop {
+        if poll_fn(|cx| relay.poll_faulty(cx)).await == Stop::Over || poll_fn(|cx| relay.poll(cx)).await == Stop::Over {
+            return;
+        }
+    }
+}
+
+impl<O: Observer> Relay<'_, O> {
+    /// Relays without faults.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
+        if self.link.epoch() != self.epoch {
+            return Poll::Ready(Stop::Switch);
+        }
+        let (meter, changed) = (self.meter, || self.link.epoch() != self.epoch);
+        if !self.up_is_done
+            && let Poll::Ready(result) = self.up.poll(cx, self.client, self.server, meter, changed)
+        {
+            match result {
+                Ok(Stop::Switch) => return Poll::Ready(Stop::Switch),
+                // The server may still have something to say; a failed write does not keep it from that.
+                Ok(Stop::Over) | Err(Broken::Io) => self.finish_up(),
+                Err(Broken::Malformed) => return Poll::Ready(Stop::Over),
+            }
+        }
+        let changed = || self.link.epoch() != self.epoch;
+        self.down.poll(cx, self.server, self.client, meter, changed).map(|result| result.unwrap_or(Stop::Over))
+    }
+
+    /// The server hears that the client is done.
+    pub fn finish_up(&mut self) {
+        self.up_is_done = true;
+        lock(self.meter).ended(Side::Client);
+        self.server.finish_writing();
+    }
 }
 
 impl Half {
     fn new(side: Side) -> Self {
-        Self { side, buffer: vec![0; BUFFER].into(), start: 0, end: 0 }
+        Self {
+            side,
+            buffer: vec![0; BUFFER].into(),
+            start: 0,
+            end: 0,
+            is_uncounted: false,
+            line: Line::default(),
+            undecided: 0,
+            ended: false,
+            reads_at: None,
+            // Each way has a sequence of its own.
+            seed: u64::from(side == Side::Server),
+        }
     }
 
-    /// Passes on until the end of `from`, or until either must be waited for.
-    fn poll(
+    /// Passes on until the end of `from`, or until either must be waited for, or faults have changed.
+    fn poll<O: Observer>(
         &mut self,
         cx: &mut Context<'_>,
-        from: &UnixStream,
-        to: &UnixStream,
-        meter: &Mutex<Meter>,
-    ) -> Poll<Result<(), Broken>> {
+        from: &Stream,
+        to: &Stream,
+        meter: &Mutex<Meter<O>>,
+        changed: impl Fn() -> bool,
+    ) -> Poll<Result<Stop, Broken>> {
         loop {
             while self.start < self.end {
                 ready!(to.poll_write_ready(cx))?;
@@ -220,14 +150,18 @@ impl Half {
             }
             ready!(from.poll_read_ready(cx))?;
             let mut meter = lock(meter);
-            match read(from, &mut self.buffer) {
+            match from.read(&mut self.buffer) {
                 Ok(0) => {
                     meter.ended(self.side);
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(Ok(Stop::Over));
                 }
                 Ok(length) => {
-                    meter.received(self.side, &self.buffer[..length])?;
                     (self.start, self.end) = (0, length);
+                    if changed() {
+                        self.is_uncounted = true;
+                        return Poll::Ready(Ok(Stop::Switch));
+                    }
+                    meter.received(self.side, &self.buffer[..length], None)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
@@ -236,36 +170,5 @@ impl Half {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    async fn served(sends: &[u8]) -> (UnixStream, Mutex<Meter>) {
-        let (mut actor, client) = UnixStream::pair().unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut actor, sends).await.unwrap();
-        let client = Arc::new(client);
-        let meter = Mutex::new(Meter::new(Arc::clone(&client)));
-        serve(client, Path::new("/nonexistent"), &meter, Duration::from_millis(20)).await;
-        (actor, meter)
-    }
-
-    #[tokio::test]
-    async fn who_does_not_say_who_it_is_is_not_waited_for() {
-        for said in [&b""[..], b"\0\0\0\x20", b"\0\0\0\x20\0\x03\0\0user\0"] {
-            let (_actor, meter) = served(said).await;
-            let counters = lock(&meter).counters();
-            assert_eq!((counters.malformed, counters.connections), (1, 0));
-            assert_eq!(counters.bytes_up, said.len() as u64);
-        }
-    }
-
-    #[tokio::test]
-    async fn where_there_is_no_server_the_client_is_not_kept() {
-        let (_actor, meter) = served(b"\0\0\0\x09\0\x03\0\0\0").await;
-        assert_eq!(lock(&meter).counters().connections, 1);
     }
 }

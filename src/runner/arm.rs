@@ -10,18 +10,19 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::core::Core;
-use super::event::{Timings, seconds};
-use super::session::Session;
+use super::event::{FaultReport, Timings, seconds};
+use super::session::{Code, Codes, Session};
 use super::stage::Stage;
-use crate::actor::Trouble;
-use crate::case::model::{Case, Direction, Quantity, WRITES};
-use crate::case::resolve;
+use crate::actor::{StateCode, Trouble};
+use crate::case::model::{Case, Direction, Quantity, TaskCount, WRITES};
+use crate::case::resolve::{self, ResolvedState};
 use crate::error::Context as _;
 use crate::plan::Arm;
+use crate::probe::journal::{Journal, TaskCounts};
 use crate::probe::ledger::Ledger;
-use crate::probe::reconcile;
 use crate::probe::statements::{self, Writer};
 use crate::probe::writers::{self, TableWriter};
+use crate::probe::{log, reconcile};
 use crate::proxy::Counters;
 
 /// Call sites named for an invariant.
@@ -36,6 +37,8 @@ pub struct Outcome {
     pub timings: Timings,
     /// Package versions of its environment.
     pub versions: BTreeMap<String, String>,
+    /// The faults that it was put under.
+    pub faults: Vec<FaultReport>,
     /// When it began and ended.
     pub span: (Instant, Instant),
 }
@@ -64,9 +67,12 @@ pub async fn run(
         measured: Err(String::new()),
         timings: Timings::default(),
         versions: BTreeMap::new(),
+        faults: Vec::new(),
         span: (begin, begin),
     };
     outcome.measured = live(&stage, case, arm, index, (log, core), &mut outcome).await;
+    // Where it broke before, nobody may wait for it.
+    stage.references.tell_nothing(case, arm);
     if let Err(why) = &outcome.measured {
         note(log, &format!("inconclusive: {why}"));
     }
@@ -83,29 +89,64 @@ async fn live(
     outcome: &mut Outcome,
 ) -> Result<Measured, String> {
     let state = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case)).map_err(|error| error.message)?;
-    let (code, state) = {
-        let (stage, plan_state, python) = (Arc::clone(stage), arm.state.clone(), case.needs.python.clone());
-        let code = tokio::task::spawn_blocking(move || {
-            stage.code(&state, &plan_state, python.as_deref()).map(|code| (code, state))
-        });
-        code.await.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())?
-    };
+    let (code, state) = code(stage, case, arm, state).await?;
     let zygote = stage.tree.zygote(&code).await.map_err(|trouble| explain(log, "set up the app", &trouble))?;
     stage.adds_up(&code, &zygote).await.map_err(|trouble| trouble.to_string())?;
     outcome.versions.clone_from(&zygote.prepared.versions);
-    stage.template(&code, &zygote).await.map_err(|trouble| explain(log, "migrate the template", &trouble))?;
+    let server = stage.server_for(&state).await.map_err(|error| error.message)?;
+    stage.template(&server, &code, &zygote).await.map_err(|trouble| explain(log, "migrate the template", &trouble))?;
 
-    let folder = stage.folder.join(format!("arm-{index}"));
-    let mut session = Session::new(stage, (&code, &zygote), &state, folder.clone(), index, (log.to_owned(), core));
-    let measured = measure(&mut session, zygote.prepared.guard_cycle, outcome).await;
+    let guard_cycle = zygote.prepared.guard_cycle;
+    let actors = actor_codes(stage, case, arm, &state, log).await?;
+    let codes = Codes { state: (code, zygote), actors };
+    let mut session =
+        Session::new(stage, server, &codes, &state, index, (log.to_owned(), core)).map_err(|error| error.message)?;
+    session.deadlines = stage.references.deadlines(case, arm).await;
+    let measured = measure(&mut session, guard_cycle, outcome).await;
+    stage.references.tell(case, arm, std::mem::take(&mut session.waits));
+    outcome.faults = std::mem::take(&mut session.faults);
 
     let start = Instant::now();
+    let folder = session.folder.clone();
     let ended = session.end().await;
     let removed = fs::remove_dir_all(&folder).cannot_run(|| format!("remove {}", folder.display()));
     outcome.timings.teardown = seconds(start.elapsed());
     let measured = measured?;
     ended.and(removed).map_err(|error| error.message)?;
     Ok(measured)
+}
+
+/// The code of actors that run another than the state's.
+async fn actor_codes(
+    stage: &Arc<Stage>,
+    case: &Case,
+    arm: &Arm,
+    state: &ResolvedState,
+    log: &Path,
+) -> Result<HashMap<String, Code>, String> {
+    let mut codes = HashMap::new();
+    for actor in state.actor_changes.keys() {
+        let Some(changed) = state.changed_for(actor) else { continue };
+        let (code, _) = code(stage, case, arm, changed).await?;
+        let doing = || format!("set up the app for {actor}");
+        let zygote = stage.tree.zygote(&code).await.map_err(|trouble| explain(log, &doing(), &trouble))?;
+        codes.insert(actor.clone(), (code, zygote));
+    }
+    Ok(codes)
+}
+
+/// The code of a state, found or made beside the runtime.
+async fn code(
+    stage: &Arc<Stage>,
+    case: &Case,
+    arm: &Arm,
+    state: ResolvedState,
+) -> Result<(StateCode, ResolvedState), String> {
+    let (stage, plan_state, python) = (Arc::clone(stage), arm.state.clone(), case.needs.python.clone());
+    let code = tokio::task::spawn_blocking(move || {
+        stage.code(&state, &plan_state, python.as_deref()).map(|code| (code, state))
+    });
+    code.await.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())
 }
 
 async fn measure(
@@ -125,19 +166,25 @@ async fn measure(
     measured
 }
 
-async fn probe(session: &Session<'_>, guard_cycle: Option<f64>) -> Result<Measured, String> {
+async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Result<Measured, String> {
+    let tasks = session.task_counts().await?;
     let ledger = Ledger::read(&session.folder.join("ledger"))?;
-    let server = session.executed().await?;
-    let mut differences = reconcile::with_server(&ledger, &server.executed, session.killed);
+    let mut differences = Vec::new();
+    if session.has_statistics() {
+        let server = session.executed().await?;
+        differences = reconcile::with_server(&ledger, &server.executed, session.disturbed);
+    }
     for (actor, counters) in session.wire().await {
-        differences.extend(reconcile::with_wire(&ledger, &actor, &counters.seen, session.killed));
+        differences.extend(reconcile::with_wire(&ledger, &actor, &counters.seen, session.disturbed));
     }
     if !differences.is_empty() {
         return Err(format!("ledger, wire and server do not agree: {}", differences.join("; ")));
     }
     let mut measured = Measured::default();
     for (name, invariant) in &session.state.invariants {
-        let Some(value) = quantity(session, &ledger, name, &invariant.of, &mut measured).await? else { continue };
+        let Some(value) = quantity(session, (&ledger, &tasks), name, &invariant.of, &mut measured).await? else {
+            continue;
+        };
         let value = match invariant.per {
             None => value,
             Some(per) => {
@@ -159,7 +206,7 @@ async fn probe(session: &Session<'_>, guard_cycle: Option<f64>) -> Result<Measur
 /// What an invariant looks at, before it is divided. Growth is not one arm's to tell.
 async fn quantity(
     session: &Session<'_>,
-    ledger: &Ledger,
+    (ledger, tasks): (&Ledger, &TaskCounts),
     name: &str,
     of: &Quantity,
     measured: &mut Measured,
@@ -203,6 +250,19 @@ async fn quantity(
             measured.writers.insert(name.to_owned(), others.into_iter().map(Into::into).collect());
             Value::from(statements)
         }
+        Quantity::Tasks(count) => Value::from(match count {
+            TaskCount::Lost => tasks.lost,
+            TaskCount::Duplicated => tasks.duplicated,
+            TaskCount::Executed => tasks.executed,
+            TaskCount::Queued => tasks.queued,
+            TaskCount::Succeeded => tasks.succeeded,
+            TaskCount::Failed => tasks.failed,
+        }),
+        Quantity::Effects { key } => {
+            Value::from(Journal::read(&session.journal()).map_err(about)?.effects(key.as_deref()))
+        }
+        Quantity::Log { matching, .. } => Value::from(log::lines(&session.log, window.log, matching).map_err(about)?),
+        Quantity::Redis { field, during } => session.redis_said(*field, during.as_deref()).map_err(about)?,
     }))
 }
 

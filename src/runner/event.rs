@@ -197,12 +197,27 @@ pub struct ArmReport {
     pub invariants: Vec<InvariantReport>,
     /// Who wrote the table that was asked for.
     pub writes: Vec<TableWriter>,
+    /// The faults that it was put under, in the order of their beginning.
+    pub faults: Vec<FaultReport>,
     /// Package versions of the environment.
     pub versions: std::collections::BTreeMap<String, String>,
     /// Where its time went.
     pub timings: Timings,
     /// Its log, below the output directory.
     pub log: PathBuf,
+}
+
+/// A fault: evidence of what was done.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FaultReport {
+    /// What was done, and to whom.
+    pub fault: String,
+    /// The line of its step in the case file, 1-based.
+    pub line: usize,
+    /// Seconds from the arm's opening to its beginning.
+    pub began: f64,
+    /// Seconds from the arm's opening to when it was undone or over; absent where the arm broke before.
+    pub ended: Option<f64>,
 }
 
 /// One invariant in one state.

@@ -293,6 +293,7 @@ fn arm_report(case: &Case, played: Played) -> ArmReport {
         repetition: arm.repetition,
         growth: arm.growth,
         writes: measured.writes,
+        faults: outcome.faults,
         broken,
         invariants: reports.collect(),
         versions: outcome.versions,

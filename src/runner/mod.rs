@@ -5,6 +5,8 @@ mod clock;
 mod core;
 mod event;
 mod finish;
+mod reference;
+mod server;
 mod session;
 mod stage;
 mod step;
@@ -29,10 +31,12 @@ use tokio::task::JoinSet;
 use self::core::Core;
 use self::event::seconds;
 use self::finish::Played;
+use self::reference::References;
+use self::server::Server;
 use self::stage::Stage;
 use crate::actor::{Tree, worker};
 use crate::cache::Cache;
-use crate::case::model::Case;
+use crate::case::model::{Case, Quantity};
 use crate::case::resolve::{self, ResolvedState};
 use crate::error::{Context as _, Error, Result};
 use crate::plan::{self, Arm, States};
@@ -40,7 +44,7 @@ use crate::python::{Environment, Environments};
 use crate::service::keeper::Keeper;
 use crate::service::postgres::{Postgres, PostgresWants};
 use crate::service::run_directory::RunDirectory;
-use crate::service::{Choice, Services};
+use crate::service::{Choice, Needs, Services};
 
 /// How to run.
 pub struct Options {
@@ -96,7 +100,7 @@ impl Run {
             Ok(ready)
         };
         let (ready, (services, postgres, started)) = tokio::try_join!(prepared, self.services(&options.services))?;
-        let redis = if ready.uses_redis { Some(services.redis_version().await?) } else { None };
+        let redis = if ready.uses_redis() { Some(services.redis_version().await?) } else { None };
         let _ = events.send(Event::Ready(Setting {
             postgres: format!("PostgreSQL {}", postgres.version()),
             redis,
@@ -104,26 +108,35 @@ impl Run {
             python: ready.pythons(),
             lanes: options.lanes,
         }));
+        let Ready { skipped, needs, environments: _, took, .. } = ready;
+        let skipped = skips(&cases, skipped, &needs, &services, &postgres);
+        let arms = select(&cases, options.states, &skipped);
+        let server = Arc::new(Server::new(postgres));
         let stage = Arc::new(Stage::new(
             self.cache.clone(),
             environments,
             services,
             self.keeper.clone(),
-            postgres,
+            Arc::clone(&server),
             tree,
             folder,
             options.writes_of.clone(),
+            References::new(&cases, &arms),
         )?);
-        let mut report = lanes(&cases, &stage, ready.skipped, options, events).await?;
+        let mut report = lanes(&cases, arms, &stage, &skipped, options, events).await?;
         report.shared = SharedTimings {
-            environments: ready.took,
+            environments: took,
             services: started,
             zygotes: seconds(stage.tree.spent()),
-            templates: seconds(stage.template_time()),
+            templates: seconds(server.template_time()),
         };
         stage.settle().await?;
-        if let Some(stage) = Arc::into_inner(stage) {
-            stage.postgres.finish().await?;
+        let services = Arc::into_inner(stage).map(|stage| stage.services);
+        if let Some(server) = Arc::into_inner(server) {
+            server.postgres.finish().await?;
+        }
+        if let Some(services) = services {
+            services.finish().await?;
         }
         report.wall = seconds(self.began.elapsed());
         let _ = events.send(Event::Finished(report));
@@ -148,11 +161,16 @@ struct Ready {
     /// Cases that cannot run here, by index, and why.
     skipped: BTreeMap<usize, String>,
     environments: Vec<Environment>,
-    uses_redis: bool,
+    /// What arms need of the services, by the index of their case.
+    needs: Vec<(usize, Needs)>,
     took: f64,
 }
 
 impl Ready {
+    fn uses_redis(&self) -> bool {
+        self.needs.iter().any(|(_, needs)| needs.redis)
+    }
+
     /// The Python versions of the environments, each once.
     fn pythons(&self) -> Vec<String> {
         let mut versions: Vec<String> = self.environments.iter().map(Environment::python_version).collect();
@@ -167,14 +185,14 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, state
     let (cases, environments) = (Arc::clone(cases), Arc::clone(environments));
     let prepare = move || {
         let start = Instant::now();
-        let mut ready = Ready { skipped: BTreeMap::new(), environments: Vec::new(), uses_redis: false, took: 0.0 };
+        let mut ready = Ready { skipped: BTreeMap::new(), environments: Vec::new(), needs: Vec::new(), took: 0.0 };
         let mut failure = None;
         for (index, case, arm) in plan::arms(&cases, states).iter().map(|arm| (arm.case, &cases[arm.case], arm)) {
             if ready.skipped.contains_key(&index) {
                 continue;
             }
             let state: ResolvedState = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case))?;
-            ready.uses_redis |= state.uses_redis();
+            ready.needs.push((index, needs(&state)));
             match environments.get(&state.packages, case.needs.python.as_deref()) {
                 Ok(environment) if ready.environments.contains(&environment) => {}
                 Ok(environment) => ready.environments.push(environment),
@@ -196,22 +214,54 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, state
     tokio::task::spawn_blocking(prepare).await.cannot_run(|| "prepare the environments".to_owned())?
 }
 
+/// What a state needs of the services.
+fn needs(state: &ResolvedState) -> Needs {
+    let said = &state.services;
+    Needs {
+        image: said.postgres.image.clone().or_else(|| said.redis.image.clone()),
+        own_postgres: state.own_postgres(),
+        redis: state.uses_redis(),
+        redis_settings: said.redis.maxmemory.is_some() || said.redis.policy.is_some(),
+        server_faults: state.server_faults(),
+        statistics: state.invariants.values().any(|invariant| matches!(invariant.of, Quantity::WalBytes { .. })),
+    }
+}
+
+/// Adds the cases that these services cannot run.
+fn skips(
+    cases: &[Case],
+    mut skipped: BTreeMap<usize, String>,
+    needs: &[(usize, Needs)],
+    services: &Services,
+    postgres: &Postgres,
+) -> BTreeMap<usize, String> {
+    for (index, case) in cases.iter().enumerate() {
+        let is_too_old = case.needs.postgres.filter(|&least| postgres.major() < least);
+        let too_old = is_too_old.map(|least| format!("needs PostgreSQL {least}, this is {}", postgres.version()));
+        let refused = || needs.iter().filter(|(case, _)| *case == index).find_map(|(_, needs)| services.refusal(needs));
+        if let Some(why) = too_old.or_else(refused) {
+            skipped.entry(index).or_insert(why);
+        }
+    }
+    skipped
+}
+
+/// The arms to play. Those that others are held against come first in their case.
+fn select(cases: &[Case], states: States, skipped: &BTreeMap<usize, String>) -> Arc<[Arm]> {
+    let mut arms: Vec<Arm> =
+        plan::arms(cases, states).into_iter().filter(|arm| !skipped.contains_key(&arm.case)).collect();
+    arms.sort_by_key(|arm| (arm.case, !reference::is_reference(&cases[arm.case], arm)));
+    arms.into()
+}
+
 async fn lanes(
     cases: &Arc<Vec<Case>>,
+    arms: Arc<[Arm]>,
     stage: &Arc<Stage>,
-    mut skipped: BTreeMap<usize, String>,
+    skipped: &BTreeMap<usize, String>,
     options: &Options,
     events: &Events,
 ) -> Result<RunReport> {
-    for (index, case) in cases.iter().enumerate() {
-        if let Some(least) = case.needs.postgres.filter(|&least| stage.postgres.major() < least) {
-            skipped
-                .entry(index)
-                .or_insert_with(|| format!("needs PostgreSQL {least}, this is {}", stage.postgres.version()));
-        }
-    }
-    let arms: Arc<[Arm]> =
-        plan::arms(cases, options.states).into_iter().filter(|arm| !skipped.contains_key(&arm.case)).collect();
     let next_arm = Arc::new(AtomicUsize::new(0));
     let (finished, mut played_arms) = mpsc::channel(options.lanes);
     let mut lanes = JoinSet::new();
@@ -231,10 +281,10 @@ async fn lanes(
     let mut played: Vec<Option<Played>> = arms.iter().map(|_| None).collect();
     let mut report = RunReport::default();
     let mut next = 0;
-    finish_cases(cases, &arms, &mut played, &skipped, &mut next, &mut report, events);
+    finish_cases(cases, &arms, &mut played, skipped, &mut next, &mut report, events);
     while let Some((index, outcome)) = played_arms.recv().await {
         played[index] = Some(outcome);
-        finish_cases(cases, &arms, &mut played, &skipped, &mut next, &mut report, events);
+        finish_cases(cases, &arms, &mut played, skipped, &mut next, &mut report, events);
     }
     while let Some(lane) = lanes.join_next().await {
         lane.map_err(|error| Error::bug(format!("an arm panicked: {error}")))?;

@@ -1,17 +1,16 @@
 //! What all arms of a run share: services, environments, zygotes, templates.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use dj_regress_protocol::{ActorKind, Enter, Prepare, Reply, Request, Texts};
-use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+use dj_regress_protocol::{ActorKind, Enter, Hold, Prepare, Reply, Request, Texts};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 
 use super::clock::{Clock, Pace};
+use super::reference::References;
+use super::server::Server;
 use crate::actor::{Process, StateCode, Tree, Trouble, Zygote, worker};
 use crate::cache::Cache;
 use crate::case::resolve::ResolvedState;
@@ -20,8 +19,7 @@ use crate::plan::State;
 use crate::probe::ledger::PROBE;
 use crate::python::{Environments, Overlay, Refusal, Sources, mismatch};
 use crate::service::keeper::Keeper;
-use crate::service::postgres::Postgres;
-use crate::service::redis::{Redis, RedisWants};
+use crate::service::postgres::PostgresWants;
 use crate::service::{Services, write_private};
 
 /// The package that most cases are about, and the app that drives it: always watched.
@@ -31,22 +29,23 @@ const WATCHED: &[&str] = &["django_q", "shop"];
 pub struct Stage {
     cache: Cache,
     environments: Arc<Environments>,
-    services: Services,
+    /// Where servers come from.
+    pub services: Services,
     /// Owner of all processes.
     pub keeper: Keeper,
-    /// The run's server.
-    pub postgres: Postgres,
+    /// The run's server, for arms that want none of their own.
+    pub server: Arc<Server>,
     /// All Python processes.
     pub tree: Tree,
     /// The run's private folder.
     pub folder: PathBuf,
     shop: PathBuf,
-    /// Databases that are being dropped.
+    /// Servers that are being left.
     leaving: AsyncMutex<JoinSet<Result<()>>>,
     /// The table whose writers are asked for, by `explain --writes`.
     pub writes_of: Option<String>,
-    templates: SyncMutex<HashMap<String, Arc<OnceCell<()>>>>,
-    template_time: AtomicU64,
+    /// How long waits took in the arms that others are held against.
+    pub references: References,
 }
 
 impl Stage {
@@ -57,10 +56,11 @@ impl Stage {
         environments: Arc<Environments>,
         services: Services,
         keeper: Keeper,
-        postgres: Postgres,
+        server: Arc<Server>,
         tree: Tree,
         folder: PathBuf,
         writes_of: Option<String>,
+        references: References,
     ) -> Result<Self> {
         let shop = worker::shop(&cache)?;
         Ok(Self {
@@ -68,14 +68,13 @@ impl Stage {
             environments,
             services,
             keeper,
-            postgres,
+            server,
             tree,
             folder,
             shop,
             leaving: AsyncMutex::default(),
             writes_of,
-            templates: SyncMutex::default(),
-            template_time: AtomicU64::new(0),
+            references,
         })
     }
 
@@ -151,54 +150,52 @@ impl Stage {
         }
     }
 
-    /// Sees to it that the server has a template for this zygote's state, migrating one if need be.
-    pub async fn template(&self, code: &StateCode, zygote: &Zygote) -> Result<(), Trouble> {
+    /// Sees to it that a server has a template for this zygote's state, migrating one if need be.
+    pub async fn template(&self, server: &Server, code: &StateCode, zygote: &Zygote) -> Result<(), Trouble> {
         let key = &zygote.template_key();
-        let slot = {
-            let mut templates = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
-            templates.entry(key.clone()).or_default().clone()
-        };
-        slot.get_or_try_init(|| async {
-            if self.postgres.has_template(key) {
-                return Ok(());
-            }
-            let start = Instant::now();
-            let database = self.postgres.create_template_database(key).await?;
-            let folder = self.folder.join(format!("template-{key}"));
-            fs::create_dir_all(&folder).cannot_run(|| format!("make {}", folder.display()))?;
+        let postgres = &server.postgres;
+        let build = async || {
+            let database = postgres.create_template_database(key).await?;
+            let folder = tempfile::Builder::new().prefix("template-").tempdir_in(&self.folder);
+            let folder = folder.cannot_run(|| format!("make a folder in {}", self.folder.display()))?;
+            let folder = folder.path();
             let _clock = Clock::create(&folder.join("clock"), Pace::Goes)?;
-            let log = &folder.join("log");
-            let kind = ActorKind::Python { module: String::new() };
-            let entry = Entry { folder: &folder, database: &database, host: None, log, actor: PROBE, kind };
+            let entry = Entry {
+                folder,
+                seat: folder,
+                service: postgres.direct_service_file(&database),
+                log: &folder.join("log"),
+                actor: PROBE,
+                kind: ActorKind::Python { module: String::new() },
+                holds: Vec::new(),
+                holds_file: &folder.join("holds"),
+            };
             let mut process = self.enter(code, zygote, entry).await?;
             let migrated = process.ask(&Request::Migrate).await;
             self.keeper.end_sessions(&[process.hello.pid]).await?;
             migrated?;
-            self.postgres.seal_template(key).await?;
-            self.template_time.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-            Ok(())
-        })
-        .await
-        .copied()
+            Ok::<(), Trouble>(postgres.seal_template(key).await?)
+        };
+        server.template(key, build).await
     }
 
     /// Forks an actor and checks that it runs this state's code.
     pub async fn enter(&self, code: &StateCode, zygote: &Zygote, entry: Entry<'_>) -> Result<Process, Trouble> {
-        let Entry { folder, database, host, log, actor, kind } = entry;
-        let (name, text) = match host {
-            Some(host) => (host.file_name().unwrap_or_default(), self.postgres.service_file(host, database)),
-            None => ("server".as_ref(), self.postgres.direct_service_file(database)),
-        };
-        let service_file = folder.join(name).with_extension("service");
-        write_private(&service_file, &text).cannot_run(|| format!("write {}", service_file.display()))?;
+        let Entry { folder, seat, service, log, actor, kind, holds, holds_file } = entry;
+        fs::create_dir_all(seat).cannot_run(|| format!("make {}", seat.display()))?;
+        let service_file = seat.join("service");
+        write_private(&service_file, &service).cannot_run(|| format!("write {}", service_file.display()))?;
         let mut process = self.tree.fork(zygote, actor).await?;
         let text = |path: &Path| path.display().to_string();
         let enter = Enter {
             actor: actor.to_owned(),
             kind,
-            directory: text(folder),
+            directory: text(seat),
             service_file: text(&service_file),
             ledger: text(&folder.join("ledger")),
+            journal: text(&folder.join("journal")),
+            holds,
+            holds_file: text(holds_file),
             clock: text(&folder.join("clock")),
             log: text(log),
             watch: code.prepare.watch.clone(),
@@ -218,46 +215,62 @@ impl Stage {
         }
     }
 
-    /// Drops an arm's database, without anyone waiting for it.
-    pub async fn drop_later(self: &Arc<Self>, database: String) {
-        let stage = Arc::clone(self);
-        self.leaving.lock().await.spawn(async move { stage.postgres.drop_database(&database).await });
+    /// The server of an arm: the run's, or one of its own where the state says something of it or hurts it.
+    pub async fn server_for(&self, state: &ResolvedState) -> Result<Arc<Server>> {
+        if !state.own_postgres() {
+            return Ok(Arc::clone(&self.server));
+        }
+        let said = &state.services.postgres;
+        let wants = PostgresWants {
+            image: said.image.clone(),
+            settings: said.settings.clone().into_iter().collect(),
+            private: true,
+        };
+        Ok(Arc::new(Server::new(self.services.postgres(&wants).await?)))
     }
 
-    /// Waits until every database is dropped.
+    /// Leaves an arm's server, without anyone waiting for it: its database is dropped, or the arm's own server ended.
+    pub async fn leave(&self, server: Arc<Server>, database: String) {
+        let is_own = !Arc::ptr_eq(&server, &self.server);
+        self.leaving.lock().await.spawn(async move {
+            if !is_own {
+                return server.postgres.drop_database(&database).await;
+            }
+            match Arc::into_inner(server) {
+                Some(own) => own.postgres.finish().await,
+                None => Err(Error::bug("somebody still holds the server of an arm that is over")),
+            }
+        });
+    }
+
+    /// Waits until every server is left.
     pub async fn settle(&self) -> Result<()> {
         let mut leaving = self.leaving.lock().await;
         while let Some(dropped) = leaving.join_next().await {
-            dropped.cannot_run(|| "drop a database".to_owned())??;
+            dropped.cannot_run(|| "leave a server".to_owned())??;
         }
         Ok(())
     }
-
-    /// A Redis for an arm, in its folder.
-    pub async fn redis(&self, folder: &Path) -> Result<Redis> {
-        self.services.redis(&RedisWants::default(), folder).await
-    }
-
-    /// Time spent on migrating templates so far.
-    pub fn template_time(&self) -> Duration {
-        Duration::from_nanos(self.template_time.load(Ordering::Relaxed))
-    }
 }
 
-/// Where an actor enters: the place where folder, database, wire and log meet.
+/// Where an actor enters: the place where folder, servers and log meet.
 pub struct Entry<'e> {
     /// The arm's folder.
     pub folder: &'e Path,
-    /// The arm's database.
-    pub database: &'e str,
-    /// The folder of the proxy to connect to; without one, it is the server itself.
-    pub host: Option<&'e Path>,
+    /// The actor's own: its working directory.
+    pub seat: &'e Path,
+    /// The text of libpq's service file.
+    pub service: String,
     /// The arm's log.
     pub log: &'e Path,
     /// The actor's name in the case.
     pub actor: &'e str,
     /// What it does.
     pub kind: ActorKind,
+    /// Its holds.
+    pub holds: Vec<Hold>,
+    /// Where they are armed.
+    pub holds_file: &'e Path,
 }
 
 /// Why a state's code could not be put together.

@@ -1,16 +1,18 @@
 //! Playing the steps of a case on one arm.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::Duration;
 
 use dj_regress_protocol::{Reply, Request, Stepped};
+use nix::sys::signal::Signal;
 
 use super::arm::{explain, note};
 use super::clock::{Clock, monotonic};
-use super::session::Session;
+use super::session::{Readings, Session};
 use super::window::{Snapshot, Window};
 use crate::actor::Trouble;
-use crate::case::resolve::{Action, ResolvedActor, Step};
+use crate::case::resolve::{Action, Fault, ResolvedActor, Role, Step};
 use crate::probe::ledger::PROBE;
 
 /// Virtual time between the death of a simulated cluster and the next one: longer than the 3 s that
@@ -28,18 +30,29 @@ impl Session<'_> {
             .await
             .map_err(|trouble| explain(&self.log, "create the cache tables", &trouble))?;
         self.watch_writers().await?;
-        let mut whole = Window { begin: monotonic(), ..Window::default() };
+        let mut whole = self.window();
         let before = self.snapshot().await?;
-        for step in &self.state.steps {
-            let part = Box::pin(self.step(step, &clock)).await?;
-            whole.add(&part);
-        }
-        whole.end = monotonic();
-        self.stop_clusters(None).await?;
+        let steps = self.state.steps.as_slice();
+        let played = self.steps(steps, &clock).await;
+        // Whatever happened: what is looked at afterwards needs servers that answer.
+        let undone = self.undo_all().await;
+        whole.add(&played?);
+        undone.map_err(|trouble| explain(&self.log, "undo the faults", &trouble))?;
+        self.stop_clusters(None, None).await.map_err(|trouble| explain(&self.log, "stop the clusters", &trouble))?;
+        self.close(&mut whole);
         self.windows.whole = whole;
         let after = self.snapshot().await?;
         self.windows.flows.insert(None, after.since(&before));
-        self.count_rows(None).await
+        self.look(None).await
+    }
+
+    async fn steps(&mut self, steps: &[Step], clock: &Clock) -> Result<Window, String> {
+        let mut window = Window::default();
+        for step in steps {
+            let part = Box::pin(self.step(step, clock)).await?;
+            window.add(&part);
+        }
+        Ok(window)
     }
 
     /// What went over the wires and into the write-ahead log so far.
@@ -48,15 +61,36 @@ impl Session<'_> {
         Ok(Snapshot { wire: self.wire().await, wal })
     }
 
+    /// A window that begins now.
+    fn window(&self) -> Window {
+        Window { begin: monotonic(), log: (self.log_length(), 0), ..Window::default() }
+    }
+
+    /// Ends a window now.
+    fn close(&self, window: &mut Window) {
+        (window.end, window.log.1) = (monotonic(), self.log_length());
+    }
+
+    fn log_length(&self) -> u64 {
+        fs::metadata(&self.log).map_or(0, |log| log.len())
+    }
+
+    /// What is looked at when a window ends (without a name: the case).
+    async fn look(&mut self, window: Option<&str>) -> Result<(), String> {
+        self.count_rows(window).await?;
+        self.ask_redis(window).await;
+        Ok(())
+    }
+
     async fn step(&mut self, step: &Step, clock: &Clock) -> Result<Window, String> {
         let before = if step.name.is_some() { Some(self.snapshot().await?) } else { None };
-        let mut window = Window { begin: monotonic(), ..Window::default() };
-        match &step.action {
-            Action::Measure { steps } => {
-                for step in steps {
-                    let part = Box::pin(self.step(step, clock)).await?;
-                    window.add(&part);
-                }
+        let mut window = self.window();
+        let action = &step.action;
+        match action {
+            Action::Measure { steps } => window.add(&self.steps(steps, clock).await?),
+            Action::Fault { fault, steps } => {
+                note(&self.log, &format!("-- line {}: {action}", step.line));
+                window.add(&self.under(step, fault, steps, clock).await?);
             }
             action => {
                 note(&self.log, &format!("-- line {}: {action}", step.line));
@@ -77,20 +111,60 @@ impl Session<'_> {
                 }
             }
         }
-        window.end = monotonic();
+        self.close(&mut window);
         if let (Some(name), Some(before)) = (&step.name, before) {
             let after = self.snapshot().await?;
             self.windows.flows.insert(Some(name.clone()), after.since(&before));
             self.windows.named.insert(name.clone(), window);
-            self.count_rows(Some(name)).await?;
+            self.look(Some(name)).await?;
         }
         Ok(window)
+    }
+
+    /// Plays steps under a fault, which is undone whatever comes of them; one without steps lasts.
+    async fn under(&mut self, step: &Step, fault: &Fault, steps: &[Step], clock: &Clock) -> Result<Window, String> {
+        let doing = format!("line {}: {}", step.line, step.action);
+        if let Some(trigger) = fault.trigger() {
+            let strike = self.lie_in_wait(fault, trigger).await;
+            let strike = strike.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
+            let (has_come, waiting) = strike.wait();
+            let played = self.steps(steps, clock).await;
+            if !has_come() {
+                waiting.abort();
+                let played = played.map(|_| format!("{doing}: {} has not sent so much", trigger.actor));
+                return Err(played.unwrap_or_else(|why| why));
+            }
+            let struck = waiting.await.map_err(|error| format!("{doing}: {error}"))?;
+            let undone = match struck {
+                Ok(at) => self.struck(fault, step.line, at).await,
+                Err(trouble) => Err(trouble),
+            };
+            let undone = match undone {
+                Ok(lasting) => self.undo(lasting).await,
+                Err(trouble) => Err(trouble),
+            };
+            let played = played?;
+            return undone.map(|()| played).map_err(|trouble| explain(&self.log, &doing, &trouble));
+        }
+        let lasting = self.begin(fault, step.line).await.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
+        if steps.is_empty() {
+            self.last(lasting);
+            return Ok(Window::default());
+        }
+        let played = self.steps(steps, clock).await;
+        let undone = self.undo(lasting).await;
+        let played = played?;
+        undone.map(|()| played).map_err(|trouble| explain(&self.log, &doing, &trouble))
     }
 
     async fn act(&mut self, step: &Step, action: &Action, clock: &Clock) -> Result<Stepped, Trouble> {
         let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         match action {
-            Action::Start { actor } => match self.state.actors.get(actor) {
+            Action::Start { actor, expect_exit: true } => {
+                let readings = self.start_to_exit(actor).await?;
+                Ok(named(step, readings))
+            }
+            Action::Start { actor, expect_exit: false } => match self.state.actors.get(actor) {
                 Some(ResolvedActor::SimulatedCluster) => self.stepped(actor, &Request::Start).await,
                 Some(ResolvedActor::RealCluster { count }) => {
                     self.start_clusters(actor, *count).await.map(|()| Stepped::default())
@@ -98,16 +172,61 @@ impl Session<'_> {
                 // A Python actor has nothing to start but itself.
                 _ => self.process(actor).await.map(|_| Stepped::default()),
             },
-            Action::Stop { actor } => Ok(self.stop_clusters(Some(actor)).await.map(|()| Stepped::default())?),
-            Action::Restart { actor, count } => {
-                let downtime_ns = nanoseconds(DOWNTIME);
-                self.stepped(actor, &Request::Restart { count: *count, downtime_ns }).await
+            Action::Stop { actor, within } => {
+                let readings = self.stop_clusters(Some(actor), *within).await?;
+                in_time(readings, within.is_some(), "the cluster did not stop").map(|readings| named(step, readings))
+            }
+            Action::Kill { actor, role } => self.kill(actor, *role).await.map(|()| Stepped::default()),
+            Action::Pause { actor, role } => {
+                self.signal(actor, *role, Signal::SIGSTOP).await.map(|()| Stepped::default())
+            }
+            Action::Resume { actor, role } => {
+                self.signal(actor, *role, Signal::SIGCONT).await.map(|()| Stepped::default())
+            }
+            Action::Restart { actor, count, by_kill } => match self.state.actors.get(actor) {
+                Some(ResolvedActor::RealCluster { count: clusters }) => {
+                    for _ in 0..*count {
+                        if *by_kill {
+                            self.kill(actor, Role::Group).await?;
+                        } else {
+                            in_time(self.stop_clusters(Some(actor), None).await?, false, "the cluster did not stop")?;
+                        }
+                        self.start_clusters(actor, *clusters).await?;
+                    }
+                    Ok(Stepped { restarts: *count, ..Stepped::default() })
+                }
+                _ => {
+                    let downtime_ns = nanoseconds(DOWNTIME);
+                    self.stepped(actor, &Request::Restart { count: *count, downtime_ns }).await
+                }
+            },
+            Action::Hold { .. } => {
+                self.holds.arm(step.line);
+                Ok(Stepped::default())
+            }
+            Action::Release { actor } => {
+                self.signal(actor, Role::Held, Signal::SIGCONT).await.map(|()| Stepped::default())
+            }
+            Action::Enqueue(enqueue) => self.enqueue(enqueue).await.map(|readings| named(step, readings)),
+            Action::Schedule(schedule) => self.schedule(schedule).await.map(|()| Stepped::default()),
+            Action::Tick { actor, count } => self.stepped(actor, &Request::Tick { count: *count }).await,
+            Action::Wait { for_, within } => {
+                let within = within.or_else(|| self.deadlines.get(&step.line).copied());
+                let (readings, took) = self.wait(for_, within).await?;
+                self.waits.insert(step.line, took);
+                Ok(named(step, readings))
             }
             Action::Beat { actor, count, every } => {
                 let every_ns = nanoseconds(every.unwrap_or_default());
                 self.stepped(actor, &Request::Beat { count: *count, every_ns }).await
             }
-            Action::Drain { actor } => self.stepped(actor, &Request::Drain { at_most: DRAIN_AT_MOST }).await,
+            Action::Drain { actor, within } => match self.state.actors.get(actor) {
+                Some(ResolvedActor::RealCluster { .. }) => {
+                    let readings = self.drained(*within).await?;
+                    in_time(readings, step.name.is_some(), "tasks are left").map(|readings| named(step, readings))
+                }
+                _ => self.stepped(actor, &Request::Drain { at_most: DRAIN_AT_MOST }).await,
+            },
             Action::Python { actor, source, times } => {
                 self.stepped(actor, &Request::Python { source: source.clone(), times: *times }).await
             }
@@ -129,7 +248,8 @@ impl Session<'_> {
                 tokio::time::sleep(*time).await;
                 Ok(Stepped::default())
             }
-            Action::Measure { .. } => Ok(Stepped::default()),
+            // Played by `step`.
+            Action::Measure { .. } | Action::Fault { .. } => Ok(Stepped::default()),
         }
     }
 
@@ -139,4 +259,20 @@ impl Session<'_> {
             _ => Ok(Stepped::default()),
         }
     }
+}
+
+/// What a step gives, under the step's name; nothing where it has none.
+fn named(step: &Step, readings: Readings) -> Stepped {
+    let Some(name) = &step.name else { return Stepped::default() };
+    let values = readings.into_iter().map(|(reading, value)| (format!("{name}.{reading}"), value));
+    Stepped { values: values.collect(), ..Stepped::default() }
+}
+
+/// Refuses what was not reached, unless the case looks at it.
+fn in_time(readings: Readings, is_looked_at: bool, otherwise: &str) -> Result<Readings, Trouble> {
+    let is_late = readings.iter().any(|(name, value)| *name == "reached" && value == false);
+    if is_late && !is_looked_at {
+        return Err(Trouble::Refused(format!("{otherwise} in time")));
+    }
+    Ok(readings)
 }

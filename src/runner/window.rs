@@ -23,6 +23,8 @@ pub struct Window {
     pub tasks: u64,
     /// Restarts.
     pub restarts: u64,
+    /// Where the arm's log stood at its beginning and at its end, in bytes.
+    pub log: (u64, u64),
 }
 
 impl Window {

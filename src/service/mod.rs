@@ -2,13 +2,14 @@
 
 pub mod address;
 mod bounded;
+pub mod docker;
 pub mod endpoint;
 mod files;
 pub mod installer;
 pub mod keeper;
 pub mod locate;
 pub mod postgres;
-mod procfs;
+pub(crate) mod procfs;
 pub mod redis;
 mod report;
 pub mod run_directory;

@@ -2,15 +2,22 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::bounded::bounded;
+use super::docker::{Daemon, Owner};
 use super::run_directory::{Elsewhere, Manifest};
 use super::{postgres, redis};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The hidden subcommand: `dj-regress undo RUN_DIRECTORY`.
 pub const COMMAND: &str = "undo";
+
+/// A container that is being made comes up within a second on a busy machine.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// Between two looks for containers.
+const POLL: Duration = Duration::from_millis(100);
 
 /// How long it may take in all.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -69,8 +76,20 @@ async fn everything(manifest: &Manifest) -> Result<Vec<String>> {
     Ok(results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// Removes containers that have this run's labels; says which. The room of docker does it here.
-#[expect(clippy::unused_async, reason = "docker will be asked")]
-async fn remove_containers(run: &str, _token: &str) -> Result<Vec<String>> {
-    Err(Error::cannot_run(format!("containers of {run}: docker is not spoken yet")))
+/// Removes the containers that have this run's labels; says which. One that was being made when the run ended may come up
+/// a moment later: it is looked for until none has come for a while.
+async fn remove_containers(run: &str, token: &str) -> Result<Vec<String>> {
+    let owner = Owner { run: run.to_owned(), token: token.to_owned() };
+    let daemon = Daemon::connect().await?;
+    let mut removed = Vec::new();
+    let mut quiet_since = Instant::now();
+    while quiet_since.elapsed() < QUIET {
+        let found = daemon.remove_labelled(&owner).await?;
+        if !found.is_empty() {
+            quiet_since = Instant::now();
+        }
+        removed.extend(found.into_iter().map(|name| format!("container {name}")));
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(removed)
 }

@@ -14,7 +14,8 @@ of django-q2's `set_stat` fix:
   best case    on a server that runs already (fsync off), databases reused, both states at once, cheap ghosts
 
 Needs Postgres (with initdb and psql), bc, docker, and uv or pip. Starts dockerd if there is none (as root),
-and makes an image `postgres:15` of this machine's Postgres if there is none; both are gone afterwards.
+and names an image of this machine's Postgres (harness/images/build) `postgres:15` if there is none; both are
+gone afterwards.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def image() -> Iterator[None]:
     if succeeds("docker", "image", "inspect", IMAGE):
         yield
         return
-    run(HERE / "postgres_image.sh", IMAGE)
+    [made, *_] = run(REPOSITORY / "harness/images/build", "postgres").split()
+    run("docker", "tag", made.rstrip(":"), IMAGE)
     try:
         yield
     finally:

@@ -1,12 +1,18 @@
-//! The messages between controller and worker, and the records of the ledger.
+//! The messages between controller and worker, and the records of ledger and journal.
 //!
 //! Every Python process of a run (zygotes and actors alike) runs the same loop: it connects to the
 //! controller's unix socket, says [`Hello`], then answers one [`Reply`] to each [`Request`].
 //! Both directions are JSON, one message per line.
 
+mod hold;
+mod job;
+mod journal;
 mod ledger;
 mod message;
 
+pub use hold::{HOLD_BYTES, HOLD_CALLS, Hold, HoldState, NAMED_MOMENTS};
+pub use job::{Enqueue, Schedule, Tasks};
+pub use journal::Entry;
 pub use ledger::Record;
 pub use message::{
     ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Prepare, Prepared, Reply, Request, Stepped, Texts,

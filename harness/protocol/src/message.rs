@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::hold::Hold;
+use crate::job::{Enqueue, Schedule, Tasks};
+
 /// What a process says first on its connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
@@ -63,6 +66,17 @@ pub enum Request {
         /// At most so many tasks, so that a task that enqueues itself cannot hold the arm.
         at_most: u64,
     },
+    /// Simulated cluster: run django-q2's scheduler so many times. Answered by `Stepped`.
+    Tick {
+        /// How many times.
+        count: u64,
+    },
+    /// Python actor: put tasks into the queue. Answered by `Enqueued`.
+    Enqueue(Enqueue),
+    /// Python actor: create a schedule. Answered by `Done`.
+    Schedule(Schedule),
+    /// Any actor: what django-q2 says of tasks. Answered by `Tasks`.
+    Tasks,
     /// Execute Python source in the actor's namespace.
     Python {
         /// The source text.
@@ -150,6 +164,12 @@ pub struct Enter {
     pub clock: String,
     /// Standard output and error are appended here.
     pub log: String,
+    /// The arm's journal, opened with `O_APPEND`.
+    pub journal: String,
+    /// All holds of the case for this actor, in the order of the case.
+    pub holds: Vec<Hold>,
+    /// Where they are armed: see [`HOLD_BYTES`](crate::HOLD_BYTES). It is not opened where there are none.
+    pub holds_file: String,
     /// Packages to report again, as this process sees them.
     pub watch: Vec<String>,
 }
@@ -183,6 +203,15 @@ pub enum Reply {
     Entered(BTreeMap<String, Fingerprint>),
     /// To a step.
     Stepped(Stepped),
+    /// To `Enqueue`.
+    Enqueued {
+        /// Calls that have returned an id. Each has an `Accepted` in the journal.
+        accepted: u64,
+        /// The exception that ended the calls.
+        refused: Option<Failed>,
+    },
+    /// To `Tasks`.
+    Tasks(Tasks),
     /// An exception came out of it.
     Failed(Failed),
 }

@@ -1,4 +1,4 @@
-"""Orders and the charges made for them."""
+"""Orders, the charges made for them, and what makes sure that nothing is done twice."""
 
 from django.db import models
 from django.utils import timezone
@@ -27,3 +27,26 @@ class Charge(models.Model):
     def __str__(self) -> str:
         """What was charged for what."""
         return f"{self.amount} for {self.order}"
+
+
+class Receipt(models.Model):
+    """Something that was done, and must not be done again: its key is unique."""
+
+    key = models.CharField(max_length=80, unique=True)
+    made_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        """Its key."""
+        return self.key
+
+
+class Message(models.Model):
+    """The outbox: what others have to be told, written in the transaction that it tells of."""
+
+    key = models.CharField(max_length=80, unique=True)
+    written_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        """Its key."""
+        return self.key

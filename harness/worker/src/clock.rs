@@ -35,6 +35,15 @@ impl Clock {
         &self.numbers()[0]
     }
 
+    /// The arm's time in nanoseconds since the epoch, for ourselves: a standing clock does not move.
+    pub fn looked_at(&self) -> PyResult<i64> {
+        let moment = match self.stands_at() {
+            0 => real()?,
+            moment => moment,
+        };
+        Ok(moment.saturating_add(self.offset()))
+    }
+
     /// Nanoseconds since the epoch; 0 for a clock that goes.
     fn stands_at(&self) -> i64 {
         self.numbers()[1].load(Ordering::SeqCst)
@@ -65,10 +74,7 @@ impl Clock {
         if stands_at != 0 {
             return Ok(stands_at.saturating_add(self.shared().fetch_add(TICK_NS, Ordering::SeqCst)));
         }
-        let real =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| PyOSError::new_err(error.to_string()))?;
-        let real = i64::try_from(real.as_nanos()).map_err(|error| PyOSError::new_err(error.to_string()))?;
-        Ok(real.saturating_add(self.offset()))
+        self.looked_at()
     }
 
     /// The same in seconds, which older releases of time-machine ask for.
@@ -85,4 +91,10 @@ impl Clock {
     fn advance(&self, nanoseconds: i64) {
         self.shared().fetch_add(nanoseconds, Ordering::SeqCst);
     }
+}
+
+/// The machine's time in nanoseconds since the epoch.
+fn real() -> PyResult<i64> {
+    let real = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| PyOSError::new_err(error.to_string()))?;
+    i64::try_from(real.as_nanos()).map_err(|error| PyOSError::new_err(error.to_string()))
 }

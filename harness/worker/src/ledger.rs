@@ -1,8 +1,6 @@
 //! The ledger's writer: an execute wrapper for Django's connections.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,13 +9,13 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::append::{Records, monotonic};
 use crate::site::Sites;
 
 /// Records every statement that passes: begin before it is sent, end when it came back.
 #[pyclass(frozen, module = "dj_regress.worker")]
 pub struct Ledger {
-    /// Opened with `O_APPEND` and `O_CLOEXEC`: forked children write to it, executed programs do not.
-    file: File,
+    records: Records,
     actor: String,
     sites: Sites,
     state: Mutex<State>,
@@ -37,13 +35,9 @@ struct State {
 impl Ledger {
     /// Opens the arm's ledger for an actor.
     #[new]
+    #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
     fn new(py: Python<'_>, path: PathBuf, actor: String) -> PyResult<Self> {
-        Ok(Self {
-            file: OpenOptions::new().append(true).create(true).open(path)?,
-            actor,
-            sites: Sites::new(py)?,
-            state: Mutex::default(),
-        })
+        Ok(Self { records: Records::open(&path)?, actor, sites: Sites::new(py)?, state: Mutex::default() })
     }
 
     /// Django's execute wrapper.
@@ -62,7 +56,7 @@ impl Ledger {
             Ok(_) => (row_count(context), None),
             Err(error) => (-1, Some(error.get_type(py).name()?.to_string())),
         };
-        self.write(&Record::End { pid, seq, at: monotonic(), rows, error })?;
+        self.records.write(&Record::End { pid, seq, at: monotonic(), rows, error })?;
         outcome
     }
 }
@@ -92,9 +86,9 @@ impl Ledger {
         let (pid, seq) = (state.pid, state.seq);
         if !state.texts.contains(&id) {
             state.texts.insert(id.clone());
-            self.write(&Record::Text { id: id.clone(), sql })?;
+            self.records.write(&Record::Text { id: id.clone(), sql })?;
         }
-        self.write(&Record::Begin {
+        self.records.write(&Record::Begin {
             pid,
             seq,
             actor: self.actor.clone(),
@@ -126,13 +120,6 @@ impl Ledger {
             *state = State { pid, ..State::default() };
         }
         state
-    }
-
-    /// One record, one `write(2)`: lines of several processes do not mix.
-    fn write(&self, record: &Record) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
-        (&self.file).write_all(&line)
     }
 }
 
@@ -178,12 +165,4 @@ fn current_target(py: Python<'_>) -> Option<String> {
         .extract()
         .ok()?;
     Some(if name == "Sentinel" { "guard".to_owned() } else { name })
-}
-
-/// `CLOCK_MONOTONIC`: not moved by the virtual clock, and the same in all processes of the machine.
-fn monotonic() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a live timespec; this clock always exists on Linux.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

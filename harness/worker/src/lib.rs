@@ -1,13 +1,16 @@
 //! The extension module `dj_regress.worker`: what runs inside every Python process of a run.
 //!
-//! Here are the message loop, the ledger, the clock and the fingerprints; what needs to know Django or
+//! Here are the message loop, the ledger, the journal, the holds, the clock and the fingerprints; what needs to know Django or
 //! django-q2 is in the Python modules beside it (`harness/worker/python/dj_regress`).
 
+mod append;
 mod channel;
 mod clock;
 mod convert;
 mod fingerprint;
 mod fork;
+mod hold;
+mod journal;
 mod ledger;
 mod run;
 mod site;
@@ -18,6 +21,8 @@ use pyo3::prelude::*;
 #[pymodule]
 fn worker(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<clock::Clock>()?;
+    module.add_class::<hold::Holds>()?;
+    module.add_class::<journal::Journal>()?;
     module.add_class::<ledger::Ledger>()?;
     module.add_function(wrap_pyfunction!(fingerprint::fingerprint, module)?)?;
     module.add_function(wrap_pyfunction!(fingerprint::digest, module)?)?;

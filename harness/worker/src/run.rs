@@ -63,7 +63,7 @@ impl Process {
                     if self.channel.send(&Reply::Done).is_err() {
                         return Ok(());
                     }
-                    py.import("dj_regress.cluster")?.call_method0("run_command")?;
+                    self.step(py, "run_cluster", ())?;
                     // Out of the loop and the interpreter as any command: multiprocessing waits for the sentinel.
                     self.is_command = true;
                     return Ok(());
@@ -140,6 +140,21 @@ impl Process {
                 Stepped { beats: self.count(py, "beat", (count, every_ns))?, ..Stepped::default() }
             }
             Request::Drain { at_most } => Stepped { tasks: self.count(py, "drain", (at_most,))?, ..Stepped::default() },
+            Request::Tick { count } => {
+                self.step(py, "tick", (count,))?;
+                Stepped::default()
+            }
+            Request::Enqueue(enqueue) => {
+                let outcome = self.step(py, "enqueue", (to_python(py, &json(&enqueue)?)?,))?;
+                let (accepted, refused): (u64, Option<Bound<'_, PyAny>>) = outcome.extract()?;
+                let refused = refused.map(|error| failed(py, &PyErr::from_value(error)));
+                return Ok(Reply::Enqueued { accepted, refused });
+            }
+            Request::Schedule(schedule) => {
+                self.step(py, "schedule", (to_python(py, &json(&schedule)?)?,))?;
+                return Ok(Reply::Done);
+            }
+            Request::Tasks => return Ok(Reply::Tasks(plain(&self.step(py, "tasks", ())?)?)),
             Request::Python { source, times } => {
                 self.step(py, "python", (source, times))?;
                 Stepped::default()
@@ -170,6 +185,9 @@ impl Process {
         arguments.set_item("ledger", &enter.ledger)?;
         arguments.set_item("clock", &enter.clock)?;
         arguments.set_item("log", &enter.log)?;
+        arguments.set_item("journal", &enter.journal)?;
+        arguments.set_item("holds", to_python(py, &json(&enter.holds)?)?)?;
+        arguments.set_item("holds_file", &enter.holds_file)?;
         let actor = py.import("dj_regress.actor")?.call_method("enter", (), Some(&arguments))?;
         let code = py.import("dj_regress.process")?.call_method1("fingerprints", (enter.watch,))?;
         self.actor = Some(actor.unbind());

@@ -24,6 +24,8 @@ impl Owner {
         match package {
             "django" => Self::Django,
             "contextlib" | "asgiref" => Self::Between,
+            // Stands between a function that is held and its caller.
+            _ if module == "dj_regress.holds" => Self::Between,
             "dj_regress" => Self::Harness,
             _ if package.starts_with("psycopg") => Self::Between,
             _ => Self::App,

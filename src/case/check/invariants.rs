@@ -4,7 +4,7 @@ use super::steps::beats;
 use super::{Checker, Window};
 use crate::case::diagnostic::Diagnostic;
 use crate::case::lower::measurements;
-use crate::case::model::{ActorSpec, Invariant, Per, Quantity, StateBounds};
+use crate::case::model::{ActorSpec, CLIENT, Invariant, Per, Quantity, StateBounds};
 use crate::case::node::Place;
 
 impl Checker<'_> {
@@ -60,7 +60,7 @@ impl Checker<'_> {
         let place = self.top.get("control");
         for name in control.bounds.keys() {
             if !self.case.invariants.contains_key(name) {
-                let known = ["packages", "take", "patch", "edits", "settings", "env", "vars"];
+                let known = ["packages", "take", "patch", "edits", "settings", "env", "vars", "services"];
                 let known = self.case.invariants.keys().map(String::as_str).chain(known);
                 let message = format!("`{name}` is neither an invariant nor a change");
                 let unknown = Diagnostic::new(message).at(place.get(name).key_span()).suggest(name, known);
@@ -75,7 +75,7 @@ impl Checker<'_> {
 
     /// Whether the actor is declared.
     fn known_actor(&mut self, actor: &str, place: Place<'_>) -> bool {
-        if self.case.actors.contains_key(actor) {
+        if actor == CLIENT || self.case.actors.contains_key(actor) {
             return true;
         }
         let unknown = Diagnostic::new(format!("unknown actor `{actor}`")).at(place.span());

@@ -1,5 +1,6 @@
 //! What a well-formed case can still get wrong: names, order, and hollowness.
 
+mod actors;
 mod invariants;
 mod states;
 mod steps;
@@ -7,12 +8,15 @@ mod steps;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::Diagnostic;
-use super::model::{Case, Delta, Quantity};
+use super::model::{CLIENT, Case, Delta, Quantity};
 use super::node::Place;
 use crate::judge::Verdict;
 
-/// Words that are options of a verb or the harness's own actor.
-const RESERVED: [&str; 3] = ["every", "times", "probe"];
+/// Words that are options of a verb or the harness's own actors.
+const RESERVED: [&str; 7] = ["every", "times", "by", "at", "call", "probe", CLIENT];
+
+/// The var that `enqueue` puts in.
+const INDEX: &str = "i";
 
 /// Everything that is wrong with a case, in the file's order.
 pub fn check(case: &Case, top: Place<'_>) -> Vec<Diagnostic> {
@@ -35,7 +39,11 @@ struct Names {
     windows: BTreeMap<String, Window>,
     /// Reading -> line.
     readings: BTreeMap<String, usize>,
+    /// Readings that are measured in real time.
+    timed: BTreeSet<String>,
     started: BTreeSet<String>,
+    /// Clusters with a hold.
+    held: BTreeSet<String>,
 }
 
 /// What can be told of a window before anything runs.
@@ -66,6 +74,10 @@ impl Checker<'_> {
                 self.error(Diagnostic::new(message).at(self.top.get("actors").get(name).key_span()));
             }
         }
+        if self.case.base.vars.contains_key(INDEX) {
+            let message = "a var cannot be called `i`: `$i` is the index of an enqueueing";
+            self.error(Diagnostic::new(message).at(self.top.get("vars").get(INDEX).key_span()));
+        }
     }
 
     fn changes(&mut self) {
@@ -79,7 +91,7 @@ impl Checker<'_> {
         let hollow: Vec<Place<'_>> =
             changes.chain(control).filter(|(_, delta)| is_empty(delta)).map(|(place, _)| place).collect();
         for place in hollow {
-            let help = "give `packages`, `take`, `patch`, `edits`, `settings`, `env` or `vars`";
+            let help = "give `packages`, `take`, `patch`, `edits`, `settings`, `env`, `vars` or `services`";
             self.error(Diagnostic::new("it changes nothing").at(place.key_span()).help(help));
         }
         for (name, fix) in &case.fixes {
@@ -141,4 +153,5 @@ fn is_empty(delta: &Delta) -> bool {
         && delta.settings.is_empty()
         && delta.env.is_empty()
         && delta.vars.is_empty()
+        && delta.services.is_empty()
 }

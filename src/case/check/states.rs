@@ -8,7 +8,7 @@ use crate::case::bound::Bound;
 use crate::case::diagnostic::Diagnostic;
 use crate::case::model::{Delta, GROWTHS, Quantity, StateBounds};
 use crate::case::node::Place;
-use crate::case::resolve::{Fault, ResolvedState, control_at, resolve_at};
+use crate::case::resolve::{Invariant, ResolvedState, Unresolved, control_at, resolve_at};
 
 impl Checker<'_> {
     /// Resolves every state, and compares the bounds of each fix with those of the base.
@@ -18,11 +18,13 @@ impl Checker<'_> {
         let base = self.resolved(resolve_at(case, None, &none, &[]));
         if let Some(base) = &base {
             self.growths(base);
+            self.measurable(base);
         }
         for (name, fix) in &case.fixes {
             let applied = self.resolved(resolve_at(case, Some(&fix.delta), &none, &["fixes", name]));
             if let (Some(base), Some(applied)) = (&base, applied) {
                 self.growths(&applied);
+                self.measurable(&applied);
                 self.hollow(base, &applied);
             }
             self.grown(Some(&fix.delta), &["fixes", name]);
@@ -35,7 +37,9 @@ impl Checker<'_> {
                 if let Some(Quantity::Growth { .. }) = base.invariants.get(name).map(|invariant| &invariant.of) {
                     self.way_to_grow(bound, self.top.get("control").get(name));
                 }
+                self.not_exact(base.invariants.get(name), bound, self.top.get("control").get(name));
             }
+            self.measurable(&control.state);
             self.hollow_control(&base, &control.bounds);
         }
     }
@@ -47,6 +51,33 @@ impl Checker<'_> {
         for value in &growth.values {
             let overrides = IndexMap::from([(growth.var.clone(), value.clone())]);
             self.resolved(resolve_at(case, delta, &overrides, prefix));
+        }
+    }
+
+    /// What is measured in real time is never exact, and there is a Redis where it is asked.
+    fn measurable(&mut self, state: &ResolvedState) {
+        for (name, invariant) in &state.invariants {
+            let place = self.top.get("invariants").get(name);
+            for (side, bound) in sides(&invariant.bounds) {
+                self.not_exact(Some(invariant), bound, place.get(side));
+            }
+            if matches!(invariant.of, Quantity::Redis { .. }) && !state.uses_redis() {
+                let help = "mention `$redis` in the settings, or say something of it: \
+                            `services: {redis: {policy: noeviction}}`";
+                let nothing = Diagnostic::new("there is no Redis here to look at").at(place.get("of").span());
+                self.say_once(nothing.help(help));
+            }
+        }
+    }
+
+    fn not_exact(&mut self, invariant: Option<&Invariant>, bound: &Bound, place: Place<'_>) {
+        if let Some(Quantity::Reading(reading)) = invariant.map(|invariant| &invariant.of)
+            && self.names.timed.contains(reading)
+            && matches!(bound, Bound::Equals(_) | Bound::Is(_))
+        {
+            let message = format!("`{reading}` is measured in real time: it is never exactly `{bound}`");
+            let help = "give it room: `<= 5`, or `4..6`";
+            self.say_once(Diagnostic::new(message).at(place.span()).help(help));
         }
     }
 
@@ -81,11 +112,11 @@ impl Checker<'_> {
         }
     }
 
-    fn resolved<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
+    fn resolved<T>(&mut self, result: Result<T, Unresolved>) -> Option<T> {
         result
-            .map_err(|fault| {
-                let place = self.top.walk(&fault.path);
-                self.say_once(fault.diagnostic.or_at(place.span()));
+            .map_err(|unresolved| {
+                let place = self.top.walk(&unresolved.path);
+                self.say_once(unresolved.diagnostic.or_at(place.span()));
             })
             .ok()
     }

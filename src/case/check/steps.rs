@@ -1,9 +1,9 @@
-//! Steps: who can do what, and in which order.
+//! Steps, in their order: what they name, and what they give.
 
 use super::{Checker, Window};
 use crate::case::diagnostic::{Diagnostic, Span};
 use crate::case::lower::measurements;
-use crate::case::model::{Action, ActorSpec, Step};
+use crate::case::model::{Action, ActorSpec, Fault, Step, WaitFor};
 use crate::case::node::Place;
 
 impl Checker<'_> {
@@ -20,36 +20,66 @@ impl Checker<'_> {
     fn step(&mut self, step: &Step, place: Place<'_>) {
         let argument = place.get(step.action.verb());
         if let Some(actor) = step.action.actor() {
-            self.actor(&step.action, actor, argument);
+            self.actor(&step.action, actor, place);
         }
         match &step.action {
             Action::Python { actor, source, .. } => self.no_sleep(&source.0, argument.get(actor)),
             Action::Sql { actor, statement } => {
                 self.no_sleep(&statement.0, actor.as_ref().map_or(argument, |actor| argument.get(actor)));
-                if let Some(name) = &step.name {
-                    self.reading(name, place.get("as").span().line, place.get("as").span());
-                }
             }
             Action::Read { readings } => {
                 for (name, source) in readings {
                     let at = argument.get(name);
                     self.no_sleep(&source.0, at);
-                    self.reading(name, at.key_span().line, at.key_span());
+                    self.reading(name, at.key_span());
                 }
             }
+            Action::Enqueue(enqueue) => self.python_actor(&enqueue.by, "enqueue", argument.get("by")),
+            Action::Schedule(schedule) => self.python_actor(&schedule.by, "schedule", argument.get("by")),
+            Action::Wait { for_: WaitFor::Until { expression }, .. } => {
+                self.no_sleep(&expression.0, argument.get("until"));
+            }
+            Action::Wait { for_: WaitFor::Held { actor }, .. } => self.waits_for(actor, argument.get("held").span()),
             Action::Measure { steps } => self.steps(steps, argument),
             Action::MeasureFor { .. } => self.real_time(argument),
+            Action::Fault { fault, steps } => {
+                self.fault(fault, !steps.is_empty(), place);
+                if !steps.is_empty() {
+                    self.steps(steps, place.get("while"));
+                }
+            }
             _ => {}
         }
-        if let Some(name) = &step.name
-            && self.names.windows.insert(name.clone(), window(step)).is_some()
-        {
-            let message = format!("a second step is called `{name}`");
-            self.error(Diagnostic::new(message).at(place.get("as").span()).help("names of steps are unique in a case"));
+        if let Some(name) = &step.name {
+            self.given(&step.action, name, place.get("as").span());
+            if self.names.windows.insert(name.clone(), window(step)).is_some() {
+                let message = format!("a second step is called `{name}`");
+                let help = "names of steps are unique in a case";
+                self.error(Diagnostic::new(message).at(place.get("as").span()).help(help));
+            }
         }
     }
 
-    fn reading(&mut self, name: &str, line: usize, span: Span) {
+    /// The readings that a named step gives.
+    fn given(&mut self, action: &Action, name: &str, span: Span) {
+        let parts: &[&str] = match action {
+            Action::Sql { .. } => return self.reading(name, span),
+            Action::Start { expect_exit: true, .. } => &["exit", "seconds"],
+            Action::Stop { .. } | Action::Wait { .. } => &["reached", "seconds"],
+            Action::Drain { actor, .. } if self.is_real(actor) => &["reached", "seconds"],
+            Action::Enqueue(_) => &["accepted", "refused"],
+            _ => &[],
+        };
+        for part in parts {
+            let reading = format!("{name}.{part}");
+            self.reading(&reading, span);
+            if *part == "seconds" {
+                self.names.timed.insert(reading);
+            }
+        }
+    }
+
+    fn reading(&mut self, name: &str, span: Span) {
         if measurements().any(|measurement| measurement == name) {
             let message = format!("a reading cannot be called `{name}`: `of: {name}` is a measurement");
             self.error(Diagnostic::new(message).at(span));
@@ -57,89 +87,36 @@ impl Checker<'_> {
             let message = format!("a second reading is called `{name}`: the first is in line {first}");
             self.error(Diagnostic::new(message).at(span));
         } else {
-            self.names.readings.insert(name.to_owned(), line);
+            self.names.readings.insert(name.to_owned(), span.line);
         }
     }
 
-    fn actor(&mut self, action: &Action, actor: &str, argument: Place<'_>) {
-        let verb = action.verb();
-        // `beat: q` names the actor by value, `beat: {q: 2}` by key.
-        let named = argument.get(actor);
-        let span = if named.span() == argument.span() { argument.span() } else { named.key_span() };
-        let Some(spec) = self.case.actors.get(actor) else {
-            let mut unknown = Diagnostic::new(format!("unknown actor `{actor}`")).at(span);
-            unknown = if self.case.actors.is_empty() && matches!(action, Action::Sql { .. }) {
-                unknown.help(format!("declare it: `actors: {{{actor}: {{stranger: {actor}}}}}`"))
-            } else if self.case.actors.is_empty() {
-                unknown.help(format!("declare it: `actors: {{{actor}: {{cluster: simulated}}}}`"))
-            } else {
-                unknown.suggest(actor, self.case.actors.keys().map(String::as_str))
-            };
-            return self.error(unknown);
-        };
-        let refusal = match (action, spec) {
-            (Action::Python { .. }, ActorSpec::Python { .. }) | (Action::Sql { .. }, ActorSpec::Stranger { .. }) => {
-                None
-            }
-            (Action::Sql { .. }, _) => Some((
-                format!("`{actor}` is {} and cannot do `sql`", spec.kind()),
-                "only a stranger does: `actors: {psql: {stranger: psql}}`; without a name the harness does",
-            )),
-            (_, ActorSpec::Stranger { .. }) => Some((
-                format!("`{actor}` is a stranger and cannot do `{verb}`"),
-                "it only does SQL, and connects when it does: `- sql: {psql: \"DELETE ...\"}`",
-            )),
-            (Action::Python { .. }, _) => Some((
-                format!("`{actor}` is a cluster and cannot do `python`"),
-                "give the code to a python actor: `actors: {app: {python: shop.tasks}}`",
-            )),
-            (Action::Start { .. }, ActorSpec::Python { .. }) => Some((
-                format!("`{actor}` is a python actor and cannot do `start`"),
-                "python actors start by themselves: leave the step out",
-            )),
-            (Action::Stop { .. }, ActorSpec::SimulatedCluster | ActorSpec::Python { .. }) => Some((
-                format!("`{actor}` is {} and cannot do `stop`", spec.kind()),
-                "it ends with its arm; only a real cluster can be stopped: `actors: {q: {cluster: real}}`",
-            )),
-            (_, ActorSpec::Python { .. }) => Some((
-                format!("`{actor}` is a python actor and cannot do `{verb}`"),
-                "only a cluster can: `actors: {q: {cluster: simulated}}`",
-            )),
-            (Action::Restart { .. } | Action::Beat { .. } | Action::Drain { .. }, ActorSpec::RealCluster { .. }) => {
-                Some((
-                    format!("a real cluster beats by itself: `{actor}` cannot do `{verb}`"),
-                    "give it time: `- measure: {for: 20s}`",
-                ))
-            }
-            (_, ActorSpec::SimulatedCluster | ActorSpec::RealCluster { .. }) => None,
-        };
-        match refusal {
-            Some((message, help)) => self.error(Diagnostic::new(message).at(span).help(help)),
-            None if spec.is_cluster() => self.life(action, actor, spec, span),
-            None => {}
+    /// A fault, and what is done while it lasts.
+    fn fault(&mut self, fault: &Fault, lasts: bool, place: Place<'_>) {
+        let (argument, kind) = (place.get("fault"), fault.kind());
+        if lasts && fault.is_momentary() {
+            let message = format!("`{kind}` is over at once: nothing can be done while it lasts");
+            let help = "put the steps after it";
+            self.error(Diagnostic::new(message).at(place.get("while").key_span()).help(help));
         }
-    }
-
-    /// A cluster is started before it is used.
-    fn life(&mut self, action: &Action, actor: &str, spec: &ActorSpec, span: Span) {
-        let started = match action {
-            Action::Stop { .. } => self.names.started.remove(actor),
-            // Said once per actor.
-            _ => !self.names.started.insert(actor.to_owned()),
-        };
-        let real = matches!(spec, ActorSpec::RealCluster { .. });
-        match action {
-            // A simulated cluster that is started again is another one.
-            Action::Start { .. } if started && real => {
-                let help = format!("put `- stop: {actor}` before it");
-                self.error(Diagnostic::new(format!("`{actor}` is started already")).at(span).help(help));
+        if let Some(trigger) = fault.trigger() {
+            let after = argument.get("after");
+            if !lasts {
+                let help =
+                    format!("put the steps beside it in which `{}` sends so much: `while: [...]`", trigger.actor);
+                self.error(Diagnostic::new("`after` without `while`").at(after.key_span()).help(help));
             }
-            Action::Start { .. } => {}
-            _ if started => {}
-            _ => {
-                let help = format!("put `- start: {actor}` before it");
-                self.error(Diagnostic::new(format!("`{actor}` is used before it is started")).at(span).help(help));
-            }
+            self.wired_actor(&trigger.actor, after.get(&trigger.actor).key_span());
+        }
+        if let Some(link) = fault.link() {
+            let between = argument.get("between");
+            let pair = if between.span() == argument.span() { argument.get(kind) } else { between };
+            self.wired_actor(&link.actor, pair.item(0).span());
+        }
+        match fault {
+            Fault::Terminate { actor } => self.wired_actor(actor, argument.get(kind).span()),
+            Fault::Refuse { from: Some(actor), .. } => self.wired_actor(actor, argument.get("from").span()),
+            _ => {}
         }
     }
 
@@ -169,7 +146,7 @@ fn window(step: &Step) -> Window {
 pub fn beats(step: &Step) -> bool {
     match &step.action {
         Action::Beat { .. } => true,
-        Action::Measure { steps } => steps.iter().any(beats),
+        Action::Measure { steps } | Action::Fault { steps, .. } => steps.iter().any(beats),
         _ => false,
     }
 }

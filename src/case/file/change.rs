@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::Verbatim;
+use super::{ServicesFile, Verbatim};
 use crate::case::model::Scalar;
 use crate::judge::Verdict;
 
@@ -29,6 +29,8 @@ pub struct FixFile {
     pub env: IndexMap<String, Verbatim>,
     /// Other values for the case's vars.
     pub vars: IndexMap<String, Value>,
+    /// Other servers, merged field by field over the base.
+    pub services: ServicesFile,
     /// The verdict that this fix must get (default PROVEN); a known wrong fix says NOT FIXED.
     pub verdict: Option<Verdict>,
 }
@@ -51,6 +53,8 @@ pub struct ControlFile {
     pub env: IndexMap<String, Verbatim>,
     /// Other values for the case's vars.
     pub vars: IndexMap<String, Value>,
+    /// Other servers, merged field by field over the base.
+    pub services: ServicesFile,
     /// Invariant -> bound.
     #[serde(flatten)]
     pub bounds: IndexMap<String, Scalar>,
@@ -126,6 +130,7 @@ impl<'de> Deserialize<'de> for ControlFile {
                         "settings" => control.settings = map.next_value()?,
                         "env" => control.env = map.next_value()?,
                         "vars" => control.vars = map.next_value()?,
+                        "services" => control.services = map.next_value()?,
                         _ => {
                             control.bounds.insert(key, map.next_value()?);
                         }

@@ -3,20 +3,21 @@
 use schemars::JsonSchema;
 
 use super::present;
-use crate::case::model::{Direction, Per, Scalar, StatementUnit};
+use crate::case::model::{Direction, Per, RedisField, Scalar, StatementUnit};
 
 /// What is judged. `applied` and `reverted` tell the states apart; `both` is a guard.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an invariant (a mapping)")]
 pub struct InvariantFile {
-    /// `statements`, `rows`, `wire_bytes`, `connections`, `wal_bytes`, `writers`, `growth`, or a reading;
-    /// absent: the reading of the invariant's own name.
+    /// `statements`, `rows`, `wire_bytes`, `connections`, `wal_bytes`, `writers`, `tasks.lost`, `tasks.duplicated`,
+    /// `tasks.executed`, `tasks.queued`, `tasks.succeeded`, `tasks.failed`, `effects`, `log`, `redis`, `growth`, or a
+    /// reading; absent: the reading of the invariant's own name.
     pub of: Option<String>,
     /// Of statements: SELECT, INSERT, UPDATE, DELETE, ...
     pub verb: Option<String>,
     /// Of statements, rows, `wal_bytes` or writers: the table.
     pub table: Option<String>,
-    /// Of statements: a part of the text.
+    /// Of statements: a part of the text. Of log: a part of its lines.
     pub matching: Option<String>,
     /// Of statements: a part of `file:line:function`.
     pub site: Option<String>,
@@ -34,6 +35,10 @@ pub struct InvariantFile {
     pub verbs: Option<Vec<String>>,
     /// Of writers: the actors that may write. What others write is counted.
     pub allowed: Option<Vec<String>>,
+    /// Of effects: which one (default: all of them).
+    pub key: Option<String>,
+    /// Of redis: keys, `used_memory`, `evicted_keys`, `expired_keys` or commands.
+    pub field: Option<RedisField>,
     /// Of growth: the invariant whose value grows `constant`, `linear` or `quadratic` over the case's `growth`.
     #[serde(rename = "in")]
     pub growing: Option<String>,

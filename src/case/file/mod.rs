@@ -1,8 +1,12 @@
 //! The language as it is written: serde types from which both the loader and the JSON Schema come.
 
+mod args;
 mod change;
+mod fault;
 mod invariant;
+mod service;
 mod step;
+mod task;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -12,9 +16,13 @@ use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::{Number, Value};
 
+pub use self::args::ActorArgs;
 pub use self::change::{ControlFile, EditFile, FixFile, TakeFile};
+pub use self::fault::FaultFile;
 pub use self::invariant::InvariantFile;
-pub use self::step::{ActorArgs, ForFile, MeasureFile, SqlFile, StepFile, VERBS};
+pub use self::service::{PostgresFile, RedisFile, ServicesFile};
+pub use self::step::{ExpectFile, ForFile, MeasureFile, SqlFile, StepFile, VERBS, WaitFile};
+pub use self::task::{ENQUEUE_OPTIONS, EnqueueFile, SCHEDULE_OPTIONS, ScheduleFile, UntilFile};
 use super::decode::VERBATIM;
 use super::model::Scalar;
 use crate::judge::Verdict;
@@ -43,9 +51,12 @@ pub struct CaseFile {
     /// Environment variables of the actors.
     #[serde(default)]
     pub env: IndexMap<String, Verbatim>,
-    /// Values for `$name` in settings, env, steps and bounds.
+    /// Values for `$name` in settings, env, services, steps and bounds.
     #[serde(default)]
     pub vars: IndexMap<String, Value>,
+    /// What the servers are: settings of Postgres, memory and policy of Redis, images.
+    #[serde(default)]
+    pub services: ServicesFile,
     /// The processes that the harness drives, by name.
     #[serde(default)]
     pub actors: IndexMap<String, ActorFile>,
@@ -90,6 +101,15 @@ pub struct ActorFile {
     pub python: Option<ModuleFile>,
     /// Who connects to the database alone, not through Django, under this application_name.
     pub stranger: Option<String>,
+    /// Of a cluster or python actor: other releases, for it alone.
+    #[serde(default)]
+    pub packages: IndexMap<String, Verbatim>,
+    /// Of a cluster or python actor: Django settings, merged deeply over the state's for it alone.
+    #[serde(default)]
+    pub settings: IndexMap<String, Value>,
+    /// Of a cluster or python actor: environment variables, for it alone.
+    #[serde(default)]
+    pub env: IndexMap<String, Verbatim>,
 }
 
 /// A dotted module, or nothing.

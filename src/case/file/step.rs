@@ -6,34 +6,65 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
 
+use super::args::{ActorArgs, Beats, Counted, Holds, Processes, Restarts, Sources};
+use super::fault::FaultFile;
+use super::task::{EnqueueFile, ScheduleFile};
 use crate::case::model::Scalar;
 
 /// The verbs of a step, in the order of the documentation.
-pub const VERBS: [&str; 10] =
-    ["start", "stop", "restart", "beat", "drain", "python", "sql", "read", "advance", "measure"];
+pub const VERBS: [&str; 20] = [
+    "start", "stop", "kill", "pause", "resume", "restart", "hold", "release", "beat", "enqueue", "schedule", "tick",
+    "drain", "python", "sql", "read", "wait", "advance", "measure", "fault",
+];
 
-/// One step: one verb, and `as` to name it.
+/// One step: one verb, `as` to name it, and for some verbs what stands beside them.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a step (a mapping with one verb)")]
 #[schemars(extend("oneOf" = [
-    {"required": ["start"]}, {"required": ["stop"]}, {"required": ["restart"]}, {"required": ["beat"]},
+    {"required": ["start"]}, {"required": ["stop"]}, {"required": ["kill"]}, {"required": ["pause"]},
+    {"required": ["resume"]}, {"required": ["restart"]}, {"required": ["hold"]}, {"required": ["release"]},
+    {"required": ["beat"]}, {"required": ["enqueue"]}, {"required": ["schedule"]}, {"required": ["tick"]},
     {"required": ["drain"]}, {"required": ["python"]}, {"required": ["sql"]}, {"required": ["read"]},
-    {"required": ["advance"]}, {"required": ["measure"]}
+    {"required": ["wait"]}, {"required": ["advance"]}, {"required": ["measure"]}, {"required": ["fault"]}
 ]))]
 pub struct StepFile {
-    /// Starts a cluster; a simulated one gets a new identity and one registering beat.
+    /// Starts a cluster; a simulated one gets a new identity and one registering beat. With `expect: exit` a real
+    /// one is to end by itself; `as: boot` then gives the readings `boot.exit` and `boot.seconds`.
     pub start: Option<String>,
-    /// Stops a real cluster.
+    /// Stops a real cluster (SIGTERM). `as: halt` gives the readings `halt.reached` and `halt.seconds`.
     pub stop: Option<String>,
-    /// Restarts a cluster, once or `{q: 121}` times; 4 virtual seconds pass before each.
-    #[schemars(with = "Option<Counted>")]
+    /// SIGKILL of a real cluster: all of it, or `{q: worker}`.
+    #[schemars(with = "Option<Processes>")]
+    pub kill: Option<ActorArgs>,
+    /// SIGSTOP of a real cluster: all of it, or `{q: sentinel}`.
+    #[schemars(with = "Option<Processes>")]
+    pub pause: Option<ActorArgs>,
+    /// SIGCONT of a real cluster: all of it, or `{q: sentinel}`.
+    #[schemars(with = "Option<Processes>")]
+    pub resume: Option<ActorArgs>,
+    /// Restarts a cluster, once or `{q: 121}` times: a simulated one 4 virtual seconds later, a real one with SIGTERM
+    /// or `{q: 3, by: kill}`.
+    #[schemars(with = "Option<Restarts>")]
     pub restart: Option<ActorArgs>,
+    /// The first process of a real cluster that reaches the moment stops itself there: `{q: before_ack}`.
+    #[schemars(with = "Option<Holds>")]
+    pub hold: Option<ActorArgs>,
+    /// The held process of this actor goes on.
+    pub release: Option<String>,
     /// Heartbeats of a cluster: one, or `{q: 200, every: 2s}`.
     #[schemars(with = "Option<Beats>")]
     pub beat: Option<ActorArgs>,
-    /// Runs queued tasks in the cluster's process until none is left.
+    /// Puts tasks into the queue: `{charge: [order-$i], times: 5}`. `as: put` gives the readings `put.accepted` and
+    /// `put.refused`.
+    pub enqueue: Option<EnqueueFile>,
+    /// Makes a schedule: `{charge: [order-1], type: hourly, due: -4d}`.
+    pub schedule: Option<ScheduleFile>,
+    /// Runs the scheduler of a simulated cluster, once or `{q: 2}` times.
+    #[schemars(with = "Option<Counted>")]
+    pub tick: Option<ActorArgs>,
+    /// Runs queued tasks in a simulated cluster's process, or waits for a real one, until none is left. Of a real
+    /// one, `as: NAME` gives the readings `NAME.reached` and `NAME.seconds`.
     pub drain: Option<String>,
     /// Runs Python source in a python actor: `{app: "code", times: 5}`.
     #[schemars(with = "Option<Sources>")]
@@ -43,13 +74,46 @@ pub struct StepFile {
     pub sql: Option<SqlFile>,
     /// Readings: name -> Python expression, evaluated apart from all measurements.
     pub read: Option<IndexMap<String, String>>,
+    /// Waits: `{until: "expression", within: 5s}` or `{held: q}`; needs `as: NAME`, and gives the readings
+    /// `NAME.reached` and `NAME.seconds`.
+    pub wait: Option<WaitFile>,
     /// Moves the virtual clock: `2.5s`, `10min`, `1d`.
     pub advance: Option<Scalar>,
     /// Several steps as one window, or `{for: 20s}` of real time; needs `as`.
     pub measure: Option<MeasureFile>,
-    /// The name of the step's window.
+    /// Something breaks, for as long as the steps under `while` are played, or until the arm ends.
+    pub fault: Option<FaultFile>,
+    /// The name of the step's window and the readings that it gives.
     #[serde(rename = "as")]
     pub name: Option<String>,
+    /// Of `start`: the cluster is to `exit` by itself.
+    pub expect: Option<ExpectFile>,
+    /// Of `stop` and `drain`: how long it may take, e.g. `10s`.
+    pub within: Option<Scalar>,
+    /// Of `fault`: what is done while it lasts.
+    #[serde(rename = "while")]
+    pub steps: Option<Vec<StepFile>>,
+}
+
+/// What becomes of a cluster that is started.
+#[derive(Debug, Clone, Copy, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExpectFile {
+    /// It ends by itself.
+    Exit,
+}
+
+/// What is waited for, and until when.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "`{until: \"expression\"}` or `{held: q}`")]
+#[schemars(extend("oneOf" = [{"required": ["until"]}, {"required": ["held"]}]))]
+pub struct WaitFile {
+    /// A Python expression, evaluated apart from all measurements, again and again until it is true.
+    pub until: Option<String>,
+    /// The actor of which a process is to reach a hold.
+    pub held: Option<String>,
+    /// The deadline, e.g. `5s`; absent: 20 times what it took with the fix or under the control, at least 2 s.
+    pub within: Option<Scalar>,
 }
 
 /// A statement of the harness, or of a stranger.
@@ -79,72 +143,6 @@ pub struct ForFile {
     /// So much real time.
     #[serde(rename = "for")]
     pub time: Scalar,
-}
-
-/// An actor by name, or a mapping of one actor and the verb's options.
-#[derive(Debug, Default)]
-pub struct ActorArgs(pub IndexMap<String, Scalar>);
-
-/// `q`, or `{q: 121}`.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "describes ActorArgs to the schema")]
-enum Counted {
-    /// The actor; once.
-    Once(String),
-    /// The actor and a count.
-    Times(IndexMap<String, Scalar>),
-}
-
-/// `q`, or `{q: 200, every: 2s}`.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "describes ActorArgs to the schema")]
-enum Beats {
-    /// The actor; one beat.
-    Once(String),
-    /// The actor and a count.
-    Times {
-        /// Virtual time between two beats, e.g. `2s`.
-        every: Option<String>,
-        /// The actor and a count.
-        #[serde(flatten)]
-        actor: IndexMap<String, Scalar>,
-    },
-}
-
-/// `{app: "code", times: 5}`.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "describes ActorArgs to the schema")]
-struct Sources {
-    /// How often the source runs (default once).
-    times: Option<Scalar>,
-    /// The actor and its source text.
-    #[serde(flatten)]
-    actor: IndexMap<String, Scalar>,
-}
-
-impl<'de> Deserialize<'de> for ActorArgs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Args;
-        impl<'de> Visitor<'de> for Args {
-            type Value = ActorArgs;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an actor, or a mapping with an actor")
-            }
-            fn visit_str<E: de::Error>(self, actor: &str) -> Result<ActorArgs, E> {
-                Ok(ActorArgs(IndexMap::from([(actor.to_owned(), Scalar(Value::Null))])))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ActorArgs, A::Error> {
-                let mut args = IndexMap::new();
-                while let Some((key, value)) = map.next_entry()? {
-                    args.insert(key, value);
-                }
-                Ok(ActorArgs(args))
-            }
-        }
-        deserializer.deserialize_any(Args)
-    }
 }
 
 impl<'de> Deserialize<'de> for SqlFile {

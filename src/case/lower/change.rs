@@ -6,13 +6,22 @@ use indexmap::IndexMap;
 
 use super::Lower;
 use crate::case::diagnostic::Diagnostic;
-use crate::case::file::{ControlFile, EditFile, FixFile, TakeFile, Verbatim};
-use crate::case::model::{Control, Delta, Edit, Take};
+use crate::case::file::{ControlFile, EditFile, FixFile, ServicesFile, TakeFile, Verbatim};
+use crate::case::model::{Control, Delta, Edit, PostgresService, RedisService, Services, Take};
 use crate::case::node::Place;
 
 /// Scalars as their characters.
 pub fn texts(values: IndexMap<String, Verbatim>) -> IndexMap<String, String> {
     values.into_iter().map(|(name, text)| (name, text.0)).collect()
+}
+
+/// What is said of the servers.
+pub fn services(file: ServicesFile) -> Services {
+    let ServicesFile { postgres, redis } = file;
+    Services {
+        postgres: PostgresService { image: postgres.image, settings: texts(postgres.settings) },
+        redis: RedisService { image: redis.image, maxmemory: redis.maxmemory, policy: redis.policy },
+    }
 }
 
 impl Lower<'_> {
@@ -42,13 +51,14 @@ impl Lower<'_> {
             settings: fix.settings,
             env: texts(fix.env),
             vars: fix.vars,
+            services: services(fix.services),
         }
     }
 
     /// A change, and the bounds that then hold.
     pub(super) fn control(&mut self, control: ControlFile, place: Place<'_>) -> Control {
-        let ControlFile { packages, take, patch, edits, settings, env, vars, bounds } = control;
-        let fix = FixFile { packages, take, patch, edits, settings, env, vars, verdict: None };
+        let ControlFile { packages, take, patch, edits, settings, env, vars, services, bounds } = control;
+        let fix = FixFile { packages, take, patch, edits, settings, env, vars, services, verdict: None };
         Control { delta: self.delta(fix, place), bounds }
     }
 

@@ -5,17 +5,26 @@ use serde_json::Value;
 use super::Lower;
 use crate::case::diagnostic::{Diagnostic, nearest};
 use crate::case::file::InvariantFile;
-use crate::case::model::{Invariant, Quantity, Scalar, StateBounds, StatementFilter, WRITES};
+use crate::case::model::{Invariant, Quantity, RedisField, Scalar, StateBounds, StatementFilter, TaskCount, WRITES};
 use crate::case::node::Place;
 
 /// What each measurement takes.
-const FIELDS: [(&str, &[&str]); 7] = [
+const FIELDS: [(&str, &[&str]); 16] = [
     ("statements", &["verb", "table", "matching", "site", "actor", "during", "per", "unit"]),
     ("rows", &["table", "during"]),
     ("wire_bytes", &["direction", "actor", "during", "per"]),
     ("connections", &["actor", "during", "per"]),
     ("wal_bytes", &["table", "during", "per"]),
     ("writers", &["table", "verbs", "allowed", "during"]),
+    ("tasks.lost", &[]),
+    ("tasks.duplicated", &[]),
+    ("tasks.executed", &[]),
+    ("tasks.queued", &[]),
+    ("tasks.succeeded", &[]),
+    ("tasks.failed", &[]),
+    ("effects", &["key"]),
+    ("log", &["matching", "during"]),
+    ("redis", &["field", "during"]),
     ("growth", &["in"]),
 ];
 
@@ -58,6 +67,8 @@ impl Lower<'_> {
             ("direction", file.direction.is_some()),
             ("verbs", file.verbs.is_some()),
             ("allowed", file.allowed.is_some()),
+            ("key", file.key.is_some()),
+            ("field", file.field.is_some()),
             ("in", file.growing.is_some()),
         ];
         let own = FIELDS.iter().find(|(measurement, _)| *measurement == of).map(|(_, fields)| *fields);
@@ -70,6 +81,7 @@ impl Lower<'_> {
             let mut takers = FIELDS.iter().filter(|(_, fields)| fields.contains(field)).map(|(name, _)| *name);
             let help = match own {
                 _ if *field == "per" => "`per` divides a count of statements, bytes or connections".to_owned(),
+                Some([]) => format!("`{of}` is of the whole case and takes nothing"),
                 Some(fields) => format!("`{of}` takes {}", listed(fields)),
                 None => format!(
                     "did you mean `of: {}`?",
@@ -107,8 +119,19 @@ impl Lower<'_> {
                 allowed: file.allowed.unwrap_or_default(),
                 during,
             },
+            "effects" => Quantity::Effects { key: file.key },
+            "log" => Quantity::Log { matching: self.needed(&of, "matching", file.matching, place), during },
+            "redis" => {
+                if file.field.is_none() {
+                    self.needed(&of, "field", None, place);
+                }
+                Quantity::Redis { field: file.field.unwrap_or(RedisField::Keys), during }
+            }
             "growth" => Quantity::Growth { of: self.needed(&of, "in", file.growing, place) },
-            _ => Quantity::Reading(of),
+            _ => match TaskCount::ALL.into_iter().find(|(name, _)| *name == of) {
+                Some((_, count)) => Quantity::Tasks(count),
+                None => Quantity::Reading(of),
+            },
         }
     }
 
@@ -116,6 +139,8 @@ impl Lower<'_> {
         value.unwrap_or_else(|| {
             let help = match field {
                 "in" => "name the invariant whose value grows: `in: NAME`",
+                "matching" => "say which lines: `matching: \"KeyError\"`",
+                "field" => "say what of it: keys, used_memory, evicted_keys, expired_keys or commands",
                 _ => "name it: `table: NAME`",
             };
             let message = format!("`of: {of}` needs {} `{field}`", if field == "in" { "an" } else { "a" });

@@ -1,19 +1,23 @@
 //! From the language as written to the model: one verb per step, one quantity per invariant.
 
+mod actor;
+mod args;
 mod change;
+mod fault;
 mod invariant;
 mod step;
+mod task;
 
 use std::path::Path;
 
 use indexmap::IndexMap;
 
 use super::diagnostic::Diagnostic;
-use super::file::{ActorFile, CaseFile, ClusterFile};
-use super::model::{ActorSpec, Case, Delta, Fix, Growth, Needs, Scalar};
+use super::file::CaseFile;
+use super::model::{Case, Delta, Fix, Growth, Needs, Scalar};
 use super::node::Place;
 use crate::judge::Verdict;
-use change::texts;
+use change::{services, texts};
 pub use invariant::measurements;
 
 /// Collects what is wrong while lowering.
@@ -39,14 +43,17 @@ pub fn lower(file: CaseFile, top: Place<'_>, name: String, path: &Path) -> Resul
         settings: file.settings,
         env: texts(file.env),
         vars: file.vars,
+        services: services(file.services),
         ..Delta::default()
     };
-    let mut actors = IndexMap::new();
+    let (mut actors, mut actor_changes) = (IndexMap::new(), IndexMap::new());
     for (name, actor) in file.actors {
         let place = top.get("actors").get(&name);
-        if let Some(spec) = lower.actor(actor, place) {
-            actors.insert(name, spec);
+        let Some((spec, change)) = lower.actor(actor, place) else { continue };
+        if !change.is_empty() {
+            actor_changes.insert(name.clone(), change);
         }
+        actors.insert(name, spec);
     }
     let repeat = file.repeat.map_or(1, |repeat| lower.repeat(&repeat, top.get("repeat")));
     let growth = file.growth.and_then(|growth| lower.growth(growth, top.get("growth")));
@@ -77,6 +84,7 @@ pub fn lower(file: CaseFile, top: Place<'_>, name: String, path: &Path) -> Resul
         needs: Needs { python: file.python.map(|python| python.0), postgres: file.needs.postgres },
         base,
         actors,
+        actor_changes,
         repeat,
         growth,
         fixes,
@@ -90,41 +98,6 @@ pub fn lower(file: CaseFile, top: Place<'_>, name: String, path: &Path) -> Resul
 impl Lower<'_> {
     fn error(&mut self, diagnostic: Diagnostic) {
         self.errors.push(diagnostic);
-    }
-
-    fn actor(&mut self, actor: ActorFile, place: Place<'_>) -> Option<ActorSpec> {
-        let ActorFile { cluster, count, python, stranger } = actor;
-        if count.is_some() && !matches!(cluster, Some(ClusterFile::Real)) {
-            let message = "`count` belongs to a real cluster";
-            let help = "several of another kind are several actors";
-            self.error(Diagnostic::new(message).at(place.get("count").key_span()).help(help));
-        }
-        match (cluster, python, stranger) {
-            (Some(ClusterFile::Simulated), None, None) => Some(ActorSpec::SimulatedCluster),
-            (Some(ClusterFile::Real), None, None) => {
-                Some(ActorSpec::RealCluster { count: count.unwrap_or(Scalar(1.into())) })
-            }
-            (None, Some(module), None) => Some(ActorSpec::Python { module: module.0.unwrap_or_default() }),
-            (None, None, Some(application_name)) => {
-                // The server would cut it or put question marks, and the name would not be found again.
-                let kept = application_name.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-                if application_name.trim().is_empty() || application_name.len() > 63 || !kept {
-                    let message = "a stranger's application_name has 1 to 63 printable ASCII characters";
-                    self.error(Diagnostic::new(message).at(place.get("stranger").span()));
-                }
-                Some(ActorSpec::Stranger { application_name })
-            }
-            (None, None, None) => {
-                let help = "it is one of: `cluster: simulated`, `cluster: real`, `python: MODULE`, `stranger: NAME`";
-                self.error(Diagnostic::new("an actor of no kind").at(place.key_span()).help(help));
-                None
-            }
-            _ => {
-                let message = "an actor is of one kind: `cluster`, `python` or `stranger`";
-                self.error(Diagnostic::new(message).at(place.key_span()));
-                None
-            }
-        }
     }
 
     fn repeat(&mut self, repeat: &Scalar, place: Place<'_>) -> u32 {

@@ -2,8 +2,8 @@
 
 use super::Lower;
 use crate::case::diagnostic::Diagnostic;
-use crate::case::file::{ActorArgs, ForFile, MeasureFile, SqlFile, StepFile, VERBS};
-use crate::case::model::{Action, Scalar, Step};
+use crate::case::file::{ActorArgs, ForFile, MeasureFile, StepFile, VERBS, WaitFile};
+use crate::case::model::{Action, Hold, Scalar, Step, WaitFor};
 use crate::case::node::Place;
 
 impl Lower<'_> {
@@ -14,29 +14,47 @@ impl Lower<'_> {
             let place = place.item(index);
             let line = place.span().line;
             let name = step.name.clone();
-            if let Some(action) = self.action(step, place) {
+            if let Some(verb) = self.verb(&step, place)
+                && let Some(action) = self.action(step, verb, place)
+            {
                 lowered.push(Step { name, action, line });
             }
         }
         lowered
     }
 
-    fn action(&mut self, step: StepFile, place: Place<'_>) -> Option<Action> {
+    /// The one verb, and nothing beside it that belongs to another.
+    fn verb(&mut self, step: &StepFile, place: Place<'_>) -> Option<&'static str> {
         let given = [
             step.start.is_some(),
             step.stop.is_some(),
+            step.kill.is_some(),
+            step.pause.is_some(),
+            step.resume.is_some(),
             step.restart.is_some(),
+            step.hold.is_some(),
+            step.release.is_some(),
             step.beat.is_some(),
+            step.enqueue.is_some(),
+            step.schedule.is_some(),
+            step.tick.is_some(),
             step.drain.is_some(),
             step.python.is_some(),
             step.sql.is_some(),
             step.read.is_some(),
+            step.wait.is_some(),
             step.advance.is_some(),
             step.measure.is_some(),
+            step.fault.is_some(),
         ];
         let verbs: Vec<&str> = VERBS.into_iter().zip(given).filter(|(_, given)| *given).map(|(verb, _)| verb).collect();
-        match verbs.as_slice() {
-            [_] => {}
+        let verb = match verbs.as_slice() {
+            [verb] => *verb,
+            [] if step.steps.is_some() => {
+                let help = "it says what is done while a fault lasts: put `fault: {...}` beside it";
+                self.error(Diagnostic::new("`while` without `fault`").at(place.get("while").key_span()).help(help));
+                return None;
+            }
             [] => {
                 let help = format!("a step does one of: {}", VERBS.join(", "));
                 self.error(Diagnostic::new("a step without a verb").at(place.span()).help(help));
@@ -48,109 +66,158 @@ impl Lower<'_> {
                 self.error(Diagnostic::new(message).at(place.get(last).key_span()).help(help));
                 return None;
             }
-        }
-        if let Some(actor) = step.start {
-            return Some(Action::Start { actor });
-        }
-        if let Some(actor) = step.stop {
-            return Some(Action::Stop { actor });
-        }
-        if let Some(actor) = step.drain {
-            return Some(Action::Drain { actor });
-        }
-        if let Some(args) = step.restart {
-            let (actor, count, _) = self.actor_args(args, None, place.get("restart"))?;
-            return Some(Action::Restart { actor, count: or_once(count) });
-        }
-        if let Some(args) = step.beat {
-            let (actor, count, every) = self.actor_args(args, Some("every"), place.get("beat"))?;
-            return Some(Action::Beat { actor, count: or_once(count), every });
-        }
-        if let Some(args) = step.python {
-            let place = place.get("python");
-            let (actor, source, times) = self.actor_args(args, Some("times"), place)?;
-            if !source.0.is_string() {
-                let help = format!("write `python: {{{actor}: \"code\"}}`");
-                let message = "`python` needs the source to run";
-                self.error(Diagnostic::new(message).at(place.get(&actor).span()).help(help));
-                return None;
+        };
+        let beside = [
+            ("expect", step.expect.is_some(), &["start"] as &[&str], "only a start is expected to `exit`"),
+            (
+                "within",
+                step.within.is_some(),
+                &["stop", "drain"],
+                "`stop` and `drain` have a deadline; `wait` has its own inside: `wait: {until: ..., within: 5s}`",
+            ),
+            ("while", step.steps.is_some(), &["fault"], "it says what is done while a `fault` lasts"),
+        ];
+        for (key, given, owners, help) in beside {
+            if given && !owners.contains(&verb) {
+                let message = format!("`{key}` does not belong to `{verb}`");
+                self.error(Diagnostic::new(message).at(place.get(key).key_span()).help(help));
             }
-            return Some(Action::Python { actor, source, times: times.unwrap_or(Scalar(1.into())) });
         }
-        if let Some(sql) = step.sql {
-            return self.sql(sql, place.get("sql"));
-        }
-        if let Some(readings) = step.read {
-            if readings.is_empty() {
-                self.error(Diagnostic::new("`read` reads nothing").at(place.get("read").key_span()));
+        Some(verb)
+    }
+
+    fn action(&mut self, step: StepFile, verb: &str, place: Place<'_>) -> Option<Action> {
+        let StepFile { name, expect, within, .. } = step;
+        let argument = place.get(verb);
+        Some(match verb {
+            "start" => Action::Start { actor: step.start?, expect_exit: expect.is_some() },
+            "stop" => Action::Stop { actor: step.stop?, within },
+            "kill" => {
+                let (actor, role) = self.processes(step.kill?, argument)?;
+                Action::Kill { actor, role }
             }
-            let readings = readings.into_iter().map(|(name, source)| (name, Scalar(source.into()))).collect();
-            return Some(Action::Read { readings });
-        }
-        if let Some(by) = step.advance {
-            return Some(Action::Advance { by });
-        }
-        let measured = place.get("measure");
-        if step.name.is_none() {
-            let help = "name the window: `as: name`";
-            self.error(Diagnostic::new("`measure` without `as`").at(measured.key_span()).help(help));
-        }
-        Some(match step.measure? {
-            MeasureFile::Steps(steps) => Action::Measure { steps: self.steps(steps, measured) },
-            MeasureFile::For(ForFile { time }) => Action::MeasureFor { time },
+            "pause" => {
+                let (actor, role) = self.processes(step.pause?, argument)?;
+                Action::Pause { actor, role }
+            }
+            "resume" => {
+                let (actor, role) = self.processes(step.resume?, argument)?;
+                Action::Resume { actor, role }
+            }
+            "restart" => self.restart(step.restart?, argument)?,
+            "hold" => self.hold(step.hold?, argument)?,
+            "release" => Action::Release { actor: step.release? },
+            "beat" => {
+                let (actor, count, [every]) = self.actor_args(step.beat?, ["every"], argument)?;
+                Action::Beat { actor, count: or_once(count), every }
+            }
+            "enqueue" => Action::Enqueue(self.enqueue(step.enqueue?, argument)?),
+            "schedule" => Action::Schedule(self.schedule(step.schedule?, argument)?),
+            "tick" => {
+                let (actor, count, []) = self.actor_args(step.tick?, [], argument)?;
+                Action::Tick { actor, count: or_once(count) }
+            }
+            "drain" => Action::Drain { actor: step.drain?, within },
+            "python" => self.python(step.python?, argument)?,
+            "sql" => self.sql(step.sql?, argument)?,
+            "read" => {
+                let readings = step.read?;
+                if readings.is_empty() {
+                    self.error(Diagnostic::new("`read` reads nothing").at(argument.key_span()));
+                }
+                let readings = readings.into_iter().map(|(name, source)| (name, Scalar(source.into()))).collect();
+                Action::Read { readings }
+            }
+            "wait" => {
+                self.named("wait", "readings", name.as_ref(), argument);
+                self.wait(step.wait?, argument)?
+            }
+            "advance" => Action::Advance { by: step.advance? },
+            "measure" => {
+                self.named("measure", "window", name.as_ref(), argument);
+                match step.measure? {
+                    MeasureFile::Steps(steps) => Action::Measure { steps: self.steps(steps, argument) },
+                    MeasureFile::For(ForFile { time }) => Action::MeasureFor { time },
+                }
+            }
+            _ => {
+                let fault = self.fault(step.fault?, argument);
+                let during = place.get("while");
+                if step.steps.as_ref().is_some_and(Vec::is_empty) {
+                    let help = "leave it out: the fault then lasts until the arm ends";
+                    self.error(Diagnostic::new("`while` has no steps").at(during.key_span()).help(help));
+                }
+                let steps = step.steps.map(|steps| self.steps(steps, during)).unwrap_or_default();
+                Action::Fault { fault: fault?, steps }
+            }
         })
     }
 
-    fn sql(&mut self, sql: SqlFile, place: Place<'_>) -> Option<Action> {
-        let statements = match sql {
-            SqlFile::Plain(statement) => {
-                return Some(Action::Sql { actor: None, statement: Scalar(statement.into()) });
-            }
-            SqlFile::As(statements) => statements,
-        };
-        let mut statements = statements.into_iter();
-        match (statements.next(), statements.next()) {
-            (Some((actor, statement)), None) => {
-                Some(Action::Sql { actor: Some(actor), statement: Scalar(statement.into()) })
-            }
-            (Some(_), Some((second, _))) => {
-                let message = format!("one speaks at a time: `{second}` is a second one");
-                let help = "make several steps of it";
-                self.error(Diagnostic::new(message).at(place.get(&second).key_span()).help(help));
-                None
-            }
-            (None, _) => {
-                self.error(Diagnostic::new("`sql` without a statement").at(place.key_span()));
-                None
-            }
+    /// What is named by `as` must have it.
+    fn named(&mut self, verb: &str, what: &str, name: Option<&String>, place: Place<'_>) {
+        if name.is_none() {
+            let message = format!("`{verb}` without `as`");
+            self.error(Diagnostic::new(message).at(place.key_span()).help(format!("name the {what}: `as: name`")));
         }
     }
 
-    /// The one actor with its argument, and the option that the verb allows.
-    fn actor_args(
-        &mut self,
-        args: ActorArgs,
-        option: Option<&str>,
-        place: Place<'_>,
-    ) -> Option<(String, Scalar, Option<Scalar>)> {
-        let (options, actors): (Vec<_>, Vec<_>) = args.0.into_iter().partition(|(key, _)| Some(key.as_str()) == option);
-        let mut actors = actors.into_iter();
-        match (actors.next(), actors.next()) {
-            (Some((actor, value)), None) => Some((actor, value, options.into_iter().next().map(|(_, value)| value))),
-            (None, _) => {
-                self.error(Diagnostic::new("no actor is named").at(place.key_span()));
-                None
-            }
-            (Some(_), Some((second, _))) => {
-                let mut diagnostic = Diagnostic::new(format!("unknown option `{second}`: a step has one actor"))
-                    .at(place.get(&second).key_span());
-                if let Some(option) = option {
-                    diagnostic = diagnostic.suggest(&second, [option]);
-                }
-                self.error(diagnostic);
-                None
-            }
+    /// An actor, and which of its processes; the actor alone is all of them.
+    fn processes(&mut self, args: ActorArgs, place: Place<'_>) -> Option<(String, Scalar)> {
+        let (actor, role, []) = self.actor_args(args, [], place)?;
+        Some((actor, if role.0.is_null() { Scalar("group".into()) } else { role }))
+    }
+
+    fn restart(&mut self, args: ActorArgs, place: Place<'_>) -> Option<Action> {
+        let (actor, count, [by]) = self.actor_args(args, ["by"], place)?;
+        if let Some(Scalar(by)) = &by
+            && by != "kill"
+        {
+            let message = format!("a cluster is not restarted by {by}");
+            let help = "it can be `by: kill`; without `by` it is stopped";
+            self.error(Diagnostic::new(message).at(place.get("by").span()).help(help));
         }
+        Some(Action::Restart { actor, count: or_once(count), by_kill: by.is_some() })
+    }
+
+    fn hold(&mut self, args: ActorArgs, place: Place<'_>) -> Option<Action> {
+        let (actor, moment, [at, call]) = self.actor_args(args, ["at", "call"], place)?;
+        if moment.0.is_null() {
+            let help = format!("write `hold: {{{actor}: before_ack}}`, or a function: `module:function`");
+            self.error(Diagnostic::new("`hold` without a moment").at(place.span()).help(help));
+            return None;
+        }
+        Some(Action::Hold { actor, hold: Hold { moment, at, call: call.unwrap_or(Scalar(1.into())) } })
+    }
+
+    fn python(&mut self, args: ActorArgs, place: Place<'_>) -> Option<Action> {
+        let (actor, source, [times]) = self.actor_args(args, ["times"], place)?;
+        if !source.0.is_string() {
+            let help = format!("write `python: {{{actor}: \"code\"}}`");
+            let message = "`python` needs the source to run";
+            self.error(Diagnostic::new(message).at(place.get(&actor).span()).help(help));
+            return None;
+        }
+        Some(Action::Python { actor, source, times: times.unwrap_or(Scalar(1.into())) })
+    }
+
+    fn wait(&mut self, wait: WaitFile, place: Place<'_>) -> Option<Action> {
+        let WaitFile { until, held, within } = wait;
+        let for_ = match (until, held) {
+            (Some(expression), None) => WaitFor::Until { expression: Scalar(expression.into()) },
+            (None, Some(actor)) => WaitFor::Held { actor },
+            (None, None) => {
+                let help = "write `wait: {until: \"expression\"}` or `wait: {held: q}`";
+                self.error(Diagnostic::new("`wait` waits for nothing").at(place.key_span()).help(help));
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                let message = "a step waits for one thing: this one has `until` and `held`";
+                let help = "make two steps of it";
+                self.error(Diagnostic::new(message).at(place.get("held").key_span()).help(help));
+                return None;
+            }
+        };
+        Some(Action::Wait { for_, within })
     }
 }
 

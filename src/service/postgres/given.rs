@@ -75,7 +75,7 @@ impl Postgres {
         match (statistics, &mut postgres.host) {
             (Ok(database), Host::Given(given)) => given.statistics = Some(database),
             (Err(why), _) => notes.push(format!("no pg_stat_statements: {why}")),
-            (Ok(_), Host::Local(_)) => {}
+            (Ok(_), Host::Local(_) | Host::Contained(_)) => {}
         }
         Ok((postgres, notes))
     }

@@ -3,8 +3,10 @@
 //! What a server is asked for is the same wherever it runs; [`Host`] is where. `local` is a private server, `given` one of
 //! somebody else.
 
+mod contained;
 mod given;
 mod local;
+mod memory;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +18,10 @@ use super::endpoint::Endpoint;
 use super::keeper::Keeper;
 use super::locate::RedisBinary;
 use crate::error::{Error, Result};
+use contained::Contained;
 use given::Taken;
 use local::Local;
+pub use memory::Memory;
 
 pub use given::{Pool, look_at, undo};
 
@@ -46,6 +50,7 @@ pub struct Redis {
 #[derive(Debug)]
 enum Host {
     Local(Local),
+    Contained(Contained),
     Given(Taken),
 }
 
@@ -101,7 +106,7 @@ impl Redis {
     /// Keys of the harness in the arm's database: the app's are `DBSIZE` without these.
     pub fn own_keys(&self) -> u64 {
         match &self.host {
-            Host::Local(_) => 0,
+            Host::Local(_) | Host::Contained(_) => 0,
             // By which the database is known to be the run's.
             Host::Given(_) => 1,
         }
@@ -111,7 +116,7 @@ impl Redis {
     pub fn pid(&self) -> Option<u32> {
         match &self.host {
             Host::Local(local) => Some(local.pid()),
-            Host::Given(_) => None,
+            Host::Contained(_) | Host::Given(_) => None,
         }
     }
 
@@ -123,6 +128,7 @@ impl Redis {
     pub async fn kill(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.kill().await,
+            Host::Contained(contained) => contained.kill().await,
             Host::Given(taken) => Err(taken.pool.not_ours("kill")),
         }
     }
@@ -135,6 +141,7 @@ impl Redis {
     pub async fn stop(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.stop().await,
+            Host::Contained(contained) => contained.stop().await,
             Host::Given(taken) => Err(taken.pool.not_ours("stop")),
         }
     }
@@ -147,6 +154,7 @@ impl Redis {
     pub async fn start(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.launch().await,
+            Host::Contained(contained) => contained.start_again().await,
             Host::Given(taken) => Err(taken.pool.not_ours("start")),
         }
     }
@@ -159,6 +167,7 @@ impl Redis {
     pub async fn pause(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.pause().await,
+            Host::Contained(contained) => contained.pause().await,
             Host::Given(taken) => Err(taken.pool.not_ours("pause")),
         }
     }
@@ -171,6 +180,7 @@ impl Redis {
     pub async fn resume(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.resume().await,
+            Host::Contained(contained) => contained.resume().await,
             Host::Given(taken) => Err(taken.pool.not_ours("resume")),
         }
     }
@@ -181,8 +191,9 @@ impl Redis {
     ///
     /// Cannot run if it does not go.
     pub async fn finish(self) -> Result<()> {
-        match &self.host {
+        match self.host {
             Host::Local(local) => local.kill().await,
+            Host::Contained(contained) => contained.remove().await,
             Host::Given(taken) => taken.give_back().await,
         }
     }

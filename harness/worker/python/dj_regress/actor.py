@@ -5,22 +5,28 @@ import os
 import sys
 from typing import Any
 
+from django.apps import apps
 from django.core.management import call_command
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from dj_regress import clock as virtual
-from dj_regress.cluster import SimulatedCluster
+from dj_regress import jobs
+from dj_regress.cluster import SimulatedCluster, run_command
+from dj_regress.holds import Hold, hang
+from dj_regress.journal import Processes, record_executions
 from dj_regress.namespace import Namespace
-from dj_regress.worker import Clock, Ledger
+from dj_regress.worker import Clock, Holds, Journal, Ledger
 
 
 class Actor:
     """The steps that the controller can ask of this process."""
 
-    def __init__(self, clock: Clock, module: str | None) -> None:
+    def __init__(self, clock: Clock, journal: Journal, module: str | None) -> None:
         """Without a module it is a simulated cluster; with an empty one it has the standard names only."""
+        self._journal = journal
+        self._processes: Processes | None = None
         self._cluster = SimulatedCluster(clock) if module is None else None
         self._namespace = Namespace(module or "")
 
@@ -41,6 +47,12 @@ class Actor:
         call_command("createcachetable", verbosity=0)
         connections.close_all()
 
+    def run_cluster(self) -> None:
+        """Become a real cluster; returns when its sentinel is up."""
+        # Kept: multiprocessing only remembers it as long as somebody else does.
+        self._processes = Processes(self._journal)
+        run_command()
+
     def start(self) -> int:
         """Start the simulated cluster; returns the beats."""
         return self.cluster.start()
@@ -56,6 +68,22 @@ class Actor:
     def drain(self, at_most: int) -> int:
         """Run what is queued; returns the tasks."""
         return self.cluster.drain(at_most)
+
+    def tick(self, count: int) -> None:
+        """Run the simulated cluster's scheduler."""
+        self.cluster.tick(count)
+
+    def enqueue(self, order: jobs.Enqueue) -> tuple[int, Exception | None]:
+        """Put tasks into the queue; returns the calls that went well, and what refused the next."""
+        return jobs.enqueue(order, self._journal)
+
+    def schedule(self, order: jobs.Schedule) -> None:
+        """Create a schedule."""
+        jobs.schedule(order)
+
+    def tasks(self) -> jobs.Tasks:
+        """Say what django-q2 knows of tasks."""
+        return jobs.tasks()
 
     def python(self, source: str, times: int) -> None:
         """Execute source of the case."""
@@ -74,6 +102,9 @@ def enter(
     ledger: str,
     clock: str,
     log: str,
+    journal: str,
+    holds: list[Hold],
+    holds_file: str,
 ) -> Actor:
     """Make this process the actor `name`."""
     redirect(log)
@@ -81,9 +112,18 @@ def enter(
     # libpq reads both when it connects.
     os.environ["PGSERVICEFILE"] = service_file
     os.environ["PGAPPNAME"] = f"dj-regress/{name}"
+    # The shop reads these when something happens.
+    os.environ["SHOP_EFFECTS"] = journal
+    os.environ["SHOP_ACTOR"] = name
     shared = virtual.start(clock)
     record(Ledger(ledger, name))
-    return Actor(shared, module)
+    entries = Journal(journal, name, shared)
+    if holds:
+        hang(holds, Holds(holds_file, entries))
+    if apps.is_installed("django_q"):
+        # After the holds: a task that is held before it is called has not been executed.
+        record_executions(entries)
+    return Actor(shared, entries, module)
 
 
 def redirect(log: str) -> None:

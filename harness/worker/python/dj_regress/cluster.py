@@ -53,6 +53,15 @@ class SimulatedCluster:
             self._save()
         return count
 
+    def tick(self, count: int) -> None:
+        """Run the scheduler, as the guard does every thirty seconds that it counts."""
+        from django_q.cluster import scheduler
+
+        broker = self._required().broker
+        for _ in range(count):
+            with errors_raised():
+                scheduler(broker=broker)
+
     def drain(self, at_most: int) -> int:
         """Take tasks from the broker and run them, until it has none."""
         broker = Dequeuing(self._required().broker)
@@ -115,7 +124,7 @@ def connections_kept() -> Iterator[None]:
 
 @contextmanager
 def errors_raised() -> Iterator[None]:
-    """Stat.save() logs what goes wrong and returns: such a beat must not count as one."""
+    """Stat.save() and the scheduler log what goes wrong and return: such a step must not count as done."""
     logger = logging.getLogger("django-q")
     handler = Collector()
     logger.addHandler(handler)
@@ -126,6 +135,8 @@ def errors_raised() -> Iterator[None]:
     for record in handler.records:
         if isinstance(record.msg, BaseException):
             raise record.msg
+        if record.exc_info and record.exc_info[1]:
+            raise record.exc_info[1]
         raise RuntimeError(f"django-q2 logged an error: {record.getMessage()}")
 
 

@@ -1,0 +1,63 @@
+//! Tasks and schedules of django-q2: what to put there, and what became of them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Tasks to put into the queue.
+///
+/// In `args`, `kwargs` and `group` the text `$i` is replaced by the index of the call, from 0; an argument that is only
+/// `$i` becomes a number.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Enqueue {
+    /// Dotted name of the function; empty for a chain.
+    pub task: String,
+    /// Its arguments; for an iter one per task.
+    pub args: Vec<Value>,
+    /// Its keyword arguments.
+    pub kwargs: BTreeMap<String, Value>,
+    /// `async_iter` in place of `async_task`.
+    pub iter: bool,
+    /// Where not empty, `async_chain` of these functions and their arguments.
+    pub chain: Vec<(String, Vec<Value>)>,
+    /// How many calls.
+    pub times: u64,
+    /// The tasks' group.
+    pub group: Option<String>,
+    /// django-q2's `cached`: `true`, or seconds.
+    pub cached: Option<Value>,
+    /// Further keyword arguments of the call: `save`, `timeout`, `ack_failure`, `hook` ...
+    pub options: BTreeMap<String, Value>,
+    /// Whether an exception only ends the calls. Otherwise the request fails.
+    pub until_refused: bool,
+}
+
+/// A schedule to create: a row of django-q2's `Schedule`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Dotted name of the function.
+    pub task: String,
+    /// Its arguments.
+    pub args: Vec<Value>,
+    /// Its keyword arguments.
+    pub kwargs: BTreeMap<String, Value>,
+    /// `once`, `minutes`, `hourly`, `daily`, `weekly`, `biweekly`, `monthly`, `bimonthly`, `quarterly`, `yearly` or
+    /// `cron`.
+    pub kind: String,
+    /// Further fields of the row: `minutes`, `cron`, `repeats`, `name`, `cluster`, `intended_date_kwarg` ...
+    pub fields: BTreeMap<String, Value>,
+    /// Its next run: virtual nanoseconds from now.
+    pub due_ns: i64,
+}
+
+/// What django-q2 says of tasks, by id; each list is sorted. A task that is queued twice is in it twice.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tasks {
+    /// In the broker's queue, taken by a cluster but not acknowledged included where the broker keeps those.
+    pub queued: Vec<String>,
+    /// With a row of a success.
+    pub succeeded: Vec<String>,
+    /// With a row of a failure.
+    pub failed: Vec<String>,
+}

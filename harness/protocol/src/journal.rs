@@ -1,0 +1,82 @@
+//! The journal: what happened in an arm besides SQL, one JSON record per line.
+//!
+//! A file like the ledger, for the same reasons: opened with `O_APPEND`, one write per record, so that a SIGKILLed
+//! process leaves whole lines. Records of all processes of an arm stand in it, and those that the app writes itself.
+
+use serde::{Deserialize, Serialize};
+
+/// One line of a journal. `at` is `CLOCK_MONOTONIC` in nanoseconds, as in the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Entry {
+    /// A process of a real cluster, written by itself right after its fork.
+    Process {
+        /// Process.
+        pid: u32,
+        /// Its parent at that moment.
+        parent: u32,
+        /// What it is: `parent`, `sentinel`, `pusher`, `monitor`, `worker`, or `other:` and the name of its target.
+        role: String,
+        /// The actor's name in the case.
+        actor: String,
+        /// When.
+        at: u64,
+    },
+    /// A task was put into the queue: the call that did it has returned this id.
+    Accepted {
+        /// The task's id; of a chain its first task's; of an iter the one that collects the results.
+        id: String,
+        /// The actor's name in the case.
+        actor: String,
+        /// When.
+        at: u64,
+    },
+    /// A task's function is about to be called.
+    Execution {
+        /// The task's id.
+        id: String,
+        /// The dotted name of its function.
+        name: String,
+        /// Process.
+        pid: u32,
+        /// The actor's name in the case.
+        actor: String,
+        /// When.
+        at: u64,
+        /// The arm's time: seconds since the epoch.
+        time: f64,
+    },
+    /// A task is done with: its function has come back, and the monitor has saved and acknowledged the result.
+    Executed {
+        /// The task's id.
+        id: String,
+        /// Process.
+        pid: u32,
+        /// When.
+        at: u64,
+    },
+    /// Something happened outside of any transaction. Written by the app itself (`shop.effects.happened`).
+    Effect {
+        /// What it was, e.g. the number of an order that was charged.
+        key: String,
+        /// Process.
+        pid: u32,
+        /// The actor's name in the case.
+        actor: String,
+        /// When.
+        at: u64,
+        /// The arm's time: seconds since the epoch.
+        time: f64,
+        /// Counts up from 1 where the app knows which try it is.
+        attempt: Option<u64>,
+    },
+    /// A process has taken a hold, and is about to stop itself (SIGSTOP). It is stopped when `/proc` says `T`.
+    Held {
+        /// The hold's id.
+        hold: u32,
+        /// Process.
+        pid: u32,
+        /// When.
+        at: u64,
+    },
+}

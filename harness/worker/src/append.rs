@@ -1,0 +1,32 @@
+//! Files that all processes of an arm append to.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+/// A file of records, one JSON object per line. Forked children write to it, executed programs do not (`O_CLOEXEC`).
+pub struct Records(File);
+
+impl Records {
+    /// Opens the file at its end, made where there is none.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(OpenOptions::new().append(true).create(true).open(path)?))
+    }
+
+    /// One record, one `write(2)`: lines of several processes do not mix, and a killed one leaves whole lines.
+    pub fn write<T: Serialize>(&self, record: &T) -> io::Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        (&self.0).write_all(&line)
+    }
+}
+
+/// `CLOCK_MONOTONIC`: not moved by the virtual clock, and the same in all processes of the machine.
+pub fn monotonic() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live timespec; this clock always exists on Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

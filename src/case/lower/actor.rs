@@ -1,0 +1,54 @@
+//! One kind per actor.
+
+use super::Lower;
+use super::change::texts;
+use crate::case::diagnostic::Diagnostic;
+use crate::case::file::{ActorFile, ClusterFile};
+use crate::case::model::{ActorChange, ActorSpec, Scalar};
+use crate::case::node::Place;
+
+impl Lower<'_> {
+    /// An actor, and what it changes for itself alone.
+    pub(super) fn actor(&mut self, actor: ActorFile, place: Place<'_>) -> Option<(ActorSpec, ActorChange)> {
+        let ActorFile { cluster, count, python, stranger, packages, settings, env } = actor;
+        let change =
+            ActorChange { packages: self.packages(packages, place.get("packages")), settings, env: texts(env) };
+        if stranger.is_some() && !change.is_empty() {
+            let message = "a stranger does not run the app: nothing of it can be changed";
+            let help = "`packages`, `settings` and `env` belong to a cluster or a python actor";
+            self.error(Diagnostic::new(message).at(place.key_span()).help(help));
+        }
+        if count.is_some() && !matches!(cluster, Some(ClusterFile::Real)) {
+            let message = "`count` belongs to a real cluster";
+            let help = "several of another kind are several actors";
+            self.error(Diagnostic::new(message).at(place.get("count").key_span()).help(help));
+        }
+        let spec = match (cluster, python, stranger) {
+            (Some(ClusterFile::Simulated), None, None) => Some(ActorSpec::SimulatedCluster),
+            (Some(ClusterFile::Real), None, None) => {
+                Some(ActorSpec::RealCluster { count: count.unwrap_or(Scalar(1.into())) })
+            }
+            (None, Some(module), None) => Some(ActorSpec::Python { module: module.0.unwrap_or_default() }),
+            (None, None, Some(application_name)) => {
+                // The server would cut it or put question marks, and the name would not be found again.
+                let kept = application_name.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+                if application_name.trim().is_empty() || application_name.len() > 63 || !kept {
+                    let message = "a stranger's application_name has 1 to 63 printable ASCII characters";
+                    self.error(Diagnostic::new(message).at(place.get("stranger").span()));
+                }
+                Some(ActorSpec::Stranger { application_name })
+            }
+            (None, None, None) => {
+                let help = "it is one of: `cluster: simulated`, `cluster: real`, `python: MODULE`, `stranger: NAME`";
+                self.error(Diagnostic::new("an actor of no kind").at(place.key_span()).help(help));
+                None
+            }
+            _ => {
+                let message = "an actor is of one kind: `cluster`, `python` or `stranger`";
+                self.error(Diagnostic::new(message).at(place.key_span()));
+                None
+            }
+        };
+        spec.map(|spec| (spec, change))
+    }
+}

@@ -1,0 +1,236 @@
+//! Puts the variables in, and reads what then stands there.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::{Invariant, PostgresService, RedisService, ResolvedActor, Services, Unresolved};
+use crate::case::bound::Bound;
+use crate::case::diagnostic::Diagnostic;
+use crate::case::model::{self, ActorChange, ActorSpec, POLICIES, Scalar, StateBounds};
+use crate::case::node::Segment;
+use crate::case::unit;
+use crate::case::vars::substitute;
+
+/// What was read, or what is wrong with it.
+pub type Resolved<T> = Result<T, Unresolved>;
+
+/// Mappings merge; anything else, null too, replaces.
+pub fn merge(under: &mut Value, over: Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                merge(under.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over,
+    }
+}
+
+/// The variables of a state, and the way from the top of the case to what is being read.
+pub struct Resolver {
+    /// The variables.
+    pub vars: IndexMap<String, Value>,
+    /// The way.
+    pub path: Vec<Segment>,
+}
+
+impl Resolver {
+    /// Does something below this key.
+    pub fn within<T>(&mut self, key: &str, f: impl FnOnce(&mut Self) -> Resolved<T>) -> Resolved<T> {
+        self.path.push(Segment::Key(key.to_owned()));
+        let result = f(self);
+        self.path.pop();
+        result
+    }
+
+    pub(super) fn unresolved(&self, diagnostic: Diagnostic) -> Unresolved {
+        Unresolved { path: self.path.clone(), diagnostic }
+    }
+
+    pub(super) fn refuse<T>(&self, message: impl Into<String>) -> Resolved<T> {
+        Err(self.unresolved(Diagnostic::new(message)))
+    }
+
+    /// Values below this way, each with its own place.
+    pub fn map(&mut self, way: &[&str], values: &IndexMap<String, Value>) -> Resolved<IndexMap<String, Value>> {
+        self.path = way.iter().map(|key| Segment::Key((*key).to_owned())).collect();
+        let result = values
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), self.within(name, |resolver| resolver.tree(value))?)))
+            .collect();
+        self.path.clear();
+        result
+    }
+
+    /// A value, each of its parts with its own place.
+    pub(super) fn tree(&mut self, value: &Value) -> Resolved<Value> {
+        match value {
+            Value::Object(entries) => entries
+                .iter()
+                .map(|(key, value)| Ok((key.clone(), self.within(key, |resolver| resolver.tree(value))?)))
+                .collect::<Resolved<serde_json::Map<_, _>>>()
+                .map(Value::Object),
+            Value::Array(items) => self.items(items).map(Value::Array),
+            other => substitute(other, &self.vars).map_err(|diagnostic| self.unresolved(diagnostic)),
+        }
+    }
+
+    /// The items of a list, each with its own place.
+    pub(super) fn items(&mut self, items: &[Value]) -> Resolved<Vec<Value>> {
+        let mut resolved = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            self.path.push(Segment::Item(index));
+            let item = self.tree(item);
+            self.path.pop();
+            resolved.push(item?);
+        }
+        Ok(resolved)
+    }
+
+    /// Environment variables below this way.
+    pub fn env(&mut self, way: &[&str], env: &IndexMap<String, String>) -> Resolved<IndexMap<String, String>> {
+        let values = env.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect();
+        let resolved = self.map(way, &values)?;
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        Ok(resolved.into_iter().map(|(name, value)| (name, text(value))).collect())
+    }
+
+    /// An actor.
+    pub fn actor(&mut self, actor: &ActorSpec) -> Resolved<ResolvedActor> {
+        Ok(match actor {
+            ActorSpec::SimulatedCluster => ResolvedActor::SimulatedCluster,
+            ActorSpec::RealCluster { count } => {
+                ResolvedActor::RealCluster { count: self.within("count", |r| r.count(count))? }
+            }
+            ActorSpec::Python { module } => ResolvedActor::Python { module: module.clone() },
+            ActorSpec::Stranger { application_name } => {
+                ResolvedActor::Stranger { application_name: application_name.clone() }
+            }
+        })
+    }
+
+    /// What an actor changes for itself, below this way.
+    pub fn change(&mut self, way: &[&str], change: &ActorChange) -> Resolved<ActorChange> {
+        Ok(ActorChange {
+            packages: change.packages.clone(),
+            settings: self.map(&[way, &["settings"]].concat(), &change.settings)?,
+            env: self.env(&[way, &["env"]].concat(), &change.env)?,
+        })
+    }
+
+    /// What is said of the servers, below this way.
+    pub fn services(&mut self, way: &[&str], services: &model::Services) -> Resolved<Services> {
+        let settings = self.env(&[way, &["postgres", "settings"]].concat(), &services.postgres.settings)?;
+        self.path = way.iter().map(|key| Segment::Key((*key).to_owned())).collect();
+        let resolved = Services {
+            postgres: self.within("postgres", |r| {
+                Ok(PostgresService {
+                    image: r.optional("image", services.postgres.image.as_ref(), Self::text)?,
+                    settings,
+                })
+            })?,
+            redis: self.within("redis", |r| {
+                Ok(RedisService {
+                    image: r.optional("image", services.redis.image.as_ref(), Self::text)?,
+                    maxmemory: r.optional("maxmemory", services.redis.maxmemory.as_ref(), Self::bytes)?,
+                    policy: r.optional("policy", services.redis.policy.as_ref(), Self::policy)?,
+                })
+            })?,
+        };
+        self.path.clear();
+        Ok(resolved)
+    }
+
+    fn policy(&self, scalar: &Scalar) -> Resolved<String> {
+        self.word(scalar, "a policy of Redis", POLICIES)
+    }
+
+    /// An invariant with its bounds read.
+    pub fn invariant(&mut self, invariant: &model::Invariant) -> Resolved<Invariant> {
+        let bounds = match &invariant.bounds {
+            StateBounds::Both(both) => StateBounds::Both(self.within("both", |r| r.bound(both))?),
+            StateBounds::Each { applied, reverted } => StateBounds::Each {
+                applied: applied.as_ref().map(|bound| self.within("applied", |r| r.bound(bound))).transpose()?,
+                reverted: self.within("reverted", |r| r.bound(reverted))?,
+            },
+        };
+        Ok(Invariant { of: invariant.of.clone(), per: invariant.per, bounds, line: invariant.line })
+    }
+
+    pub(super) fn value(&self, scalar: &Scalar) -> Resolved<Value> {
+        substitute(&scalar.0, &self.vars).map_err(|diagnostic| self.unresolved(diagnostic))
+    }
+
+    /// A bound.
+    pub fn bound(&self, scalar: &Scalar) -> Resolved<Bound> {
+        Bound::parse(&self.value(scalar)?).map_err(|message| self.unresolved(Diagnostic::new(message)))
+    }
+
+    pub(super) fn count(&self, scalar: &Scalar) -> Resolved<u64> {
+        let value = self.value(scalar)?;
+        match &value {
+            Value::Number(number) if number.as_u64().is_some() => Ok(number.as_u64().unwrap_or_default()),
+            Value::Number(number) if number.as_i64().is_some() => {
+                self.refuse(format!("the count {number} is negative"))
+            }
+            other => self.refuse(format!("expected a count, found {other}")),
+        }
+    }
+
+    pub(super) fn text(&self, scalar: &Scalar) -> Resolved<String> {
+        match self.value(scalar)? {
+            Value::String(text) => Ok(text),
+            other => self.refuse(format!("expected a text, found {other}")),
+        }
+    }
+
+    pub(super) fn duration(&self, scalar: &Scalar) -> Resolved<Duration> {
+        let text = self.amount(scalar, "s", "a duration such as `2.5s`")?;
+        unit::duration(&text).or_else(|message| self.refuse(message))
+    }
+
+    /// Nanoseconds from now, which may be negative.
+    pub(super) fn offset(&self, scalar: &Scalar) -> Resolved<i64> {
+        let text = self.amount(scalar, "s", "a time from now such as `-4d`")?;
+        unit::offset(&text).or_else(|message| self.refuse(message))
+    }
+
+    /// Bytes, which have a unit.
+    pub(super) fn bytes(&self, scalar: &Scalar) -> Resolved<u64> {
+        let text = self.amount(scalar, " B", "bytes such as `5 MB`")?;
+        unit::bytes(&text).or_else(|message| self.refuse(message))
+    }
+
+    /// An amount as it is written, which has a unit.
+    fn amount(&self, scalar: &Scalar, unit: &str, what: &str) -> Resolved<String> {
+        match self.value(scalar)? {
+            Value::String(text) => Ok(text),
+            Value::Number(number) => self.refuse(format!("`{number}` has no unit: say for instance `{number}{unit}`")),
+            other => self.refuse(format!("expected {what}, found {other}")),
+        }
+    }
+
+    /// What stands below this key, where something does.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &str,
+        scalar: Option<&Scalar>,
+        read: impl FnOnce(&Self, &Scalar) -> Resolved<T>,
+    ) -> Resolved<Option<T>> {
+        scalar.map(|scalar| self.within(key, |r| read(r, scalar))).transpose()
+    }
+
+    /// One of these words.
+    pub(super) fn word<const N: usize>(&self, scalar: &Scalar, what: &str, known: [&str; N]) -> Resolved<String> {
+        let word = self.text(scalar)?;
+        if known.contains(&word.as_str()) {
+            return Ok(word);
+        }
+        Err(self.unresolved(Diagnostic::new(format!("`{word}` is not {what}")).suggest(&word, known)))
+    }
+}

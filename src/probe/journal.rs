@@ -1,0 +1,164 @@
+//! The journal of an arm: processes and their roles, tasks as they were really run, effects, holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use dj_regress_protocol::{Entry, Tasks};
+
+/// What an arm's processes wrote down, in their order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Journal {
+    entries: Vec<Entry>,
+}
+
+/// What became of tasks: what was really run, against what django-q2 says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TaskCounts {
+    /// Acknowledged when they were put into the queue; neither there any more, nor run to an end, nor on record.
+    pub lost: u64,
+    /// Executions beyond the first of each task.
+    pub duplicated: u64,
+    /// Executions that were begun.
+    pub executed: u64,
+    /// Still in the queue.
+    pub queued: u64,
+    /// On record as successful.
+    pub succeeded: u64,
+    /// On record as failed.
+    pub failed: u64,
+}
+
+impl Journal {
+    /// Reads what is there so far; nothing, where nobody has written yet. A line that is being written is left out.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or has a line that is no record.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(format!("read {}: {error}", path.display())),
+        };
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let parse = |(number, line): (usize, &str)| {
+            serde_json::from_str(line).map_err(|error| format!("the journal's line {}: {error}", number + 1))
+        };
+        Ok(Self { entries: whole.lines().enumerate().map(parse).collect::<Result<_, _>>()? })
+    }
+
+    /// The processes of an actor that had this role, in the order of their forks.
+    pub fn processes<'j>(&'j self, of: &'j str, as_what: &'j str) -> impl Iterator<Item = u32> + 'j {
+        self.entries.iter().filter_map(move |entry| match entry {
+            Entry::Process { pid, role, actor, .. } if actor == of && role == as_what => Some(*pid),
+            _ => None,
+        })
+    }
+
+    /// The process that took a hold.
+    pub fn holder(&self, of: u32) -> Option<u32> {
+        self.entries.iter().rev().find_map(|entry| match entry {
+            Entry::Held { hold, pid, .. } if *hold == of => Some(*pid),
+            _ => None,
+        })
+    }
+
+    /// How often an effect happened; without a key: how often any did.
+    pub fn effects(&self, of: Option<&str>) -> u64 {
+        let is_one = |entry: &&Entry| matches!(entry, Entry::Effect { key, .. } if of.is_none_or(|of| of == key));
+        self.entries.iter().filter(is_one).count() as u64
+    }
+
+    /// Tasks that were accepted or begun and have not ended, with the processes that have begun them.
+    pub fn unfinished(&self) -> BTreeMap<String, BTreeSet<u32>> {
+        let mut unfinished: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Accepted { id, .. } => drop(unfinished.entry(id.clone()).or_default()),
+                Entry::Execution { id, pid, .. } => drop(unfinished.entry(id.clone()).or_default().insert(*pid)),
+                Entry::Executed { id, .. } => drop(unfinished.remove(id)),
+                Entry::Process { .. } | Entry::Effect { .. } | Entry::Held { .. } => {}
+            }
+        }
+        unfinished
+    }
+
+    /// Held against what django-q2 says in the end.
+    pub fn tasks(&self, said: &Tasks) -> TaskCounts {
+        let mut accepted = BTreeSet::new();
+        let mut begun: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut settled: BTreeSet<&str> = BTreeSet::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Accepted { id, .. } => drop(accepted.insert(id.as_str())),
+                Entry::Execution { id, .. } => *begun.entry(id).or_default() += 1,
+                Entry::Executed { id, .. } => drop(settled.insert(id)),
+                Entry::Process { .. } | Entry::Effect { .. } | Entry::Held { .. } => {}
+            }
+        }
+        settled.extend(said.queued.iter().chain(&said.succeeded).chain(&said.failed).map(String::as_str));
+        TaskCounts {
+            lost: accepted.difference(&settled).count() as u64,
+            duplicated: begun.values().map(|times| times - 1).sum(),
+            executed: begun.values().sum(),
+            queued: said.queued.len() as u64,
+            succeeded: said.succeeded.len() as u64,
+            failed: said.failed.len() as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn accepted(id: &str) -> Entry {
+        Entry::Accepted { id: id.into(), actor: "client".into(), at: 1 }
+    }
+
+    fn begun(id: &str) -> Entry {
+        Entry::Execution { id: id.into(), name: "f".into(), pid: 1, actor: "q".into(), at: 2, time: 0.0 }
+    }
+
+    fn ended(id: &str) -> Entry {
+        Entry::Executed { id: id.into(), pid: 1, at: 3 }
+    }
+
+    fn said(queued: &[&str], succeeded: &[&str], failed: &[&str]) -> Tasks {
+        let list = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        Tasks { queued: list(queued), succeeded: list(succeeded), failed: list(failed) }
+    }
+
+    #[rstest]
+    #[case::waits(vec![accepted("a")], said(&["a"], &[], &[]), (0, 0, 0))]
+    #[case::vanished(vec![accepted("a")], said(&[], &[], &[]), (1, 0, 0))]
+    #[case::died_inside(vec![accepted("a"), begun("a")], said(&[], &[], &[]), (1, 0, 1))]
+    #[case::ran_and_is_not_saved(vec![accepted("a"), begun("a"), ended("a")], said(&[], &[], &[]), (0, 0, 1))]
+    #[case::ran_twice(vec![accepted("a"), begun("a"), begun("a"), ended("a")], said(&[], &["a"], &[]), (0, 1, 2))]
+    #[case::failed(vec![accepted("a"), begun("a")], said(&[], &[], &["a"]), (0, 0, 1))]
+    #[case::nobody_enqueued_it(vec![begun("a"), ended("a")], said(&[], &["a"], &[]), (0, 0, 1))]
+    fn what_became_of_a_task_is_told_by_both(
+        #[case] entries: Vec<Entry>,
+        #[case] said: Tasks,
+        #[case] (lost, duplicated, executed): (u64, u64, u64),
+    ) {
+        let counts = Journal { entries }.tasks(&said);
+        assert_eq!((counts.lost, counts.duplicated, counts.executed), (lost, duplicated, executed));
+    }
+
+    #[test]
+    fn a_line_that_is_being_written_is_left_out() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let path = folder.path().join("journal");
+        assert_eq!(Journal::read(&path), Ok(Journal::default()));
+        let line = serde_json::to_string(&accepted("a")).expect("json");
+        fs::write(&path, format!("{line}\n{}", &line[..10])).expect("a file");
+        assert_eq!(Journal::read(&path).map(|journal| journal.entries), Ok(vec![accepted("a")]));
+        fs::write(&path, "nonsense\n").expect("a file");
+        assert!(Journal::read(&path).is_err_and(|error| error.contains("line 1")));
+    }
+}

@@ -1,0 +1,29 @@
+//! `redis`: what Redis says of itself.
+
+use redis::{InfoDict, cmd};
+
+use crate::case::model::RedisField;
+use crate::error::{Context as _, Error, Result};
+use crate::service::redis::Redis;
+
+/// The value of a field now. Of the keys, those of the harness are left out.
+///
+/// # Errors
+///
+/// Cannot run if Redis does not answer, or does not know the field.
+pub async fn said(redis: &Redis, field: RedisField) -> Result<u64> {
+    let doing = || "ask Redis".to_owned();
+    let mut connection = redis.connection().await?;
+    let name = match field {
+        RedisField::Keys => {
+            let keys: u64 = cmd("DBSIZE").query_async(&mut connection).await.cannot_run(doing)?;
+            return Ok(keys.saturating_sub(redis.own_keys()));
+        }
+        RedisField::UsedMemory => "used_memory",
+        RedisField::EvictedKeys => "evicted_keys",
+        RedisField::ExpiredKeys => "expired_keys",
+        RedisField::Commands => "total_commands_processed",
+    };
+    let info: InfoDict = cmd("INFO").query_async(&mut connection).await.cannot_run(doing)?;
+    info.get(name).ok_or_else(|| Error::cannot_run(format!("Redis says nothing of {name}")))
+}

@@ -1,0 +1,42 @@
+//! `log`: lines of an arm's log.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+/// How many lines between these two places (in bytes) contain this text. A log that nobody has written has none.
+///
+/// # Errors
+///
+/// The log cannot be read.
+pub fn lines(log: &Path, (begin, end): (u64, u64), matching: &str) -> Result<u64, String> {
+    let count = || -> std::io::Result<u64> {
+        let mut file = File::open(log)?;
+        file.seek(SeekFrom::Start(begin))?;
+        let mut count = 0;
+        for line in BufReader::new(file.take(end.saturating_sub(begin))).split(b'\n') {
+            count += u64::from(String::from_utf8_lossy(&line?).contains(matching));
+        }
+        Ok(count)
+    };
+    match count() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        counted => counted.map_err(|error| format!("read {}: {error}", log.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lines_of_the_window_count() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let log = folder.path().join("log");
+        assert_eq!(lines(&log, (0, 100), "KeyError"), Ok(0));
+        std::fs::write(&log, "KeyError: 1\nwell\nKeyError: 2\nKeyError: 3").expect("a file");
+        assert_eq!(lines(&log, (0, 100), "KeyError"), Ok(3));
+        assert_eq!(lines(&log, (12, 29), "KeyError"), Ok(1));
+        assert_eq!(lines(&log, (12, 12), "KeyError"), Ok(0));
+    }
+}

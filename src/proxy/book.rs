@@ -1,0 +1,87 @@
+//! The counts of one connection: statements by what they are counted as, and the rest.
+
+use indexmap::IndexMap;
+
+use super::counters::{self, Counters, Overflow as _, Tally};
+use crate::probe::sql::Shape;
+
+/// What a statement is counted as.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Class {
+    /// Its verb and table.
+    pub shape: Shape,
+    /// Django's execute wrappers do not see it.
+    pub is_unseen: bool,
+}
+
+/// How a statement ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Outcome {
+    /// Well.
+    Done,
+    /// With an error.
+    Failed,
+    /// Not executed, as an earlier one of its batch failed.
+    Skipped,
+    /// With its connection.
+    Unanswered,
+}
+
+/// The counts of one connection.
+#[derive(Debug, Default)]
+pub struct Book {
+    classes: IndexMap<Class, Tally>,
+    /// All but what is counted by class.
+    pub totals: Counters,
+}
+
+impl Book {
+    /// Everything counted so far.
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.totals.clone();
+        for (class, tally) in &self.classes {
+            let tallies = if class.is_unseen { &mut counters.unseen } else { &mut counters.seen };
+            counters::tally(tallies, &class.shape, *tally);
+        }
+        counters
+    }
+
+    /// Counts a statement.
+    pub fn count(&mut self, class: usize, outcome: Outcome) {
+        let Some((_, tally)) = self.classes.get_index_mut(class) else { return };
+        match outcome {
+            Outcome::Done | Outcome::Failed => {
+                let failed = u64::from(matches!(outcome, Outcome::Failed));
+                tally.statements += 1;
+                tally.failed += failed;
+                self.totals.statements += 1;
+                self.totals.failed += failed;
+            }
+            Outcome::Skipped => tally.skipped += 1,
+            Outcome::Unanswered => tally.unanswered += 1,
+        }
+    }
+
+    /// What has been counted as done has failed: its commit did.
+    pub fn failed_after_all(&mut self, class: usize) {
+        if let Some((_, tally)) = self.classes.get_index_mut(class) {
+            tally.failed += 1;
+            self.totals.failed += 1;
+        }
+    }
+
+    /// The index of a class; beyond so many of them, that of all others.
+    pub fn class(&mut self, class: Class) -> usize {
+        let is_full = self.classes.len() >= counters::MAX_KEYS && !self.classes.contains_key(&class);
+        let class = if is_full { Class { shape: Shape::overflow(), is_unseen: false } } else { class };
+        let entry = self.classes.entry(class);
+        let index = entry.index();
+        entry.or_default();
+        index
+    }
+
+    /// The verb of a class.
+    pub fn verb(&self, class: usize) -> &str {
+        self.classes.get_index(class).map_or("", |(class, _)| class.shape.verb.as_str())
+    }
+}

@@ -1,0 +1,96 @@
+//! The place at which a connection is cut, looked for while its bytes are counted.
+
+use std::ops::Range;
+
+use super::fault::Link;
+use super::observer::Side;
+
+/// Where to cut, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The server has executed COMMIT (Redis: EXEC), and nothing of its answer is passed on.
+    AfterCommit,
+    /// COMMIT (Redis: EXEC) is not passed on.
+    BeforeCommit,
+    /// The server has executed the statement (Redis: the command) that was sent as the n-th since the cut was set, and
+    /// nothing of its answer is passed on.
+    AfterStatements(u64),
+    /// The clients' first n bytes since the cut was set are passed on.
+    AfterBytes(u64),
+}
+
+/// What one chunk of a connection means for the cut.
+#[derive(Debug)]
+pub struct Aim<'a> {
+    link: &'a Link,
+    /// The connection's statement whose answer is not passed on.
+    doomed: &'a mut Option<u64>,
+    /// Bytes of the chunk that are passed on.
+    passes: usize,
+    fires: bool,
+}
+
+impl<'a> Aim<'a> {
+    /// Before `length` bytes of a side are looked at.
+    pub(super) fn new(link: &'a Link, side: Side, length: usize, doomed: &'a mut Option<u64>) -> Self {
+        let mut aim = Self { link, doomed, passes: length, fires: false };
+        if side == Side::Client
+            && let Some(passes) = link.cut_after_bytes(length)
+        {
+            aim.fire(passes);
+        }
+        aim
+    }
+
+    /// How many of the bytes are passed on, and whether the connection is closed after them.
+    pub(super) fn result(self) -> (usize, bool) {
+        (self.passes, self.fires)
+    }
+
+    /// The client has sent a message, which begins at `start`, with the statements of these ordinals.
+    pub(super) fn sent(&mut self, start: usize, statements: Range<u64>, commits: impl FnOnce() -> bool) {
+        if statements.is_empty() {
+            return;
+        }
+        match self.link.cut() {
+            Some(Cut::BeforeCommit) if commits() => self.take(Cut::BeforeCommit, start),
+            Some(Cut::AfterStatements(_)) => {
+                let doomed = self.link.cut_after_statements(statements.end - statements.start);
+                *self.doomed = doomed.map(|index| statements.start + index).or(*self.doomed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Bytes of the server from `at` on answer this statement.
+    pub(super) fn answers(&mut self, at: usize, statement: Option<u64>) {
+        if statement.is_some() && statement == *self.doomed {
+            self.passes = self.passes.min(at);
+        }
+    }
+
+    /// The server's message at `span` came, and so many of the connection's statements have got their answer.
+    pub(super) fn answered(&mut self, span: Range<usize>, settled: u64, next: Option<u64>) {
+        if self.doomed.is_some_and(|doomed| doomed <= settled) {
+            self.fire(span.start);
+        } else {
+            self.answers(span.end, next);
+        }
+    }
+
+    /// The server's message that begins at `start` says that a COMMIT was executed.
+    pub(super) fn committed(&mut self, start: usize) {
+        self.take(Cut::AfterCommit, start);
+    }
+
+    fn take(&mut self, cut: Cut, at: usize) {
+        if self.link.take_cut(cut) {
+            self.fire(at);
+        }
+    }
+
+    fn fire(&mut self, at: usize) {
+        self.passes = self.passes.min(at);
+        self.fires = true;
+    }
+}

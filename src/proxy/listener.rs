@@ -1,0 +1,282 @@
+//! The part of a proxy that all protocols share: listens, knows its connections, adds up their counts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags};
+use tokio::net::UnixListener;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep};
+
+use super::counters::Counters;
+use super::fault::{Faults, Link};
+use super::meter::{Meter, is_readable, lock};
+use super::observer::{Observer, Side};
+use super::relay::relay;
+use super::stream::Stream;
+use crate::service::Endpoint;
+use crate::error::{Context as _, Error, Result};
+
+/// The longest address of a unix socket, for the kernel and for libpq.
+const MAX_ADDRESS: usize = 107;
+
+/// How long [`Proxy::settled`] waits for silence.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// What a proxy speaks.
+pub trait Protocol: Send + Sync + 'static {
+    /// Understands its connections.
+    type Observer: Observer;
+
+    /// Does what comes before bytes are relayed; nothing if the connection ends there.
+    fn open(
+        &self,
+        client: &Stream,
+        upstream: &Endpoint,
+        meter: &Mutex<Meter<Self::Observer>>,
+    ) -> impl Future<Output = Option<Opened>> + Send;
+}
+
+/// A connection with its server.
+pub struct Opened {
+    /// The server.
+    pub server: Stream,
+    /// What was read from the client, and counted, and is for the server.
+    pub first: Vec<u8>,
+}
+
+/// A proxy for one actor. Dropped, it closes all its connections and removes its socket.
+#[derive(Debug)]
+pub struct Proxy<P: Protocol> {
+    socket: PathBuf,
+    shared: Arc<Shared<P>>,
+    accepting: JoinHandle<()>,
+}
+
+/// What the proxy and its connections share.
+#[derive(Debug)]
+struct Shared<P: Protocol> {
+    protocol: P,
+    listener: UnixListener,
+    upstream: Endpoint,
+    faults: Faults,
+    registry: Mutex<Registry<P::Observer>>,
+}
+
+#[derive(Debug)]
+struct Registry<O> {
+    next: u64,
+    open: BTreeMap<u64, Arc<Mutex<Meter<O>>>>,
+    closed: Counters,
+}
+
+impl<P: Protocol> Proxy<P> {
+    /// Refuses a socket whose address would be too long.
+    pub(super) fn check(socket: &Path) -> Result<()> {
+        let length = socket.as_os_str().as_bytes().len();
+        if length > MAX_ADDRESS {
+            let message = format!("listen on {}: {length} bytes, at most {MAX_ADDRESS}", socket.display());
+            return Err(Error::cannot_run(message).hint("set TMPDIR to a folder with a shorter path"));
+        }
+        Ok(())
+    }
+
+    /// Listens at a socket, and passes on to `upstream`.
+    pub(super) fn listen(protocol: P, upstream: Endpoint, socket: &Path) -> Result<Self> {
+        Self::check(socket)?;
+        let doing = || format!("listen on {}", socket.display());
+        let listener = UnixListener::bind(socket).cannot_run(doing)?;
+        fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).cannot_run(doing)?;
+        let registry = Mutex::new(Registry { next: 0, open: BTreeMap::new(), closed: Counters::default() });
+        let shared = Arc::new(Shared { protocol, listener, upstream, faults: Faults::default(), registry });
+        let accepting = tokio::spawn(accept(Arc::clone(&shared)));
+        Ok(Self { socket: socket.to_owned(), shared, accepting })
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// What can be done to its connections.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// Everything counted so far. What a client has sent and not been answered yet may be missing.
+    pub fn counters(&self) -> Counters {
+        lock(&self.shared.registry).counters()
+    }
+
+    /// Everything sent so far, even what needs no answer, like a client's good-bye: waits until nothing is under way,
+    /// which is at once with a quiet actor, and for at most a second with one that never is. What a partition holds is
+    /// not waited for.
+    pub async fn settled(&self) -> Counters {
+        let deadline = Instant::now() + SETTLE_DEADLINE;
+        loop {
+            if let Some(counters) = self.shared.counters_if_quiet() {
+                return counters;
+            }
+            if Instant::now() > deadline {
+                return self.counters();
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Closes all connections, once what was sent is read, and says what there was to count in the end.
+    pub async fn finish(mut self) -> Counters {
+        self.settled().await;
+        self.accepting.abort();
+        // Its connections end with it.
+        let _ = (&mut self.accepting).await;
+        let _ = tokio::time::timeout(SETTLE_DEADLINE, async {
+            while !lock(&self.shared.registry).open.is_empty() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+        self.counters()
+    }
+}
+
+impl<P: Protocol> Drop for Proxy<P> {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        let _ = fs::remove_file(&self.socket);
+    }
+}
+
+impl<O: Observer> Registry<O> {
+    fn counters(&self) -> Counters {
+        let mut counters = self.closed.clone();
+        for meter in self.open.values() {
+            counters += &lock(meter).counters();
+        }
+        counters
+    }
+}
+
+impl<P: Protocol> Shared<P> {
+    fn counters_if_quiet(&self) -> Option<Counters> {
+        let registry = lock(&self.registry);
+        let mut listener = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
+        let is_quiet = !is_readable(&mut listener)
+            && (self.faults.is_partition() || registry.open.values().all(|meter| lock(meter).is_quiet()));
+        is_quiet.then(|| registry.counters())
+    }
+
+    /// Accepts and enters the connection under one lock: it is never neither in the queue nor known.
+    async fn next(self: &Arc<Self>) -> io::Result<(Arc<Stream>, Entry<P>)> {
+        poll_fn(|cx| {
+            let mut registry = lock(&self.registry);
+            loop {
+                let client = match self.listener.poll_accept(cx) {
+                    Poll::Ready(Ok((client, _))) => Arc::new(Stream::Unix(client)),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                };
+                if self.faults.refuses() {
+                    continue;
+                }
+                let meter = Arc::new(Mutex::new(Meter::new(Arc::clone(&client), self.faults.clone())));
+                let (id, link) = (registry.next, self.faults.link());
+                registry.next += 1;
+                registry.open.insert(id, Arc::clone(&meter));
+                return Poll::Ready(Ok((client, Entry { id, link, meter, shared: Arc::clone(self) })));
+            }
+        })
+        .await
+    }
+}
+
+/// A connection's place among the open ones, given up when it ends, however it ends.
+struct Entry<P: Protocol> {
+    id: u64,
+    link: Link,
+    meter: Arc<Mutex<Meter<P::Observer>>>,
+    shared: Arc<Shared<P>>,
+}
+
+impl<P: Protocol> Drop for Entry<P> {
+    fn drop(&mut self) {
+        let mut registry = lock(&self.shared.registry);
+        let mut meter = lock(&self.meter);
+        meter.closed();
+        registry.closed += &meter.counters();
+        registry.open.remove(&self.id);
+    }
+}
+
+async fn accept<P: Protocol>(shared: Arc<Shared<P>>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            next = shared.next() => match next {
+                Ok((client, entry)) => {
+                    connections.spawn(async move {
+                        let shared = &entry.shared;
+                        serve(&shared.protocol, &shared.upstream, client, &entry.meter, &entry.link).await;
+                        drop(entry);
+                    });
+                }
+                // Out of descriptors: others may be closed meanwhile.
+                Err(_) => sleep(Duration::from_millis(10)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Serves a client until either side is done.
+pub(super) async fn serve<P: Protocol>(
+    protocol: &P,
+    upstream: &Endpoint,
+    client: Arc<Stream>,
+    meter: &Mutex<Meter<P::Observer>>,
+    link: &Link,
+) {
+    let opened = {
+        let mut opening = pin!(protocol.open(&client, upstream, meter));
+        poll_fn(|cx| {
+            link.register(cx.waker());
+            match link.set() {
+                None => Poll::Ready(None),
+                Some(set) if set.partition => Poll::Pending,
+                Some(set) if set.black_hole => {
+                    swallow(cx, &client, meter);
+                    Poll::Pending
+                }
+                Some(_) => opening.as_mut().poll(cx),
+            }
+        })
+        .await
+    };
+    let Some(Opened { server, first }) = opened else { return };
+    let server = Arc::new(server);
+    lock(meter).connected(Arc::clone(&server));
+    relay(&client, &server, &first, meter, link).await;
+}
+
+/// Drops what the client says before it has a server.
+fn swallow<O: Observer>(cx: &mut Context<'_>, client: &Stream, meter: &Mutex<Meter<O>>) {
+    let mut buffer = [0; 4096];
+    while client.poll_read_ready(cx).is_ready() {
+        let mut meter = lock(meter);
+        match client.read(&mut buffer) {
+            Ok(length) if length > 0 => meter.totals().bytes_up += length as u64,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(_) | Err(_) => return meter.ended(Side::Client),
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Postgres: `framing` cuts streams into messages, `startup` reads the packet before them, `session` makes counts of
+//! them, `split` cuts a query into statements.
+
+mod framing;
+mod session;
+mod split;
+mod startup;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use self::framing::{Framer, Malformed, Message};
+use self::session::Session;
+use self::startup::Startup;
+use super::book::Book;
+use super::cut::Aim;
+use super::listener::{Opened, Protocol, Proxy};
+use super::meter::{Meter, lock};
+use super::observer::{Broken, Observer, Side};
+use super::stream::{self, Stream};
+use crate::service::Endpoint;
+use crate::error::{Context as _, Result};
+use crate::service::postgres::PORT;
+
+/// TLS, then GSSAPI encryption: libpq asks for each once.
+const MAX_REFUSALS: u64 = 2;
+
+/// The answer to both.
+const REFUSAL: &[u8] = b"N";
+
+/// How long a client may take to say who it is; Postgres's own `authentication_timeout`.
+const STARTUP_DEADLINE: Duration = Duration::from_mins(1);
+
+/// The protocol.
+#[derive(Debug)]
+pub struct Postgres {
+    startup_deadline: Duration,
+}
+
+/// A counting proxy for Postgres.
+pub type PostgresProxy = Proxy<Postgres>;
+
+impl PostgresProxy {
+    /// Listens in `folder`, which is made, and passes on to `upstream`.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the socket cannot be made, or its address would be too long.
+    #[expect(clippy::unused_async, reason = "a listener needs the runtime: nobody can call this outside")]
+    pub async fn start(upstream: Endpoint, folder: &Path) -> Result<Self> {
+        let doing = || format!("make {}", folder.display());
+        let socket = folder.join(format!(".s.PGSQL.{PORT}"));
+        Self::check(&socket)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).cannot_run(doing)?;
+        Self::listen(Postgres { startup_deadline: STARTUP_DEADLINE }, upstream, &socket)
+    }
+
+    /// What goes into libpq's `host`; the port is the server's.
+    pub fn host(&self) -> &Path {
+        self.socket().parent().unwrap_or(self.socket())
+    }
+}
+
+impl Protocol for Postgres {
+    type Observer = Conversation;
+
+    async fn open(&self, client: &Stream, upstream: &Endpoint, meter: &Mutex<Meter<Conversation>>) -> Option<Opened> {
+        let Ok(first) = timeout(self.startup_deadline, greet(client, meter)).await else {
+            lock(meter).totals().malformed += 1;
+            return None;
+        };
+        let first = first.ok()?;
+        let server = stream::connect(upstream).await.ok()?;
+        Some(Opened { server, first })
+    }
+}
+
+/// What both sides of a connection say after start-up.
+#[derive(Debug)]
+pub struct Conversation {
+    session: Session,
+    up: Framer,
+    down: Framer,
+}
+
+impl Default for Conversation {
+    fn default() -> Self {
+        Self { session: Session::default(), up: Framer::new(Side::Client), down: Framer::new(Side::Server) }
+    }
+}
+
+impl Observer for Conversation {
+    fn received(&mut self, side: Side, bytes: &[u8], mut aim: Option<&mut Aim<'_>>) -> Result<(), Broken> {
+        let Self { session, up, down } = self;
+        let result = match side {
+            Side::Client => up.push(bytes, |message, span| {
+                let before = session.sent();
+                session.frontend(&message);
+                if let Some(aim) = &mut aim {
+                    aim.sent(span.start, before + 1..session.sent() + 1, || session.commits());
+                }
+            }),
+            Side::Server => {
+                if let Some(aim) = &mut aim {
+                    aim.answers(0, session.next_answered());
+                }
+                down.push(bytes, |message, span| {
+                    session.backend(&message);
+                    if let Some(aim) = &mut aim {
+                        if has_committed(&message) {
+                            aim.committed(span.start);
+                        }
+                        aim.answered(span, session.settled(), session.next_answered());
+                    }
+                })
+            }
+        };
+        result.inspect_err(|_| session.book_mut().totals.malformed += 1).map_err(Broken::from)
+    }
+
+    fn is_between_messages(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.up.is_between_messages(),
+            Side::Server => self.down.is_between_messages(),
+        }
+    }
+
+    fn sent(&self) -> u64 {
+        self.session.sent()
+    }
+
+    fn undecided(&self) -> usize {
+        self.down.undecided()
+    }
+
+    fn end(&mut self) {
+        self.session.end();
+    }
+
+    fn book(&self) -> &Book {
+        self.session.book()
+    }
+
+    fn book_mut(&mut self) -> &mut Book {
+        self.session.book_mut()
+    }
+}
+
+/// Whether a message of the server says so. COMMIT of a failed transaction is answered by ROLLBACK.
+fn has_committed(message: &Message<'_>) -> bool {
+    message.kind == b'C' && message.body == b"COMMIT\0"
+}
+
+impl From<Malformed> for Broken {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+/// Reads the first packet, refusing encryption as often as it is asked for.
+async fn greet(client: &Stream, meter: &Mutex<Meter<Conversation>>) -> Result<Vec<u8>, Broken> {
+    loop {
+        let packet = read_packet(client, meter).await?;
+        let startup = startup::parse(&packet);
+        {
+            let mut meter = lock(meter);
+            let totals = meter.totals();
+            totals.messages_up += 1;
+            match startup {
+                Ok(Startup::Session(client)) => {
+                    totals.connected(client);
+                    return Ok(packet);
+                }
+                Ok(Startup::Cancel) => {
+                    totals.cancels += 1;
+                    return Ok(packet);
+                }
+                Ok(Startup::Encryption) if totals.refused < MAX_REFUSALS => {
+                    totals.refused += 1;
+                    totals.messages_down += 1;
+                    totals.bytes_down += REFUSAL.len() as u64;
+                }
+                Ok(Startup::Encryption) | Err(_) => {
+                    totals.malformed += 1;
+                    return Err(Broken::Malformed);
+                }
+            }
+        }
+        client.write_all(REFUSAL).await?;
+    }
+}
+
+/// Reads one packet and nothing beyond.
+async fn read_packet(client: &Stream, meter: &Mutex<Meter<Conversation>>) -> Result<Vec<u8>, Broken> {
+    let mut packet = vec![0; 4];
+    let mut have = 0;
+    while have < packet.len() {
+        client.readable().await?;
+        let mut meter = lock(meter);
+        match client.try_read(&mut packet[have..]) {
+            Ok(0) => {
+                meter.totals().truncated += u64::from(have > 0);
+                return Err(Broken::Io);
+            }
+            Ok(length) => {
+                have += length;
+                meter.totals().bytes_up += length as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error.into()),
+        }
+        if let Ok(first) = <[u8; 4]>::try_from(&packet[..])
+            && have == 4
+        {
+            let length = startup::length(first).inspect_err(|_| meter.totals().malformed += 1)?;
+            packet.resize(length, 0);
+        }
+    }
+    Ok(packet)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use tokio::net::UnixStream;
+
+    use super::super::fault::Faults;
+    use super::super::listener::serve;
+
+    use super::*;
+
+    async fn served(sends: &[u8]) -> (UnixStream, Mutex<Meter<Conversation>>) {
+        let (mut actor, client) = UnixStream::pair().unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut actor, sends).await.unwrap();
+        let client = Arc::new(Stream::Unix(client));
+        let meter = Mutex::new(Meter::new(Arc::clone(&client), Faults::default()));
+        let upstream = Endpoint::Unix(PathBuf::from("/nonexistent"));
+        let postgres = Postgres { startup_deadline: Duration::from_millis(20) };
+        serve(&postgres, &upstream, client, &meter, &Faults::default().link()).await;
+        (actor, meter)
+    }
+
+    #[tokio::test]
+    async fn who_does_not_say_who_it_is_is_not_waited_for() {
+        for said in [&b""[..], b"\0\0\0\x20", b"\0\0\0\x20\0\x03\0\0user\0"] {
+            let (_actor, meter) = served(said).await;
+            let counters = lock(&meter).counters();
+            assert_eq!((counters.malformed, counters.connections), (1, 0));
+            assert_eq!(counters.bytes_up, said.len() as u64);
+        }
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_server_the_client_is_not_kept() {
+        let (_actor, meter) = served(b"\0\0\0\x09\0\x03\0\0\0").await;
+        assert_eq!(lock(&meter).counters().connections, 1);
+    }
+}

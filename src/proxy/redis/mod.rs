@@ -1,0 +1,228 @@
+//! Redis (and Valkey): `request` cuts the client's bytes into commands, `reply` the server's into replies.
+//!
+//! Counted as statements, by their names. Malformed bytes are counted and passed on: to refuse them is the server's
+//! business. A subscriber's replies are not matched to its commands.
+
+mod reply;
+mod request;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+
+use self::reply::{Found, Replies, Reply};
+use self::request::Requests;
+use super::book::{Book, Class, Outcome};
+use super::cut::Aim;
+use super::listener::{Opened, Protocol, Proxy};
+use super::meter::{Meter, lock};
+use super::observer::{Broken, Observer, Side};
+use super::stream::{self, Stream};
+use crate::service::Endpoint;
+use crate::error::Result;
+use crate::probe::sql::Shape;
+
+/// Commands whose answers are waited for. A client that has more of them under way has its replies no longer matched.
+const MAX_WAITING: usize = 1 << 20;
+
+/// The protocol.
+#[derive(Debug)]
+pub struct Redis {
+    preamble: Vec<Vec<String>>,
+}
+
+/// A counting proxy for Redis.
+pub type RedisProxy = Proxy<Redis>;
+
+impl RedisProxy {
+    /// Listens at `socket` (mode 0600), and passes on to `upstream`. The commands of `preamble`, e.g. AUTH and SELECT,
+    /// are said first on every connection, and neither they nor their replies are counted; a client whose preamble is
+    /// answered by an error is hung up on.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the socket cannot be made, or its address would be too long.
+    #[expect(clippy::unused_async, reason = "a listener needs the runtime: nobody can call this outside")]
+    pub async fn start(upstream: Endpoint, preamble: Vec<Vec<String>>, socket: &Path) -> Result<Self> {
+        Self::listen(Redis { preamble }, upstream, socket)
+    }
+}
+
+impl Protocol for Redis {
+    type Observer = Dialogue;
+
+    async fn open(&self, _: &Stream, upstream: &Endpoint, meter: &Mutex<Meter<Dialogue>>) -> Option<Opened> {
+        lock(meter).totals().connections += 1;
+        let server = stream::connect(upstream).await.ok()?;
+        self.introduce(&server).await.ok()?;
+        Some(Opened { server, first: Vec::new() })
+    }
+}
+
+impl Redis {
+    /// Says the preamble.
+    async fn introduce(&self, server: &Stream) -> Result<(), Broken> {
+        let mut said = Vec::new();
+        for command in &self.preamble {
+            said.extend(format!("*{}\r\n", command.len()).into_bytes());
+            for argument in command {
+                said.extend(format!("${}\r\n{argument}\r\n", argument.len()).into_bytes());
+            }
+        }
+        server.write_all(&said).await?;
+        let (mut replies, mut buffer) = (Replies::default(), [0; 4096]);
+        let (mut missing, mut failed) = (self.preamble.len(), false);
+        while missing > 0 {
+            server.readable().await?;
+            let length = match server.try_read(&mut buffer) {
+                Ok(0) => return Err(Broken::Io),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let result = replies.push(&buffer[..length], |found, _| {
+                if let Found::Reply(reply) = found {
+                    missing = missing.saturating_sub(1);
+                    failed |= reply.is_error();
+                }
+            });
+            if failed || result.is_err() {
+                return Err(Broken::Malformed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What both sides of a connection say.
+#[derive(Debug, Default)]
+pub struct Dialogue {
+    requests: Requests,
+    replies: Replies,
+    /// Commands that have no answer yet.
+    waiting: VecDeque<usize>,
+    sent: u64,
+    /// The client gets more than answers.
+    subscribes: bool,
+    book: Book,
+}
+
+impl Dialogue {
+    fn command(&mut self, name: &[u8]) {
+        self.book.totals.messages_up += 1;
+        self.sent += 1;
+        let verb = String::from_utf8_lossy(name).to_ascii_uppercase();
+        self.subscribes |= matches!(verb.as_str(), "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "MONITOR");
+        self.subscribes |= self.waiting.len() >= MAX_WAITING;
+        self.waiting.push_back(self.book.class(Class { shape: Shape { verb, table: None }, is_unseen: false }));
+        if self.subscribes {
+            for class in std::mem::take(&mut self.waiting) {
+                self.book.count(class, Outcome::Done);
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        self.book.totals.messages_down += 1;
+        if self.subscribes || reply.is_push() {
+            return;
+        }
+        match self.waiting.pop_front() {
+            Some(class) => self.book.count(class, if reply.is_error() { Outcome::Failed } else { Outcome::Done }),
+            None => self.book.totals.unmatched += 1,
+        }
+    }
+
+    /// Whether the server's next reply answers EXEC.
+    fn awaits_exec(&self) -> bool {
+        self.waiting.front().is_some_and(|class| self.book.verb(*class) == "EXEC")
+    }
+
+    fn settled(&self) -> u64 {
+        self.sent - self.waiting.len() as u64
+    }
+
+    /// The ordinal of the command that the server's next reply answers.
+    fn next_answered(&self) -> Option<u64> {
+        (!self.waiting.is_empty()).then(|| self.settled() + 1)
+    }
+
+    /// What the client has sent, with what is aimed at.
+    fn requests(&mut self, bytes: &[u8], aim: &mut Option<&mut Aim<'_>>) -> Result<(), request::Malformed> {
+        let mut requests = std::mem::take(&mut self.requests);
+        let result = requests.push(bytes, |name, span| {
+            self.command(name);
+            if let Some(aim) = aim {
+                aim.sent(span.start, self.sent..self.sent + 1, || name.eq_ignore_ascii_case(b"EXEC"));
+            }
+        });
+        self.requests = requests;
+        result
+    }
+
+    /// What the server has sent, with what is aimed at.
+    fn replies(&mut self, bytes: &[u8], aim: &mut Option<&mut Aim<'_>>) -> Result<(), request::Malformed> {
+        if let Some(aim) = aim {
+            aim.answers(0, self.next_answered());
+        }
+        let mut replies = std::mem::take(&mut self.replies);
+        let result = replies.push(bytes, |found, span| match found {
+            Found::Array => {
+                if let Some(aim) = aim
+                    && self.awaits_exec()
+                {
+                    aim.committed(span.start);
+                }
+            }
+            Found::Reply(reply) => {
+                self.reply(reply);
+                if let Some(aim) = aim {
+                    aim.answered(span, self.settled(), self.next_answered());
+                }
+            }
+        });
+        self.replies = replies;
+        result
+    }
+}
+
+impl Observer for Dialogue {
+    fn received(&mut self, side: Side, bytes: &[u8], mut aim: Option<&mut Aim<'_>>) -> Result<(), Broken> {
+        let result = match side {
+            Side::Client => self.requests(bytes, &mut aim),
+            Side::Server => self.replies(bytes, &mut aim),
+        };
+        self.book.totals.malformed += u64::from(result.is_err());
+        Ok(())
+    }
+
+    fn is_between_messages(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.requests.is_between_commands(),
+            Side::Server => self.replies.is_between_replies(),
+        }
+    }
+
+    fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    fn undecided(&self) -> usize {
+        if self.awaits_exec() { self.replies.undecided() } else { 0 }
+    }
+
+    fn end(&mut self) {
+        for class in std::mem::take(&mut self.waiting) {
+            self.book.count(class, Outcome::Unanswered);
+        }
+    }
+
+    fn book(&self) -> &Book {
+        &self.book
+    }
+
+    fn book_mut(&mut self) -> &mut Book {
+        &mut self.book
+    }
+}

@@ -1,0 +1,182 @@
+//! Real clusters of an arm: up, down, and what is done to their processes.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use dj_regress_protocol::{ActorKind, Request};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::{LIMIT, POLL, Readings, Session};
+use crate::actor::{Process, Trouble};
+use crate::case::model::Role;
+use crate::error::Result;
+use crate::probe::journal::Journal;
+use crate::runner::arm::note;
+use crate::service::keeper::{Exit, Target};
+use crate::service::procfs;
+
+/// What django-q2 logs when a cluster is up, in every release.
+const CLUSTER_IS_UP: &str = " running.";
+
+/// A real cluster: the `qcluster` command in a session of its own.
+pub(super) struct Cluster {
+    /// Its name for logs and the ledger: the actor's.
+    pub(super) actor: String,
+    /// Its first process, which is the leader of its session.
+    pid: u32,
+    /// Held open: when it closes, the process would end.
+    _process: Process,
+}
+
+impl Session<'_> {
+    /// Starts `count` real clusters and waits until each says that it is up.
+    pub async fn start_clusters(&mut self, actor: &str, count: u64) -> Result<(), Trouble> {
+        for _ in 0..count {
+            let seen = self.clusters_up();
+            let pid = self.launch(actor).await?;
+            let deadline = Instant::now() + LIMIT;
+            while self.clusters_up() <= seen {
+                if Instant::now() > deadline {
+                    let message = format!("the cluster {actor} did not come up within {} s", LIMIT.as_secs());
+                    return Err(Trouble::Refused(message));
+                }
+                tokio::select! {
+                    exit = self.stage.keeper.exited(pid) => {
+                        let how = exit.map_or_else(|error| error.message, |exit| exit.to_string());
+                        return Err(Trouble::Died(format!("the cluster {actor} ({how})")));
+                    }
+                    () = tokio::time::sleep(POLL) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a real cluster that is expected to end by itself; says how it did.
+    pub async fn start_to_exit(&mut self, actor: &str) -> Result<Readings, Trouble> {
+        let start = Instant::now();
+        let pid = self.launch(actor).await?;
+        let Ok(exit) = tokio::time::timeout(LIMIT, self.stage.keeper.exited(pid)).await else {
+            return Err(Trouble::Refused(format!("the cluster {actor} did not end within {} s", LIMIT.as_secs())));
+        };
+        let exit = match exit? {
+            Exit::Code(code) => Value::from(code),
+            Exit::Signal(signal) => Value::from(format!("signal {signal}")),
+        };
+        self.clusters.retain(|cluster| cluster.pid != pid);
+        Ok(vec![("exit", exit), ("seconds", Value::from(start.elapsed().as_secs_f64()))])
+    }
+
+    async fn launch(&mut self, actor: &str) -> Result<u32, Trouble> {
+        let mut process = self.enter(actor, ActorKind::RealCluster).await?;
+        process.ask(&Request::RunCluster).await?;
+        let pid = process.hello.pid;
+        self.clusters.push(Cluster { actor: actor.to_owned(), pid, _process: process });
+        Ok(pid)
+    }
+
+    fn clusters_up(&self) -> usize {
+        fs::read_to_string(&self.log).unwrap_or_default().matches(CLUSTER_IS_UP).count()
+    }
+
+    /// Stops the real clusters of an actor (of all, without one) as an operator does: SIGTERM, and wait. One that does
+    /// not stop in time is killed. Says whether all did, and how long it took.
+    pub async fn stop_clusters(&mut self, actor: Option<&str>, within: Option<Duration>) -> Result<Readings, Trouble> {
+        let start = Instant::now();
+        let within = within.unwrap_or(LIMIT);
+        let stopping = self.take_clusters(actor);
+        for cluster in &stopping {
+            self.stage.keeper.signal(cluster.pid, Signal::SIGTERM).await?;
+        }
+        let mut reached = true;
+        for cluster in &stopping {
+            let left = within.saturating_sub(start.elapsed());
+            if tokio::time::timeout(left, self.stage.keeper.exited(cluster.pid)).await.is_err() {
+                let seconds = within.as_secs_f64();
+                note(
+                    &self.log,
+                    &format!("the cluster {} did not stop within {seconds} s and is killed", cluster.actor),
+                );
+                reached = false;
+            }
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        // One whose parent was killed has left others behind.
+        let sessions: Vec<u32> = stopping.iter().map(|cluster| cluster.pid).collect();
+        if self.stage.keeper.end_sessions(&sessions).await? > 0 {
+            self.disturbed = true;
+        }
+        Ok(vec![("reached", Value::from(reached)), ("seconds", Value::from(seconds))])
+    }
+
+    /// SIGKILLs processes of an actor's real clusters.
+    pub async fn kill(&mut self, actor: &str, role: Role) -> Result<(), Trouble> {
+        self.disturbed = true;
+        if role == Role::Group {
+            let clusters = self.take_clusters(Some(actor));
+            let sessions: Vec<u32> = clusters.iter().map(|cluster| cluster.pid).collect();
+            return Ok(self.stage.keeper.end_sessions(&sessions).await.map(drop)?);
+        }
+        let pids = self.pids(actor, role).await?;
+        for pid in &pids {
+            self.stage.keeper.signal(*pid, Signal::SIGKILL).await?;
+        }
+        let deadline = Instant::now() + LIMIT;
+        while pids.iter().any(|pid| procfs::Process::find(*pid).is_some_and(|process| !process.is_zombie())) {
+            if Instant::now() > deadline {
+                return Err(Trouble::Refused(format!("{pids:?} of {actor} still run after SIGKILL")));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// Signals processes of an actor's real clusters.
+    pub async fn signal(&mut self, actor: &str, role: Role, signal: Signal) -> Result<(), Trouble> {
+        if role == Role::Group {
+            for cluster in self.clusters.iter().filter(|cluster| cluster.actor == actor) {
+                self.stage.keeper.signal_all(Target::Session(cluster.pid), signal).await?;
+            }
+            return Ok(());
+        }
+        for pid in self.pids(actor, role).await? {
+            self.stage.keeper.signal(pid, signal).await?;
+        }
+        Ok(())
+    }
+
+    /// The processes of an actor's clusters that have this role and live; at least one.
+    async fn pids(&self, actor: &str, role: Role) -> Result<Vec<u32>, Trouble> {
+        let is_alive = |pid: &u32| procfs::Process::find(*pid).is_some_and(|process| !process.is_zombie());
+        let pids: Vec<u32> = match role {
+            Role::Group | Role::Parent => {
+                self.clusters.iter().filter(|cluster| cluster.actor == actor).map(|cluster| cluster.pid).collect()
+            }
+            Role::Held => self.held(actor, LIMIT).await?.into_iter().collect(),
+            Role::Sentinel | Role::Pusher | Role::Monitor | Role::Worker => {
+                let journal = Journal::read(&self.journal()).map_err(Trouble::Refused)?;
+                journal.processes(actor, role.word()).collect()
+            }
+        };
+        let pids: Vec<u32> = pids.into_iter().filter(is_alive).collect();
+        if pids.is_empty() {
+            let who = role.word();
+            return Err(Trouble::Refused(format!("{actor} has no living process that is its {who}")));
+        }
+        Ok(pids)
+    }
+
+    /// Whether an actor has a real cluster that runs.
+    pub(super) fn is_running(&self, actor: &str) -> bool {
+        self.clusters.iter().any(|cluster| cluster.actor == actor)
+    }
+
+    fn take_clusters(&mut self, actor: Option<&str>) -> Vec<Cluster> {
+        let (taken, staying) = std::mem::take(&mut self.clusters)
+            .into_iter()
+            .partition::<Vec<_>, _>(|cluster| actor.is_none_or(|actor| cluster.actor == actor));
+        self.clusters = staying;
+        taken
+    }
+}

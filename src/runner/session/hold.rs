@@ -1,0 +1,111 @@
+//! Holds: moments at which a process stops itself, so that something can be done to it there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use dj_regress_protocol::{HOLD_BYTES, Hold, HoldState};
+use memmap2::{MmapOptions, MmapRaw};
+
+use super::{POLL, Session};
+use crate::actor::Trouble;
+use crate::case::resolve::{Action, Step};
+use crate::error::{Context as _, Result};
+use crate::probe::journal::Journal;
+use crate::service::procfs::Process;
+
+/// All holds of an arm, in the order of the case.
+#[derive(Debug)]
+pub struct Holds {
+    path: PathBuf,
+    /// Shared with the actors; absent where there are no holds.
+    map: Option<MmapRaw>,
+    holds: Vec<Known>,
+}
+
+/// A hold of the case, and what became of it.
+#[derive(Debug)]
+struct Known {
+    actor: String,
+    /// The line of its step.
+    line: usize,
+    hold: Hold,
+    is_armed: bool,
+}
+
+impl Holds {
+    /// The holds of these steps, none armed, in a file to be shared.
+    pub fn create(path: &Path, steps: &[Step]) -> Result<Self> {
+        let mut holds = Vec::new();
+        collect(steps, &mut holds);
+        let map = if holds.is_empty() {
+            None
+        } else {
+            let doing = || format!("make {}", path.display());
+            fs::write(path, vec![0; holds.len() * HOLD_BYTES]).cannot_run(doing)?;
+            let file = fs::File::options().read(true).write(true).open(path).cannot_run(doing)?;
+            Some(MmapOptions::new().map_raw(&file).cannot_run(doing)?)
+        };
+        Ok(Self { path: path.to_owned(), map, holds })
+    }
+
+    /// Where they are shared.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Those of an actor.
+    pub fn of(&self, actor: &str) -> Vec<Hold> {
+        self.holds.iter().filter(|known| known.actor == actor).map(|known| known.hold.clone()).collect()
+    }
+
+    /// From now on the hold of the step in this line holds.
+    pub fn arm(&mut self, line: usize) {
+        for known in self.holds.iter_mut().filter(|known| known.line == line) {
+            known.is_armed = true;
+            if let Some(map) = &self.map {
+                let offset = known.hold.id as usize * HOLD_BYTES;
+                // SAFETY: the file was made with a slot for every hold, the mapping lives as long as `self`, and all
+                // processes that share it go through atomics as well.
+                let state = unsafe { AtomicU8::from_ptr(map.as_mut_ptr().add(offset)) };
+                state.store(HoldState::Armed as u8, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// The hold of this actor that was armed last.
+    fn armed(&self, actor: &str) -> Option<u32> {
+        self.holds.iter().rev().find(|known| known.is_armed && known.actor == actor).map(|known| known.hold.id)
+    }
+}
+
+fn collect(steps: &[Step], holds: &mut Vec<Known>) {
+    for step in steps {
+        if let Action::Hold { actor, hold } = &step.action {
+            let id = u32::try_from(holds.len()).unwrap_or(u32::MAX);
+            let hold = Hold { id, moment: hold.moment.clone(), at_return: hold.at_return, call: hold.call };
+            holds.push(Known { actor: actor.clone(), line: step.line, hold, is_armed: false });
+        }
+        collect(step.action.steps(), holds);
+    }
+}
+
+impl Session<'_> {
+    /// The process of this actor that is held, once there is one; nobody, if none is within this time.
+    pub async fn held(&self, actor: &str, within: Duration) -> Result<Option<u32>, Trouble> {
+        let Some(hold) = self.holds.armed(actor) else {
+            return Err(Trouble::Refused(format!("no hold of {actor} is armed")));
+        };
+        let deadline = Instant::now() + within;
+        loop {
+            let journal = Journal::read(&self.journal()).map_err(Trouble::Refused)?;
+            // It writes that it is about to stop, then does.
+            let held = journal.holder(hold).filter(|pid| Process::find(*pid).is_some_and(|found| found.state == 'T'));
+            if held.is_some() || Instant::now() > deadline {
+                return Ok(held);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Postgres and Redis in containers, through the crate `testcontainers`.
+//!
+//! A container is reached through a unix socket in a folder that it shares with this machine. It has no network and
+//! publishes nothing: it reaches nothing, nobody else reaches it, and no port changes when it is started again.
+//!
+//! Everything is removed by hand. What a killed run leaves behind is found by its two labels.
+
+mod container;
+mod daemon;
+pub mod postgres;
+pub mod redis;
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+pub use container::Container;
+pub use daemon::{Daemon, Labelled, Owner, Spec};
+
+use crate::error::{Context, Result};
+
+/// Where a container sees the folder of its socket.
+pub(super) const INSIDE: &str = "/dj-regress";
+
+/// Makes a folder for the socket of a container and returns it: `<within>/<name>/s`. A container's own user, whoever
+/// that is, can make its socket there, and this user can remove it; the folder around it is private.
+///
+/// # Errors
+///
+/// Cannot run if it cannot be made.
+pub fn socket_folder(within: &Path, name: &str) -> Result<PathBuf> {
+    let private = within.join(name);
+    let open = private.join("s");
+    let make = || {
+        DirBuilder::new().recursive(true).mode(0o700).create(&private)?;
+        fs::set_permissions(&private, Permissions::from_mode(0o700))?;
+        fs::create_dir(&open)?;
+        fs::set_permissions(&open, Permissions::from_mode(0o777))
+    };
+    make().cannot_run(|| format!("make {}", open.display()))?;
+    Ok(open)
+}

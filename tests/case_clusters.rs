@@ -1,0 +1,280 @@
+//! What the language says of servers, of clusters and their processes, and of tasks.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use dj_regress::case::load::load_str;
+use dj_regress::case::model::Case;
+use dj_regress::case::resolve::{
+    Action, Enqueue, HoldSpec, ResolvedState, Role, Schedule, WaitFor, What, resolve, resolve_control,
+};
+use dj_regress::error::{ErrorKind, Result};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+/// A good case; tests break one line of it at a time.
+const GOOD: &str = include_str!("good/clusters.yaml");
+
+fn load(text: &str) -> Result<Case> {
+    load_str(text, Path::new("cases/x.yaml"), Path::new("cases"))
+}
+
+fn good() -> Case {
+    load(GOOD).unwrap_or_else(|error| panic!("error: {error}"))
+}
+
+fn state() -> ResolvedState {
+    resolve(&good(), None).unwrap_or_else(|error| panic!("error: {error}"))
+}
+
+fn message(text: &str) -> String {
+    let error = load(text).expect_err("the case should be rejected");
+    assert_eq!(error.kind, ErrorKind::Usage);
+    format!("error: {}", error.message)
+}
+
+#[test]
+fn services_merge_field_by_field() {
+    let base = state().services;
+    assert_eq!(base.postgres.image.as_deref(), Some("postgres:17"));
+    assert_eq!(base.postgres.settings["synchronous_commit"], "off");
+    assert_eq!(base.postgres.settings["wal_writer_delay"], "10s");
+    assert_eq!((base.redis.maxmemory, base.redis.policy.as_deref()), (Some(5_000_000), Some("noeviction")));
+    let control = resolve_control(&good()).unwrap().unwrap().state.services;
+    assert_eq!((control.redis.maxmemory, control.redis.policy.as_deref()), (Some(5_000_000), Some("allkeys-lru")));
+    let settings: Vec<(&str, &str)> =
+        control.postgres.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(settings, [("synchronous_commit", "off"), ("wal_writer_delay", "10s"), ("fsync", "on")]);
+}
+
+#[test]
+fn other_servers_are_a_change() {
+    let control = "control: {services: {redis: {policy: allkeys-lru}}, charges: 1}";
+    let text = GOOD
+        .lines()
+        .fold(String::new(), |text, line| text + if line.starts_with("control:") { control } else { line } + "\n");
+    load(&text).unwrap_or_else(|error| panic!("error: {error}"));
+    let nothing = text.replace("{redis: {policy: allkeys-lru}}", "{redis: {}}");
+    assert!(message(&nothing).contains("it changes nothing"));
+}
+
+#[test]
+fn a_state_that_says_something_of_a_server_needs_one_of_its_own() {
+    let without = GOOD.replace("services:\n", "env: {X: y}\n").lines().fold(String::new(), |text, line| {
+        let said = line.starts_with("  postgres:") || line.starts_with("  redis:");
+        if said { text } else { text + line + "\n" }
+    });
+    let without = without.replace(", services: {redis: {policy: allkeys-lru}, postgres: {settings: {fsync: on}}}", "");
+    let plain = resolve(&load(&without).unwrap_or_else(|error| panic!("error: {error}")), None).unwrap();
+    assert!(plain.uses_redis() && !plain.own_postgres() && !plain.server_faults());
+    let plain = without.replace("redis: $redis, ", "");
+    let plain = resolve(&load(&plain).unwrap_or_else(|error| panic!("error: {error}")), None).unwrap();
+    assert!(!plain.uses_redis());
+    assert!(state().uses_redis() && state().own_postgres() && !state().server_faults());
+}
+
+#[test]
+fn an_actor_may_change_the_state_for_itself_alone() {
+    let state = state();
+    assert_eq!(state.actor_changes.keys().collect::<Vec<_>>(), ["next"]);
+    let next = state.changed_for("next").unwrap();
+    assert_eq!(next.packages["django-q2"], "1.10");
+    assert_eq!(next.settings["Q_CLUSTER"]["workers"], 3);
+    assert_eq!(next.settings["Q_CLUSTER"]["redis"], state.settings["Q_CLUSTER"]["redis"], "mappings merge");
+    assert_eq!(next.env["SITE"], "b");
+    assert!(state.changed_for("q").is_none() && state.packages["django-q2"] == "1.9.0");
+}
+
+#[test]
+fn steps_resolve_to_what_they_say() {
+    let actions: Vec<Action> = state().steps.into_iter().map(|step| step.action).collect();
+    let q = || "q".to_owned();
+    let hold = HoldSpec { moment: "before_ack".into(), at_return: false, call: 2 };
+    assert_eq!(actions[0], Action::Hold { actor: q(), hold });
+    assert_eq!(actions[2], Action::Start { actor: "next".into(), expect_exit: true });
+    assert_eq!(actions[9], Action::Tick { actor: "sim".into(), count: 2 });
+    let within = Some(Duration::from_secs(5));
+    assert_eq!(actions[10], Action::Wait { for_: WaitFor::Held { actor: q() }, within });
+    assert_eq!(actions[11], Action::Kill { actor: q(), role: Role::Held });
+    let hold = HoldSpec { moment: "shop.tasks:Order.pay".into(), at_return: true, call: 1 };
+    assert_eq!(actions[12], Action::Hold { actor: q(), hold });
+    assert_eq!(actions[13], Action::Release { actor: q() });
+    let moments: Vec<String> = state().holds("q").iter().map(|hold| hold.moment.clone()).collect();
+    assert_eq!(moments, ["before_ack", "shop.tasks:Order.pay"]);
+    assert_eq!(actions[14], Action::Pause { actor: q(), role: Role::Sentinel });
+    assert_eq!(actions[16], Action::Kill { actor: q(), role: Role::Group });
+    assert_eq!(actions[18], Action::Restart { actor: q(), count: 3, by_kill: true });
+    assert!(matches!(actions[19], Action::Wait { for_: WaitFor::Until { .. }, within: None }));
+    assert_eq!(actions[20], Action::Drain { actor: q(), within: Some(Duration::from_secs(20)) });
+    assert_eq!(actions[21], Action::Stop { actor: q(), within: Some(Duration::from_secs(10)) });
+}
+
+#[test]
+fn tasks_get_their_module_and_keep_the_index() {
+    let actions: Vec<Action> = state().steps.into_iter().map(|step| step.action).collect();
+    let Action::Enqueue(Enqueue { by, what, times, group, cached, options, until_refused }) = &actions[4] else {
+        panic!("{:?}", actions[4]);
+    };
+    let What::Task { task, args, kwargs } = what else { panic!("{what:?}") };
+    assert_eq!((by.as_str(), task.as_str(), *times), ("app", "shop.tasks.charge", 3));
+    assert_eq!(args, &[json!("order-$i"), json!("$i"), json!({"name": "s"})]);
+    assert_eq!((kwargs["n"].clone(), group.as_deref()), (json!("$i"), Some("g-$i")));
+    assert_eq!((cached.clone(), options["save"].clone(), *until_refused), (Some(json!(true)), json!(false), true));
+    let Action::Enqueue(iter) = &actions[5] else { panic!("{:?}", actions[5]) };
+    assert_eq!(iter.what, What::Iter { task: "shop.tasks.ship".into(), args: vec![json!(1), json!(2)] });
+    assert_eq!((iter.by.as_str(), iter.times, iter.until_refused), ("client", 1, false));
+    let Action::Enqueue(chain) = &actions[6] else { panic!("{:?}", actions[6]) };
+    let links = vec![("shop.tasks.charge".into(), vec![json!("a")]), ("shop.other.ship".into(), Vec::new())];
+    assert_eq!(chain.what, What::Chain { links });
+}
+
+#[test]
+fn schedules_are_due_from_now_and_may_be_late() {
+    let actions: Vec<Action> = state().steps.into_iter().map(|step| step.action).collect();
+    let Action::Schedule(Schedule { by, task, args, kind, fields, due_ns, .. }) = &actions[7] else {
+        panic!("{:?}", actions[7]);
+    };
+    assert_eq!((by.as_str(), task.as_str(), kind.as_str()), ("client", "shop.tasks.charge", "minutes"));
+    assert_eq!((args.as_slice(), *due_ns), ([json!("a")].as_slice(), -4 * 86_400 * 1_000_000_000));
+    let fields: Vec<(&str, Value)> = fields.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    assert_eq!(
+        fields,
+        [("minutes", json!(5)), ("repeats", json!(-1)), ("name", json!("nightly")), ("cluster", json!("x"))]
+    );
+    let Action::Schedule(cron) = &actions[8] else { panic!("{:?}", actions[8]) };
+    assert_eq!((cron.kind.as_str(), cron.due_ns, cron.args.len()), ("cron", 0, 0));
+}
+
+#[test]
+fn steps_are_said_in_words() {
+    let words: Vec<String> = state().steps.iter().map(|step| step.action.to_string()).collect();
+    insta::assert_snapshot!(words.join("\n"), @r"
+    hold q at before_ack, call 2
+    start q
+    start next, which is to exit
+    start sim
+    enqueue shop.tasks.charge by app, 3 times
+    enqueue shop.tasks.ship over 2 arguments by client
+    enqueue the chain shop.tasks.charge, shop.other.ship by client
+    schedule shop.tasks.charge minutes by client
+    schedule shop.tasks.charge cron by app
+    2 ticks of sim's scheduler
+    wait until q is held, within 5s
+    kill q's held process
+    hold q at shop.tasks:Order.pay on its return
+    release q
+    pause q's sentinel
+    resume q's sentinel
+    kill q
+    start q
+    kill and restart q 3 times
+    wait until cache.get('done')
+    drain q, within 20s
+    stop q, within 10s
+    ");
+}
+
+#[rstest]
+// Services.
+#[case("postgres: {image", "postgers: {image", &["unknown key `postgers`", ":6:3", "did you mean `postgres`?"])]
+#[case("maxmemory: 5 MB", "maxmemry: 5 MB", &["unknown key `maxmemry`", ":7:11", "did you mean `maxmemory`?"])]
+#[case("maxmemory: 5 MB", "maxmemory: 5000000", &["`5000000` has no unit", ":7:22"])]
+#[case("maxmemory: 5 MB", "maxmemory: 5 min", &["`min` is not a unit of bytes", ":7:22"])]
+#[case("maxmemory: 5 MB", "maxmemory: 0.5 B", &["not a whole number of bytes"])]
+#[case("policy: noeviction", "policy: allkeys-lur", &["`allkeys-lur` is not a policy of Redis", ":7:36", "did you mean `allkeys-lru`?"])]
+#[case("$delay}}", "$dely}}", &["unknown variable `$dely`", "did you mean `delay`?"])]
+#[case("{policy: allkeys-lru}", "{policy: none}", &["`none` is not a policy of Redis", ":14:65"])]
+// Actors.
+#[case("{stranger: psql}", "{stranger: psql, env: {A: b}}", &["a stranger does not run the app", ":13:3"])]
+#[case("{django-q2: 1.10}", "{django-q2: \">1\"}", &["`>1` is not a version"])]
+#[case("workers: $orders", "workers: $order", &["unknown variable `$order`", ":10:86", "`orders`?"])]
+#[case("  app:", "  client:", &["an actor cannot be called `client`: the word is taken", ":12:3"])]
+#[case("orders: 3", "orders: 3, i: 1", &["a var cannot be called `i`"])]
+#[case("tick: {sim: 2}", "python: {client: x}", &["unknown actor `client`", "only enqueues and schedules"])]
+// Start, stop, restart, drain and what stands beside them.
+#[case("expect: exit", "expect: exits", &["unknown word `exits`", ":19:13", "did you mean `exit`?"])]
+#[case("  - start: sim\n", "  - start: sim\n    expect: exit\n", &["a simulated cluster takes no `expect`", ":22:5"])]
+#[case("- tick: {sim: 2}", "- tick: {sim: 2}\n    expect: exit", &["`expect` does not belong to `tick`", "only a start"])]
+#[case("- tick: {sim: 2}", "- tick: {sim: 2}\n    within: 1s", &["`within` does not belong to `tick`", "`stop` and `drain`"])]
+#[case("- tick: {sim: 2}", "- drain: sim\n    within: 1s", &["a simulated cluster takes no `within`"])]
+#[case("- tick: {sim: 2}", "- restart: {sim: 2, by: kill}", &["a simulated cluster takes no `by`", ":28:23"])]
+#[case("- tick: {sim: 2}", "- tick: {q: 2}", &["a real cluster runs its scheduler by itself", ":28:12"])]
+#[case("- tick: {sim: 2}", "- tick: {sim: 2, evry: 1s}", &["unknown option `evry`: a step has one actor", ":28:20"])]
+#[case("by: kill}", "by: stop}", &["a cluster is not restarted by \"stop\"", "`by: kill`"])]
+#[case("by: kill}", "bye: kill}", &["unknown option `bye`", "did you mean `by`?"])]
+#[case("within: 20s", "within: 20", &["`20` has no unit", ":42:13"])]
+#[case("  - stop: q\n", "  - stop: q\n    while: [{start: q}]\n", &["`while` does not belong to `stop`"])]
+// Processes.
+#[case("kill: {q: $role}", "kill: {q: wroker}", &["`wroker` is not a process of a cluster", ":31:15", "did you mean `worker`?"])]
+#[case("role: held,", "role: wrker,", &["`wrker` is not a process of a cluster", ":31:15"])]
+#[case("pause: {q: sentinel}", "pause: {q: held}", &["what is held stands already", ":34:16"])]
+#[case("pause: {q: sentinel}", "pause: {sim: sentinel}", &["`sim` is a simulated cluster and cannot do `pause`", ":34:13"])]
+#[case("resume: {q: sentinel}", "resume: app", &["`app` is a python actor and cannot do `resume`", "only a real cluster"])]
+#[case("  - start: q\n  - restart", "  - restart", &["`q` is used before it is started", "`- start: q`"])]
+#[case("  - kill: q\n", "  - kill: {q: parent}\n", &["`q` is started already", ":37:12"])]
+#[case("  - kill: {q: $role}\n", "  - start: next\n", &[])]
+// Holds.
+#[case("hold: {q: $moment,", "hold: {sim: $moment,", &["`sim` is a simulated cluster and cannot do `hold`", "no step before holds a process of `q`"])]
+#[case("hold: {q: $moment, call: 2}", "hold: q", &["`hold` without a moment", ":16:11"])]
+#[case("call: 2", "call: 0", &["it is counted from 1", ":16:30"])]
+#[case("call: 2", "cal: 2", &["unknown option `cal`", "did you mean `call`?"])]
+#[case("call: 2", "at: return", &["`before_ack` is a moment, not a function: it has no `at`"])]
+#[case("at: return", "at: exit", &["`exit` is not a side of a call", "`entry`, `return`"])]
+#[case("shop.tasks:Order.pay", "shop.tasks:", &["`shop.tasks:` is not a function"])]
+#[case("  - hold: {q: $moment, call: 2}\n", "", &["no step before holds a process of `q`", ":28:18"])]
+// Waits.
+#[case("    as: caught\n", "", &["`wait` without `as`", ":29:5"])]
+#[case("held: q,", "held: sim,", &["`sim` is a simulated cluster and cannot be held", ":29:18"])]
+#[case("held: q,", "held: p,", &["unknown actor `p`", ":29:18"])]
+#[case("held: q,", "hold: q,", &["unknown key `hold`", "did you mean `held`?"])]
+#[case("held: q,", "held: q, until: x,", &["a step waits for one thing"])]
+#[case("{held: q, within: 5s}", "{within: 5s}", &["`wait` waits for nothing"])]
+#[case("cache.get('done')", "time.sleep(1)", &["a case does not sleep"])]
+// Tasks.
+#[case("times: $orders", "tmies: $orders", &["unknown option `tmies`: the task is `charge`", ":22:50", "did you mean `times`?"])]
+#[case("{shop.tasks.ship: [1, 2], iter: true}", "{tims: 3}", &["unknown option `tims`", "did you mean `times`?"])]
+#[case("{shop.tasks.ship: [1, 2], iter: true}", "{shop.tasks.ship: 3}", &["expected the arguments of `shop.tasks.ship` (a list), found 3", "`shop.tasks.ship: [3]`"])]
+#[case("{shop.tasks.ship: [1, 2], iter: true}", "{times: 3}", &["`enqueue` without a task"])]
+#[case("{shop.tasks.ship: [1, 2], iter: true}", "{shop..ship: [1]}", &["`shop..ship` is not the name of a task"])]
+#[case("iter: true}", "iter: true, kwargs: {a: 1}}", &["`kwargs` does not belong to `iter`"])]
+#[case("iter: true}", "iter: often}", &["expected a boolean, found the text `often`"])]
+#[case("until: refused", "until: refusd", &["unknown word `refusd`", "`refused`"])]
+#[case("by: app, until", "by: q, until", &["`q` is a real cluster and cannot do `enqueue`", "`client`"])]
+#[case("by: app, until", "by: clint, until", &["unknown actor `clint`", "did you mean `client`?"])]
+#[case("{chain: [{charge: [a]},", "{chain: [{charge: [a], ship: [b]},", &["unknown option `ship`: the task is `charge`"])]
+#[case("], group: g}", "], gruop: g}", &["unknown option `gruop`: what is enqueued is the `chain`", "did you mean `group`?"])]
+#[case("group: g}", "iter: true}", &["`iter` does not belong to `chain`"])]
+#[case("\"g-$i\"", "\"g-$j\"", &["unknown variable `$j`"])]
+#[case("[\"order-$i\", $i, \"$shop\"]", "[\"order-$i\", $x]", &["unknown variable `$x`", ":22:36"])]
+#[case("within: 10s", "within: $i", &["unknown variable `$i`"])]
+#[case("{save: false}", "{save: $i}", &["unknown variable `$i`", ":22:128"])]
+#[case("cached: true", "cached: $i", &["unknown variable `$i`"])]
+#[case("- enqueue: {shop.tasks.ship: [1, 2], iter: true}", "- enqueue: charge", &["expected a mapping with a task and its arguments, found the text `charge`", ":24:14"])]
+// Schedules.
+#[case("type: minutes,", "type: minute,", &["`minute` is not a type of schedule", "did you mean `minutes`?"])]
+#[case("type: minutes, minutes: 5", "type: minutes", &["a schedule of type `minutes` needs `minutes`"])]
+#[case("type: minutes, minutes: 5", "type: daily, minutes: 5", &["`minutes` does not belong to a schedule of type `daily`"])]
+#[case("minutes: 5", "minutes: often", &["expected a count, found \"often\""])]
+#[case("due: -4d", "due: -4", &["`-4` has no unit", ":26:74"])]
+#[case("due: -4d", "deu: -4d", &["unknown option `deu`: the task is `charge`", "did you mean `due`?"])]
+#[case("options: {cluster: x}", "options: {repeats: 1}", &["`repeats` is an option of `schedule` itself"])]
+// What steps give.
+#[case("of: boot.exit", "of: boot.exti", &["no step gives a reading `boot.exti`", "did you mean `boot.exit`?"])]
+#[case("of: put.accepted", "of: put.acepted", &["no step gives a reading `put.acepted`", ":52:18", "did you mean `put.accepted`?"])]
+#[case("both: <= 5}", "both: 5}", &["`boot.seconds` is measured in real time: it is never exactly `5`", ":50:38"])]
+#[case("both: <= 5}", "both: 5s}", &["it is never exactly `5 s`"])]
+// Deltas.
+#[case("control: {vars: {moment: after_ack}, services", "control: {servcies", &["expected a single value"])]
+fn a_mistake_is_shown_where_it_is(#[case] good: &str, #[case] bad: &str, #[case] expected: &[&str]) {
+    assert!(GOOD.contains(good), "the good case has no {good}");
+    let text = GOOD.replacen(good, bad, 1);
+    if expected.is_empty() {
+        load(&text).unwrap_or_else(|error| panic!("error: {error}"));
+        return;
+    }
+    let message = message(&text);
+    for fragment in expected {
+        assert!(message.contains(fragment), "`{fragment}` is not in:\n{message}");
+    }
+}
