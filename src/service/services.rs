@@ -3,14 +3,14 @@
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::docker::{Daemon, Owner};
 use super::address::{PostgresUrl, RedisUrl};
+use super::docker::{Daemon, Owner};
 use super::keeper::Keeper;
 use super::locate::{self, PostgresBinaries, Programs, RedisBinary};
 use super::postgres::{Postgres, PostgresWants};

@@ -98,9 +98,9 @@ async fn locally(cache: &Path) {
     let choice = Choice { place: Some(Place::Local), ..Choice::default() };
     let services = Services::choose(&choice, &keeper, &run_directory, &cache).await.unwrap();
     let redis_folder = run_directory.folder("redis").unwrap();
-    let (wants_postgres, wants_redis) = (PostgresWants::default(), RedisWants::default());
+    let (of_postgres, of_redis) = (PostgresWants::default(), RedisWants::default());
     let (postgres, redis) =
-        tokio::try_join!(services.postgres(&wants_postgres), services.redis(&wants_redis, &redis_folder)).unwrap();
+        tokio::try_join!(services.postgres(&of_postgres), services.redis(&of_redis, &redis_folder)).unwrap();
     println!("{:.4}", begun.elapsed().as_secs_f64());
     redis.finish().await.unwrap();
     postgres.finish().await.unwrap();
