@@ -91,7 +91,7 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
 
 /// Where services come from: options, then the environment.
 fn choice(arguments: &RunArgs) -> Result<Choice> {
-    let place = if arguments.services == "auto" { None } else { Some(arguments.services.parse()?) };
+    let place = if arguments.services == "auto" { service::preferred_place()? } else { Some(arguments.services.parse()?) };
     let (postgres, redis) = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
     Choice::new(place, postgres, redis, arguments.programs.parse()?, &|name| std::env::var(name).ok())
 }
