@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indexmap::IndexMap;
 
 use super::matrix::{Machine, releases, sheet};
+use crate::cache::Cache;
 use crate::case::load;
 use crate::case::model::Case;
 use crate::cli::BisectArgs;
@@ -25,8 +26,9 @@ type Class = IndexMap<String, Met>;
 /// Looks for the release, and says what it finds on the way.
 pub fn bisect(arguments: &BisectArgs) -> Result<Exit> {
     let (case, sheet) = load(arguments)?;
-    let machine = Machine::new(&arguments.machine, &arguments.cases_dir)?;
-    let (axis, releases) = releases(&arguments.axis, &machine.cache)?;
+    let cache = Cache::open()?;
+    let (axis, releases) = releases(&arguments.axis, &cache)?;
+    let machine = Machine::new(&arguments.machine, &arguments.cases_dir, cache)?;
     let results = Arc::new(Mutex::new(Results::new(machine.output.path())));
     let (first, last) = (releases.first().map_or("", String::as_str), releases.last().map_or("", String::as_str));
     super::print(&format!(
@@ -122,8 +124,7 @@ fn class(row: &Row) -> Option<Class> {
 fn step(row: &Row) -> String {
     let line = match &row.found {
         Found::Measured(cells) => {
-            let cell = |(name, Cell { value, met }): (&String, &Cell)| format!("{name} {value} {met}");
-            cells.iter().map(cell).collect::<Vec<_>>().join(" · ")
+            groups(cells.iter().map(|(name, Cell { value, met })| (met.to_string(), format!("{name} {value}"))), " · ")
         }
         Found::Skipped(why) => format!("SKIPPED {why}"),
         Found::Inconclusive(why) => format!("INCONCLUSIVE {why}"),
@@ -143,35 +144,35 @@ fn told(answer: &Answer<Class>, releases: &[String], rows: &[Option<Row>]) -> St
             "{} and {} do not differ: {}; what lies between was not looked at",
             releases[*first],
             releases[*last],
-            words(class.iter())
+            groups(class.iter().map(|(name, met)| (met.to_string(), format!("`{name}`"))), ", ")
         ),
         Answer::Flip { before, old, after, new, between } => {
-            let changed = |(name, met): &(&String, &Met)| old.get(*name) != Some(*met);
-            let was = words(new.iter().filter(changed).filter_map(|(name, _)| old.get_key_value(name)));
-            let is = words(new.iter().filter(changed));
-            let (before, after) = (&releases[*before], &releases[*after]);
+            let (one, other) = (&releases[*before], &releases[*after]);
+            let changed =
+                new.iter().filter_map(|(name, met)| Some((name, old.get(name).filter(|was| *was != met)?, met)));
+            let changed = groups(
+                changed.map(|(name, was, is)| (format!("{was} at {one} and {is} at {other}"), format!("`{name}`"))),
+                ", ",
+            );
             if between.is_empty() {
-                return format!("{after} is the first release that differs: {was} at {before}, {is} at {after}");
+                return format!("{other} is the first that differs: {changed}");
             }
             let names: Vec<&str> = between.iter().map(|&index| releases[index].as_str()).collect();
             let is_skipped =
                 |index: &usize| rows[*index].as_ref().is_some_and(|row| matches!(row.found, Found::Skipped(_)));
             let cannot = if between.iter().all(is_skipped) { "installed" } else { "measured" };
-            format!(
-                "between {before} and {after}: {} cannot be {cannot}; {was} at {before}, {is} at {after}",
-                names.join(", ")
-            )
+            format!("between {one} and {other}: {} cannot be {cannot}; {changed}", names.join(", "))
         }
     }
 }
 
-/// "`listed`, `kept` fixed", in groups of the same.
-fn words<'c>(class: impl Iterator<Item = (&'c String, &'c Met)>) -> String {
+/// `broken: listed, kept; fixed: rows`
+fn groups(named: impl Iterator<Item = (String, String)>, between: &str) -> String {
     let mut groups: IndexMap<String, Vec<String>> = IndexMap::new();
-    for (name, met) in class {
-        groups.entry(met.to_string()).or_default().push(format!("`{name}`"));
+    for (group, name) in named {
+        groups.entry(group).or_default().push(name);
     }
-    groups.iter().map(|(met, names)| format!("{} {met}", names.join(", "))).collect::<Vec<_>>().join(", ")
+    groups.iter().map(|(group, names)| format!("{group}: {}", names.join(between))).collect::<Vec<_>>().join("; ")
 }
 
 fn count(number: usize, what: &str) -> String {
@@ -203,7 +204,7 @@ mod tests {
         let answer = Answer::Flip { before: 0, old, after: 1, new, between: vec![] };
         assert_eq!(
             told(&answer, &releases(), &[None, None, None, None]),
-            "1.7.4 is the first release that differs: `rows`, `listed` broken at 1.7.3, `rows`, `listed` fixed at 1.7.4"
+            "1.7.4 is the first that differs: broken at 1.7.3 and fixed at 1.7.4: `rows`, `listed`"
         );
     }
 
@@ -213,7 +214,7 @@ mod tests {
         let answer = Answer::Flip { before: 0, old, after: 3, new, between: vec![1, 2] };
         assert_eq!(
             told(&answer, &releases(), &[None, skipped("1.7.4"), skipped("1.7.5"), None]),
-            "between 1.7.3 and 1.7.6: 1.7.4, 1.7.5 cannot be installed; `rows` broken at 1.7.3, `rows` neither at 1.7.6"
+            "between 1.7.3 and 1.7.6: 1.7.4, 1.7.5 cannot be installed; broken at 1.7.3 and neither at 1.7.6: `rows`"
         );
     }
 
@@ -221,6 +222,6 @@ mod tests {
     fn ends_that_are_alike_are_said_to_be() {
         let answer = Answer::Same { first: 0, last: 3, class: class(&[("rows", Met::Broken)]) };
         let told = told(&answer, &releases(), &[None, None, None, None]);
-        assert_eq!(told, "1.7.3 and 1.7.6 do not differ: `rows` broken; what lies between was not looked at");
+        assert_eq!(told, "1.7.3 and 1.7.6 do not differ: broken: `rows`; what lies between was not looked at");
     }
 }

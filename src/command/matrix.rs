@@ -16,8 +16,9 @@ use crate::service;
 /// Runs the selected cases at each release.
 pub fn matrix(arguments: &MatrixArgs) -> Result<Exit> {
     let cases = super::load(&arguments.selection)?;
-    let machine = Machine::new(&arguments.machine, &arguments.selection.cases_dir)?;
-    let (axis, releases) = releases(&arguments.axis, &machine.cache)?;
+    let cache = Cache::open()?;
+    let (axis, releases) = releases(&arguments.axis, &cache)?;
+    let machine = Machine::new(&arguments.machine, &arguments.selection.cases_dir, cache)?;
     let mut variants = Vec::new();
     let mut sheets = Vec::new();
     for case in &cases {
@@ -88,7 +89,7 @@ fn pythons(given: &[String]) -> Result<Vec<String>> {
 
 /// What runs over releases need.
 pub(super) struct Machine {
-    pub cache: Cache,
+    cache: Cache,
     pub output: OutputDirectory,
     options: Options,
     locks: Locks,
@@ -96,11 +97,10 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Finds the cache and opens the output directory.
-    pub fn new(arguments: &MachineArgs, cases: &Path) -> Result<Self> {
+    /// Opens the output directory.
+    pub fn new(arguments: &MachineArgs, cases: &Path, cache: Cache) -> Result<Self> {
         let urls = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
         let services = super::run::choice(&arguments.services, urls, &arguments.programs)?;
-        let cache = Cache::open()?;
         service::sweep()?;
         let output = OutputDirectory::create(&arguments.outputdir)?;
         let options = Options {

@@ -116,6 +116,7 @@ steps:
   - wait: {until: 'True'}
     as: there
   - measure: [{wait: {until: 'True', within: 5s}, as: quick}]
+    as: window
   - read: {charges: Charge.objects.count()}
 invariants:
   charges: {applied: 1, reverted: $times}

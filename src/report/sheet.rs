@@ -194,9 +194,10 @@ fn side_by_side<'c>(head: &[String], columns: &'c [Vec<String>]) -> Vec<&'c [Vec
     groups
 }
 
-/// A tool's words as one line: uv draws a tree around what it says.
+/// A tool's words as one line: of uv's, the innermost cause, after which come hints.
 fn plain(reason: &str) -> String {
-    let told = reason.rsplit_once("╰─▶").map_or(reason, |(_, why)| why);
+    let told = ["╰─▶", "cause: "].iter().find_map(|mark| reason.rsplit_once(mark)).map_or(reason, |(_, why)| why);
+    let told = told.split_once("hint: ").map_or(told, |(why, _)| why);
     let line = told.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= REASON { line } else { line.chars().take(REASON - 1).chain(['…']).collect() }
 }
@@ -278,6 +279,15 @@ mod tests {
           # 1.7.4 SKIPPED: Because there is no b, we give up.
           # 1.7.5 INCONCLUSIVE: ImportError: x
         ");
+    }
+
+    #[test]
+    fn of_a_tools_words_the_innermost_cause_is_told() {
+        let uv =
+            "resolve a with uv: \n  error: No solution found\n    cause: Because\n    there is no a.\n  hint: try b";
+        assert_eq!(plain(uv), "Because there is no a.");
+        assert_eq!(plain("ImportError:\n  no module"), "ImportError: no module");
+        assert_eq!(plain(&"x".repeat(400)).chars().count(), REASON);
     }
 
     #[test]
