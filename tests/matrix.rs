@@ -4,8 +4,10 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
 
 use rstest::rstest;
 use serde_json::json;
@@ -114,6 +116,52 @@ fn an_index_that_does_not_answer_is_an_error_unless_it_did_before() {
     assert_eq!(failed.code, Some(4), "{failed}");
     assert!(failed.stderr.contains("these are the releases of the last time"), "{failed}");
     assert!(failed.stderr.contains("the index has 1.8.0..1.10.0"), "{failed}");
+}
+
+/// An index that answers once. Gives its address, and the first line of what it was asked.
+fn index(content_type: &str, page: &str) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/simple/", listener.local_addr().unwrap());
+    let length = page.len();
+    let answer = format!("HTTP/1.0 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{page}");
+    let served = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(connection.try_clone().unwrap()).lines().map(Result::unwrap);
+        let asked = lines.next().unwrap();
+        assert!(lines.any(|line| line.is_empty()), "a whole request");
+        connection.write_all(answer.as_bytes()).unwrap();
+        asked
+    });
+    (address, served)
+}
+
+#[rstest]
+#[case::json(
+    "application/vnd.pypi.simple.v1+json",
+    r#"{"files": [{"filename": "django_q2-1.10.0-py3-none-any.whl", "yanked": false},
+                  {"filename": "django_q2-1.12.0-py3-none-any.whl", "yanked": "broken"},
+                  {"filename": "django_q2-1.13.0rc1-py3-none-any.whl"}, {"filename": "django_q2-1.9.0.tar.gz"}]}"#
+)]
+#[case::html(
+    "text/html",
+    r#"<a href="../x/django_q2-1.10.0-py3-none-any.whl#sha256=1-2">w</a> <a href="django-q2-1.12.0.zip" data-yanked="">z</a>
+       <a href="django_q2-1.13.0rc1-py3-none-any.whl">r</a> <a href="/django_q2-1.9.0.tar.gz?x=1-1">s</a>"#
+)]
+fn a_range_is_of_the_final_releases_that_the_index_has_and_nobody_yanked(
+    #[case] content_type: &str,
+    #[case] page: &str,
+) {
+    let context = Context::new().planted("verdicts");
+    let (address, served) = index(content_type, page);
+    let mut command = offline(&context, "matrix verdicts/reproduced --package Django_Q2 --releases 1.12.0..1.13.0");
+    // The list is kept: not in the cache of whoever runs this test.
+    command.env("DJ_REGRESS_CACHE", context.path("cache")).env("UV_DEFAULT_INDEX", address);
+    let said = said(&mut command);
+    assert_eq!(said.code, Some(4), "{said}");
+    let error = "error: no final release of django-q2 is among those asked for; the index has 1.9.0..1.10.0\n";
+    assert_eq!(said.stderr, error);
+    assert_eq!(served.join().unwrap(), "GET /simple/django-q2/ HTTP/1.1");
+    assert!(!context.path("regress.out").exists(), "nothing was started");
 }
 
 #[rstest]

@@ -191,8 +191,8 @@ mod tests {
         ["1.7.3", "1.7.4", "1.7.5", "1.7.6"].map(str::to_owned).to_vec()
     }
 
-    fn skipped(release: &str) -> Option<Row> {
-        Some(Row { release: release.to_owned(), found: Found::Skipped("no".to_owned()) })
+    fn skipped(release: &str) -> Row {
+        Row { release: release.to_owned(), found: Found::Skipped("no".to_owned()) }
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
         let (old, new) = (class(&[("rows", Met::Broken)]), class(&[("rows", Met::Neither)]));
         let answer = Answer::Flip { before: 0, old, after: 3, new, between: vec![1, 2] };
         assert_eq!(
-            told(&answer, &releases(), &[None, skipped("1.7.4"), skipped("1.7.5"), None]),
+            told(&answer, &releases(), &[None, Some(skipped("1.7.4")), Some(skipped("1.7.5")), None]),
             "between 1.7.3 and 1.7.6: 1.7.4, 1.7.5 cannot be installed; broken at 1.7.3 and neither at 1.7.6: `rows`"
         );
     }

@@ -1,7 +1,7 @@
 """Print the releases of a package as the index has them: a line per file, and whether it is yanked.
 
-The index is the one that uv is told by its environment, else PyPI. Asked for JSON (PEP 691), mirrors may still
-answer with HTML (PEP 503).
+The index is the one that uv is told by its environment, else PyPI. Where JSON (PEP 691) is asked for, a mirror
+may answer with HTML (PEP 503).
 """
 
 import base64

@@ -109,14 +109,7 @@ impl Sheet {
                 .collect();
             lines.extend(text::table(&table).into_iter().map(|line| format!("  {line}")));
         }
-        for row in rows {
-            let (word, why) = match &row.found {
-                Found::Measured(_) => continue,
-                Found::Skipped(why) => (Verdict::Skipped, why),
-                Found::Inconclusive(why) => (Verdict::Inconclusive, why),
-            };
-            notes.push(format!("{} {word}: {why}", row.release));
-        }
+        notes.extend(unmeasured(rows));
         lines.extend(notes.iter().flat_map(|note| wrap(note, "  # ")));
         lines
     }
@@ -150,6 +143,21 @@ fn column(name: &str, rows: &[Row], notes: &mut Vec<String>) -> Vec<String> {
     let places: Vec<String> = places.collect();
     let last = if places.is_empty() { "never".to_owned() } else { places.join(", ") };
     [name.to_owned()].into_iter().chain(shown).chain([last]).collect()
+}
+
+/// Why releases were not measured: those with the same reason together.
+fn unmeasured(rows: &[Row]) -> Vec<String> {
+    let mut reasons: IndexMap<(Verdict, &str), Vec<&str>> = IndexMap::new();
+    for row in rows {
+        let reason = match &row.found {
+            Found::Measured(_) => continue,
+            Found::Skipped(why) => (Verdict::Skipped, why.as_str()),
+            Found::Inconclusive(why) => (Verdict::Inconclusive, why.as_str()),
+        };
+        reasons.entry(reason).or_default().push(&row.release);
+    }
+    let told = reasons.iter().map(|((word, why), releases)| format!("{} {word}: {why}", releases.join(", ")));
+    told.collect()
 }
 
 /// What a row says of an invariant.
@@ -266,6 +274,7 @@ mod tests {
             Row { release: "1.7.4".into(), found: Found::Skipped(plain(uv)) },
             Row { release: "1.7.5".into(), found: Found::Inconclusive("ImportError: x".into()) },
             row("1.7.6", &[("charges", "1", Met::Fixed)]),
+            Row { release: "1.8.0".into(), found: Found::Inconclusive("ImportError: x".into()) },
         ];
         insta::assert_snapshot!(sheet(&["charges"]).lines(&rows).join("\n"), @r"
         shop/charges: charged twice
@@ -274,10 +283,11 @@ mod tests {
           1.7.4       SKIPPED
           1.7.5       INCONCLUSIVE
           1.7.6       1 fixed
+          1.8.0       INCONCLUSIVE
           flips at    1.7.6?
           # `charges` flips between 1.7.3 and 1.7.6: 1.7.4, 1.7.5 were not measured
           # 1.7.4 SKIPPED: Because there is no b, we give up.
-          # 1.7.5 INCONCLUSIVE: ImportError: x
+          # 1.7.5, 1.8.0 INCONCLUSIVE: ImportError: x
         ");
     }
 
