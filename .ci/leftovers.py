@@ -1,4 +1,4 @@
-"""Exits 1 and says what is left, if processes, run folders or shared memory outlived their run.
+"""Exits 1 and says what is left, if processes, run folders, shared memory or containers outlived their run.
 
 leftovers.py VARIABLE=VALUE SINCE
 
@@ -12,6 +12,8 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -43,6 +45,36 @@ def run_of(process: Path, environment: list[str]) -> Path | None:
     return Path(inside[1]) if inside else None
 
 
+def bases() -> set[Path]:
+    """Where run folders may be."""
+    return {Path("/dev/shm"), Path("/tmp"), Path(tempfile.gettempdir())}
+
+
+def unattached(since: float) -> list[str]:
+    """System V segments made since then that no process holds: Postgres guards its data directory by one."""
+    table = Path("/proc/sysvipc/shm")
+    rows = [line.split() for line in table.read_text().splitlines()] if table.exists() else []
+    # Columns are told by the first row; on 32-bit kernels some are missing.
+    found = [dict(zip(rows[0], row, strict=False)) for row in rows[1:]]
+    left = [row for row in found if row["nattch"] == "0" and float(row["ctime"]) >= since]
+    return [f"shared memory {row['shmid']} of process {row['cpid']}" for row in left]
+
+
+def containers() -> list[str]:
+    """Containers with our labels whose run is over."""
+    if shutil.which("docker") is None:
+        return []
+    columns = '{{.ID}} {{.Label "dj-regress.run"}}'
+    command = ["docker", "ps", "--all", "--filter", "label=dj-regress.run", "--format", columns]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except subprocess.TimeoutExpired:
+        return ["docker does not answer: containers may be left"]
+    found = [line.partition(" ")[::2] for line in listed.stdout.splitlines()]
+    held = {run.name for base in bases() for run in base.glob("dj-regress-*/run-*") if is_held(run)}
+    return [f"container {container} of {run}" for container, run in found if run not in held]
+
+
 def leftovers(marker: str, since: float) -> list[str]:
     """One line for each process, folder and segment that should be gone."""
     found = []
@@ -61,10 +93,10 @@ def leftovers(marker: str, since: float) -> list[str]:
         # A zombie has no command line; it is its parent's to bury.
         if command and (marker in environment or (run is not None and not is_held(run))):
             found.append(f"process {process.name}: {command}")
-    for base in {Path("/dev/shm"), Path("/tmp"), Path(tempfile.gettempdir())}:
+    for base in bases():
         found += [f"folder {run}" for run in base.glob("dj-regress-*/run-*") if not is_held(run)]
     found += [f"shared memory {segment}" for segment in segments]
-    return sorted(found)
+    return sorted(found + unattached(since) + containers())
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use dj_regress::service::docker::postgres::{self, Postgres};
 use dj_regress::service::docker::redis::{self, Redis};
 use dj_regress::service::docker::{Container, Daemon, Labelled, Owner, Spec, socket_folder};
+use dj_regress::service::postgres::SUPERUSER;
 use support::{DEADLINE, skip};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -51,7 +52,7 @@ impl Room {
         let folder = socket_folder(self.folder.path(), "postgres").unwrap();
         let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let wanted =
-            postgres::Wanted { owner: &self.owner, image, folder: &folder, superuser: "chief", settings: &settings };
+            postgres::Wanted { owner: &self.owner, image, folder: &folder, superuser: SUPERUSER, settings: &settings };
         Postgres::start(&self.daemon, wanted).await
     }
 
@@ -79,6 +80,18 @@ impl Room {
     }
 }
 
+impl Drop for Room {
+    /// What a test that failed has left.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let label = format!("label=dj-regress.run={}", self.owner.run);
+            for container in docker(&["ps", "-a", "-q", "--filter", &label]).split_whitespace() {
+                docker(&["rm", "-f", "-v", container]);
+            }
+        }
+    }
+}
+
 fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().unwrap();
     assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -93,7 +106,7 @@ async fn connect(folder: &Path, user: &str, database: &str) -> Client {
 }
 
 async fn client(postgres: &Postgres) -> Client {
-    connect(postgres.socket_directory(), "chief", "postgres").await
+    connect(postgres.socket_directory(), SUPERUSER, "postgres").await
 }
 
 async fn text(client: &Client, query: &str) -> String {
@@ -167,6 +180,7 @@ async fn settings_of_the_case_reach_postgres_and_where_it_listens_is_not_theirs(
     let postgres = room.start_postgres(&settings).await.unwrap();
     let client = client(&postgres).await;
     assert_eq!(text(&client, "SHOW wal_writer_delay").await, "7s");
+    assert_eq!(text(&client, "SHOW unix_socket_permissions").await, "0777", "or only root could connect");
     client.batch_execute("CREATE EXTENSION pg_stat_statements; SELECT * FROM pg_stat_statements").await.unwrap();
     assert_eq!(text(&client, "SHOW lc_collate").await, "C");
     assert_eq!(text(&client, "SHOW timezone").await, "UTC");
@@ -335,6 +349,11 @@ async fn a_data_directory_that_was_moved_is_covered_too() {
     docker(&["rm", "-v", &parent]);
     let postgres = room.start_postgres_of(&image, &[]).await.unwrap();
     assert_eq!(text(&client(&postgres).await, "SELECT 'it answers'").await, "it answers");
+    let log = postgres.container().logs(100).await.unwrap();
+    assert!(
+        log.contains("database system was shut down at"),
+        "what is kept was ended in order, and when it was whole: {log}"
+    );
     let mounts = docker(&["inspect", "-f", "{{range .Mounts}}{{.Type}} {{end}}", postgres.container().id()]);
     assert!(!mounts.contains("volume"), "{mounts}");
     postgres.container().kill().await.unwrap();
@@ -436,7 +455,7 @@ async fn the_pgbouncer_image_passes_on_to_postgres() {
     let Some(image) = newest(&room.daemon, "pgbouncer").await else { return };
     let postgres = room.start_postgres(&[]).await.unwrap();
     let folder = socket_folder(room.folder.path(), "pgbouncer").unwrap();
-    let settings = "[databases]\n* = host=/upstream port=5432 user=chief\n[pgbouncer]\nunix_socket_dir = /shared\n\
+    let settings = "[databases]\n* = host=/upstream port=5432 user=dj_regress\n[pgbouncer]\nunix_socket_dir = /shared\n\
         auth_type = any\npool_mode = transaction\nignore_startup_parameters = extra_float_digits\n";
     let configuration = room.folder.path().join("configuration");
     std::fs::create_dir(&configuration).unwrap();
@@ -459,7 +478,7 @@ async fn the_pgbouncer_image_passes_on_to_postgres() {
         tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
         _ => None,
     });
-    assert_eq!(user, Some("chief"));
+    assert_eq!(user, Some(SUPERUSER));
     container.remove().await.unwrap();
     postgres.remove().await.unwrap();
 }

@@ -86,7 +86,7 @@ impl Ci {
         assert_eq!(self.keeper.exited(pid).await.unwrap().to_string(), "exit code 0");
         let mut text = String::new();
         let port = self.postgres;
-        writeln!(text, "port = {port}\nlisten_addresses = '127.0.0.1'\nfsync = off\nunix_socket_directories = ''")
+        writeln!(text, "port = {port}\nlisten_addresses = '127.0.0.1'\nfsync = off\ndynamic_shared_memory_type = mmap\nunix_socket_directories = ''")
             .unwrap();
         let configuration = folder.join("data/postgresql.conf");
         fs::write(&configuration, text + settings).unwrap();
@@ -350,11 +350,13 @@ async fn an_arm_takes_an_empty_database_of_redis_and_leaves_it_so() {
     let third = third.unwrap();
     assert_eq!(selected(&third), "SELECT 2");
     second.finish().await.unwrap();
-    third.finish().await.unwrap();
+    // Whoever loses one keeps nobody waiting for it.
+    drop(third);
+    take().await.unwrap().finish().await.unwrap();
+    keeper.shutdown().await.unwrap();
     for (database, kept) in [(0, 0), (1, 1), (2, 0), (3, 1)] {
         assert_eq!(ci.keys(database).await.len(), kept, "database {database}");
     }
-    keeper.shutdown().await.unwrap();
     ci.keeper.shutdown().await.unwrap();
 }
 
@@ -478,7 +480,25 @@ async fn a_sweep_undoes_it_when_the_keeper_was_killed_too() {
     for part in ["database dj_regress_", "role dj_regress_app_", "keys in database 3"] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    assert!(swept[0].was_elsewhere() && swept[0].lines().join("\n").contains("  removed database dj_regress_"));
     assert!(!said.contains("hunter2") && !controller.run_directory().exists());
+    ci.keeper.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn clean_says_which_databases_it_has_removed() {
+    let (ci, room) = (Ci::start().await, Room::new());
+    let before = ci.everything().await;
+    let mut controller = controller_of(&ci, &room);
+    kill_pid(controller.pid("keeper"));
+    controller.kill();
+    let output = Command::new(PROGRAM).arg("clean").env("TMPDIR", room.base()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let folder = controller.run_directory().display();
+    for part in [format!("removed {folder}\n"), "  removed database dj_regress_".to_owned()] {
+        assert!(said.contains(&part) && !said.contains("hunter2"), "{part}: {said}");
+    }
+    everything_is_undone(&ci, &before).await;
     ci.keeper.shutdown().await.unwrap();
 }
 
@@ -570,6 +590,34 @@ fn a_url_that_the_program_refuses_is_not_repeated() {
     {
         assert!(text.contains(part) && !text.contains("hunter2"), "{part}: {text}");
     }
+}
+
+#[tokio::test]
+async fn a_doctor_says_whether_a_run_could_use_what_is_given() {
+    let ci = Ci::start().await;
+    ci.set(3, "of a stranger").await;
+    let (postgres, redis) = (ci.postgres_url("ci"), ci.redis_url());
+    let said = |names: [&str; 2], postgres: &str| {
+        let set = |name: &str| match name {
+            name if name == names[0] => Some(postgres.to_owned()),
+            name if name == names[1] => Some(redis.clone()),
+            _ => None,
+        };
+        let mut findings = dj_regress::service::report(&ci.room.cache, &set);
+        findings.retain(|finding| finding.subject.starts_with("given"));
+        assert!(!format!("{findings:?}").contains("hunter2"), "{findings:?}");
+        findings.into_iter().map(|finding| (finding.is_good, finding.found)).collect::<Vec<_>>()
+    };
+    let own = ["DJ_REGRESS_POSTGRES_URL", "DJ_REGRESS_REDIS_URL"];
+    let findings = said(own, &postgres);
+    assert!(findings[0].0 && findings[0].1.contains("the app gets a role of its own"), "{findings:?}");
+    assert!(findings[1].0 && findings[1].1.contains("3 of its 4 databases are empty"), "{findings:?}");
+    let findings = said(own, &postgres.replace(PASSWORD, "hunter2-wrong"));
+    assert!(!findings[0].0 && findings[0].1.contains("password authentication failed"), "{findings:?}");
+    // Those of others are not even connected to.
+    let findings = said(["DATABASE_URL", "REDIS_URL"], "postgres://me:hunter2@does.not.exist/app");
+    assert_eq!(findings, [(true, "postgres://me@does.not.exist:5432/app, with --services given only".to_owned())]);
+    ci.keeper.shutdown().await.unwrap();
 }
 
 /// The variables of a CI job are somebody's own where nobody asked for them.

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Controller, ROLE, Room, eventually, is_running, written_pid};
+use common::{Controller, ROLE, Room, eventually, is_running, state_of, written_pid};
 use dj_regress::cache::Cache;
 use dj_regress::service::keeper::{Exit, Spawn, Target};
 use dj_regress::service::locate::Programs;
@@ -83,6 +83,30 @@ async fn ending_a_session_spares_the_others() {
     assert_eq!(keeper.end_sessions(&[ended]).await.unwrap(), 0);
     keeper.shutdown().await.unwrap();
     assert!(!is_running(spared));
+}
+
+#[tokio::test]
+async fn a_tree_is_paused_and_ended_whatever_its_sessions() {
+    let room = Room::new();
+    let (run_directory, keeper) = room.keeper().await;
+    let path = run_directory.path();
+    let script = format!("setsid sh -c '{}' & {}", waiter("other_session"), waiter("root"));
+    let root = keeper.spawn(shell(&run_directory, &script)).await.unwrap();
+    let spared = keeper.spawn(shell(&run_directory, &waiter("spared"))).await.unwrap();
+    let names = ["root", "other_session", "spared"];
+    let [_, other, _] = names.map(|name| written_pid(&path.join(name)));
+    keeper.signal_all(Target::Tree(root), Signal::SIGSTOP).await.unwrap();
+    eventually("both are stopped", || state_of(root) == 'T' && state_of(other) == 'T');
+    assert_ne!(state_of(spared), 'T');
+    keeper.signal_all(Target::Tree(root), Signal::SIGCONT).await.unwrap();
+    eventually("both go on", || state_of(root) != 'T' && state_of(other) != 'T');
+    assert!(keeper.end_tree(root).await.unwrap() >= 2);
+    assert!(!is_running(root) && !is_running(other) && is_running(spared));
+    assert_eq!(keeper.exited(root).await.unwrap(), Exit::Signal(9));
+    // Nothing is left of it; and what is not below the keeper is never reached.
+    assert_eq!(keeper.end_tree(root).await.unwrap(), 0);
+    assert_eq!(keeper.end_tree(std::process::id()).await.unwrap(), 0);
+    keeper.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -165,8 +189,11 @@ async fn a_keeper_that_was_killed_is_an_error_for_all_who_wait() {
     assert!(keeper.spawn(shell(&run_directory, "exit 0")).await.is_err());
     assert!(keeper.shutdown().await.unwrap_err().hint.is_some());
     drop(run_directory);
-    sweep_base(room.base()).unwrap();
-    assert!(!is_running(pid));
+    // Another test that is just starting a program holds all our files, locks too, until that program is there.
+    eventually("it is swept", || {
+        sweep_base(room.base()).unwrap();
+        !is_running(pid)
+    });
 }
 
 #[test]

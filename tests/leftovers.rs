@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Controller, ROLE, Room, eventually, is_running, written_pid};
+use common::{Controller, ROLE, Room, eventually, is_running, segments_of, written_pid};
 use dj_regress::cache::Cache;
 use dj_regress::service::keeper::Spawn;
 use dj_regress::service::locate::Programs;
@@ -20,13 +20,6 @@ use serde_json::json;
 fn kill_pid(pid: u32) {
     kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
     eventually("a killed process is gone", || !is_running(pid));
-}
-
-/// Lines of `/proc/sysvipc/shm` by the pid of their creator.
-fn segments_of(pid: u32) -> usize {
-    let text = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
-    let creators = text.lines().skip(1).filter_map(|line| line.split_ascii_whitespace().nth(4));
-    creators.filter(|creator| *creator == pid.to_string()).count()
 }
 
 #[test]

@@ -4,9 +4,10 @@
 mod common;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use common::Room;
+use common::{Room, eventually, is_running, segments_of, state_of};
+use dj_regress::service::Services;
 use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::{Postgres, PostgresWants};
 use dj_regress::service::run_directory::RunDirectory;
@@ -139,6 +140,149 @@ async fn the_app_is_no_superuser_and_owns_its_database() {
     let client = postgres.client("one").await.unwrap();
     client.batch_execute("SET SESSION AUTHORIZATION app; CREATE TABLE own (id int)").await.unwrap();
     assert!(client.batch_execute("CREATE ROLE another").await.is_err());
+    keeper.shutdown().await.unwrap();
+}
+
+/// A server of one arm's own.
+async fn private(services: &Services, settings: &[(&str, &str)]) -> Result<Postgres, dj_regress::error::Error> {
+    let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    services.postgres(&PostgresWants { settings, private: true, image: None }).await
+}
+
+/// The postmaster and all whom it has forked.
+async fn processes(postgres: &Postgres) -> Vec<u32> {
+    let client = postgres.client("postgres").await.unwrap();
+    let rows = client.query("SELECT pid FROM pg_stat_activity", &[]).await.unwrap();
+    let children = rows.iter().map(|row| row.get::<_, i32>(0).cast_unsigned());
+    children.chain(postgres.pid()).collect()
+}
+
+#[tokio::test]
+async fn a_killed_server_is_gone_at_once_and_recovers_where_it_was() {
+    let room = Room::new();
+    let (run_directory, keeper) = room.keeper().await;
+    let postgres = private(&room.services(&keeper, &run_directory).await, &[]).await.unwrap();
+    add_template(&postgres, "fruit").await;
+    postgres.clone_template("fruit", "one").await.unwrap();
+    for round in 1..=3 {
+        let client = postgres.client("one").await.unwrap();
+        client.batch_execute("INSERT INTO fruit VALUES ('pear')").await.unwrap();
+        client.batch_execute("BEGIN; INSERT INTO fruit VALUES ('not committed')").await.unwrap();
+        let (upstream, killed) = (postgres.upstream(), processes(&postgres).await);
+        let postmaster = postgres.pid().unwrap();
+        assert!(killed.len() > 3 && segments_of(postmaster) == 1);
+        postgres.kill().await.unwrap();
+        assert!(killed.iter().all(|pid| !is_running(*pid)));
+        assert!(client.simple_query("SELECT 1").await.is_err() && postgres.client("one").await.is_err());
+        assert_eq!(segments_of(postmaster), 0);
+        postgres.start().await.unwrap();
+        assert_eq!((postgres.upstream(), fruits(&postgres, "one").await), (upstream, 1 + round));
+        assert_ne!(postgres.pid().unwrap(), postmaster);
+        // As the harness, too.
+        postgres.clone_template("fruit", "two").await.unwrap();
+        postgres.drop_database("two").await.unwrap();
+    }
+    postgres.finish().await.unwrap();
+    keeper.shutdown().await.unwrap();
+    assert!(!run_directory.path().exists());
+}
+
+#[tokio::test]
+async fn an_ordered_stop_ends_connections_and_a_start_brings_the_data_back() {
+    let room = Room::new();
+    let (run_directory, keeper) = room.keeper().await;
+    let postgres = private(&room.services(&keeper, &run_directory).await, &[]).await.unwrap();
+    add_template(&postgres, "fruit").await;
+    postgres.clone_template("fruit", "one").await.unwrap();
+    let client = postgres.client("one").await.unwrap();
+    let stopped = processes(&postgres).await;
+    // Of one that is paused, too.
+    postgres.pause().await.unwrap();
+    postgres.stop().await.unwrap();
+    assert!(stopped.iter().all(|pid| !is_running(*pid)));
+    assert!(client.simple_query("SELECT 1").await.is_err());
+    postgres.start().await.unwrap();
+    assert_eq!(fruits(&postgres, "one").await, 1);
+    // What is down already can be finished, and killed.
+    postgres.stop().await.unwrap();
+    postgres.kill().await.unwrap();
+    postgres.finish().await.unwrap();
+    keeper.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_paused_server_stands_still_with_all_its_processes() {
+    let room = Room::new();
+    let (run_directory, keeper) = room.keeper().await;
+    let postgres = private(&room.services(&keeper, &run_directory).await, &[]).await.unwrap();
+    let client = postgres.client("postgres").await.unwrap();
+    let all = processes(&postgres).await;
+    let all: Vec<u32> = all.into_iter().filter(|pid| is_running(*pid)).collect();
+    postgres.pause().await.unwrap();
+    // The client that has looked has gone meanwhile.
+    let left = || all.iter().filter(|pid| is_running(**pid));
+    eventually("all are stopped", || left().all(|pid| state_of(*pid) == 'T'));
+    let query = client.simple_query("SELECT 1");
+    tokio::pin!(query);
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut query).await.is_err());
+    postgres.resume().await.unwrap();
+    tokio::time::timeout(common::DEADLINE, query).await.unwrap().unwrap();
+    assert!(left().all(|pid| state_of(*pid) != 'T'));
+    // The keeper ends one that is paused.
+    postgres.pause().await.unwrap();
+    keeper.shutdown().await.unwrap();
+    assert!(all.iter().all(|pid| !is_running(*pid)));
+}
+
+#[tokio::test]
+async fn an_arms_own_server_has_its_settings_and_leaves_nothing_in_the_cache() {
+    let room = Room::new();
+    let (_run_directory, keeper, postgres) = started(&room).await;
+    add_template(&postgres, "fruit").await;
+    postgres.finish().await.unwrap();
+    keeper.shutdown().await.unwrap();
+
+    let (run_directory, keeper) = room.keeper().await;
+    let services = room.services(&keeper, &run_directory).await;
+    let shared = services.postgres(&PostgresWants::default()).await.unwrap();
+    let settings = [("synchronous_commit", "off"), ("work_mem", "77kB"), ("cluster_name", r"it's \ n\n")];
+    let own = private(&services, &settings).await.unwrap();
+    assert_ne!(shared.upstream(), own.upstream());
+    for (name, value) in settings {
+        let client = own.client("postgres").await.unwrap();
+        let shown: String = client.query_one(&format!("SHOW {name}"), &[]).await.unwrap().get(0);
+        assert_eq!(shown, value);
+    }
+    // It starts from what earlier runs have kept.
+    own.clone_template("fruit", "one").await.unwrap();
+    assert_eq!(fruits(&own, "one").await, 1);
+    add_template(&own, "other").await;
+    let folder = own.upstream().folder().unwrap().to_owned();
+    own.finish().await.unwrap();
+    assert!(!folder.exists());
+    shared.finish().await.unwrap();
+    keeper.shutdown().await.unwrap();
+
+    let (_run_directory, keeper, postgres) = started(&room).await;
+    assert!(postgres.has_template("fruit") && !postgres.has_template("other"));
+    keeper.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_are_told_with_what_the_server_says() {
+    let room = Room::new();
+    let (run_directory, keeper) = room.keeper().await;
+    let services = room.services(&keeper, &run_directory).await;
+    for name in ["listen_addresses", "Shared_Preload_Libraries", "include_dir", "x = 1 #", "pg_stat_statements.max"] {
+        let error = private(&services, &[(name, "1")]).await.unwrap_err();
+        assert_eq!(error.kind, dj_regress::error::ErrorKind::Usage, "{error}");
+        assert!(error.message.contains(name), "{error}");
+    }
+    let error = private(&services, &[("work_memory", "1MB")]).await.unwrap_err();
+    assert!(error.message.contains("unrecognized configuration parameter \"work_memory\""), "{error}");
+    let wants = PostgresWants { image: Some("postgres:17".to_owned()), ..PostgresWants::default() };
+    let error = services.postgres(&wants).await.unwrap_err();
+    assert!(error.message.contains("needs the image postgres:17"), "{error}");
     keeper.shutdown().await.unwrap();
 }
 

@@ -166,6 +166,23 @@ async fn what_takes_no_byte_away_leaves_every_byte_in_its_place() {
 }
 
 #[tokio::test]
+async fn behind_a_partition_and_a_black_hole_the_server_hears_of_nobody() {
+    let room = Room::new().await;
+    let faults = room.proxy.faults();
+    for (set, comes_through) in [(Faults::partition as fn(&Faults, bool), 1), (Faults::black_hole, 0)] {
+        set(faults, true);
+        let mut stream = room.connect().await;
+        stream.write_all(b"PING\r\n").await.unwrap();
+        assert!(timeout(Duration::from_millis(50), stream.read_u8()).await.is_err());
+        assert_eq!(room.open.load(Ordering::SeqCst), 0);
+        set(faults, false);
+        assert_eq!(timeout(DEADLINE, stream.read(&mut [0; 1])).await.unwrap().unwrap_or_default(), comes_through);
+        drop(stream);
+        room.is_left_by_all().await;
+    }
+}
+
+#[tokio::test]
 async fn whatever_is_taken_away_nothing_hangs_and_all_comes_back() {
     for seed in 0..16 {
         let (mut random, room) = (seeded(seed), Room::new().await);

@@ -159,6 +159,7 @@ async fn an_exec_that_does_nothing_is_no_commit() {
         let length = soon(raw.read(&mut answer)).await.unwrap();
         assert_eq!(&answer[..length], reply);
     };
+    ask(b"LRANGE list 0 -1\r\n", b"*0\r\n").await;
     ask(b"WATCH n\r\n", b"+OK\r\n").await;
     let mut direct = stage.redis.connection().await.unwrap();
     assert_eq!(increase(&mut direct).await.unwrap(), 1);

@@ -15,7 +15,7 @@ use dj_regress::service::report;
 #[test]
 fn the_report_names_everything_that_a_run_uses() {
     let room = Room::new();
-    let findings = report(&room.cache);
+    let findings = report(&room.cache, &|_| None);
     let subjects: Vec<&str> = findings.iter().map(|finding| finding.subject.as_str()).collect();
     assert_eq!(subjects, ["PostgreSQL", "Redis", "run directories", "servers run as", "cache"]);
     assert!(findings.iter().all(|finding| finding.is_good || finding.hint.is_some()));
@@ -39,6 +39,48 @@ async fn redis_answers_on_its_socket_and_is_gone_when_stopped() {
     let size: i64 = redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
     assert_eq!(size, 1);
     let pid = redis.pid().unwrap();
+    redis.finish().await.unwrap();
+    assert!(!common::is_running(pid));
+    keeper.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn redis_has_its_settings_and_starts_again_on_the_same_socket() {
+    let room = Room::new();
+    let (run_directory, keeper) = room.keeper().await;
+    let services = room.services(&keeper, &run_directory).await;
+    let wants = RedisWants { maxmemory: Some(5 << 20), policy: Some("allkeys-lru".to_owned()), image: None };
+    let redis = services.redis(&wants, &run_directory.folder("arms/one").unwrap()).await.unwrap();
+    let told = async || {
+        let mut connection = redis.connection().await.unwrap();
+        redis::cmd("CONFIG").arg("GET").arg("maxmemory*").query_async::<Vec<String>>(&mut connection).await.unwrap()
+    };
+    for part in ["5242880", "allkeys-lru"] {
+        assert!(told().await.contains(&part.to_owned()), "{part}");
+    }
+    for is_ordered in [false, true] {
+        let mut connection = redis.connection().await.unwrap();
+        let _: () = redis::cmd("SET").arg("key").arg(1).query_async(&mut connection).await.unwrap();
+        let (pid, endpoint) = (redis.pid().unwrap(), redis.endpoint().clone());
+        if is_ordered {
+            redis.stop().await.unwrap();
+        } else {
+            redis.kill().await.unwrap();
+        }
+        assert!(!common::is_running(pid) && redis.connection().await.is_err());
+        redis.start().await.unwrap();
+        assert_eq!(redis.endpoint(), &endpoint);
+        let mut connection = redis.connection().await.unwrap();
+        let size: i64 = redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
+        assert_eq!(size, 0);
+        assert!(told().await.contains(&"allkeys-lru".to_owned()));
+    }
+    redis.pause().await.unwrap();
+    let pid = redis.pid().unwrap();
+    common::eventually("it is stopped", || common::state_of(pid) == 'T');
+    redis.resume().await.unwrap();
+    told().await;
+    redis.pause().await.unwrap();
     redis.finish().await.unwrap();
     assert!(!common::is_running(pid));
     keeper.shutdown().await.unwrap();

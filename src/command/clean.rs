@@ -13,20 +13,9 @@ use crate::service;
 pub fn clean(arguments: &CleanArgs) -> Result<Exit> {
     let (mut text, mut is_clean) = (String::new(), true);
     for swept in service::sweep()? {
-        let folder = swept.run_directory.display();
-        let _ = match &swept.not_undone {
-            None => writeln!(text, "removed {folder}"),
-            Some(why) => writeln!(text, "left {folder}: what its run has made elsewhere is still there: {why}"),
-        };
         is_clean &= swept.not_undone.is_none();
-        for (pid, command) in &swept.processes {
-            let _ = writeln!(text, "  ended process {pid} ({command})");
-        }
-        for id in &swept.shared_memory {
-            let _ = writeln!(text, "  removed shared memory {id}");
-        }
-        for what in &swept.elsewhere {
-            let _ = writeln!(text, "  removed {what}");
+        for line in swept.lines() {
+            let _ = writeln!(text, "{line}");
         }
     }
     if arguments.cache {

@@ -10,7 +10,8 @@ use crate::{python, service};
 /// Looks at services and Python; installs and starts nothing.
 pub fn doctor() -> Result<Exit> {
     let cache = Cache::open()?;
-    let findings: Vec<service::Finding> = service::report(&cache).into_iter().chain(python::report(&cache)).collect();
+    let services = service::report(&cache, &|name| std::env::var(name).ok());
+    let findings: Vec<service::Finding> = services.into_iter().chain(python::report(&cache)).collect();
     let width = findings.iter().map(|finding| finding.subject.len()).max().unwrap_or(0);
     let mut text = String::new();
     for finding in &findings {

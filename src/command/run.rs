@@ -1,5 +1,6 @@
 //! `run`: cases in, verdicts out.
 
+use std::io::Write as _;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,12 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
     let urls = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
     let services = choice(&arguments.services, urls, &arguments.programs)?;
     let cache = Cache::open()?;
-    service::sweep()?;
+    for swept in service::sweep()?.iter().filter(|swept| swept.was_elsewhere()) {
+        // On servers of others: somebody may have wondered.
+        for line in swept.lines() {
+            let _ = writeln!(std::io::stderr(), "# an interrupted run: {line}");
+        }
+    }
     let output = OutputDirectory::create(&arguments.outputdir)?;
     let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
     let style = Style {

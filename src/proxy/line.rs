@@ -16,7 +16,6 @@ const CHUNK_COST: usize = 64;
 pub struct Line {
     chunks: VecDeque<Chunk>,
     length: usize,
-    last_due: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -27,13 +26,11 @@ struct Chunk {
 }
 
 impl Line {
-    /// Adds bytes that are due at `due`, but not before those in front of them.
+    /// Adds bytes that are due at `due`, but never before those in front of them.
     pub fn push(&mut self, bytes: &[u8], due: Instant) {
         if bytes.is_empty() {
             return;
         }
-        let due = self.last_due.map_or(due, |last| last.max(due));
-        self.last_due = Some(due);
         self.length += bytes.len();
         match self.chunks.back_mut() {
             Some(last) if last.due == due => last.bytes.extend_from_slice(bytes),
@@ -57,9 +54,6 @@ impl Line {
             if chunk.passed == chunk.bytes.len() {
                 self.chunks.pop_front();
             }
-        }
-        if self.is_empty() {
-            *self = Self::default();
         }
     }
 
@@ -98,8 +92,10 @@ mod tests {
         let (mut line, now) = (Line::default(), Instant::now());
         line.push(b"abc", now + Duration::from_millis(5));
         line.push(b"de", now);
-        assert_eq!(line.front(1), Some((&b"abcd"[..], now + Duration::from_millis(5))));
-        line.pass(4);
+        assert_eq!(line.front(1), Some((&b"abc"[..], now + Duration::from_millis(5))));
+        line.pass(3);
+        assert_eq!(line.front(1), Some((&b"d"[..], now)));
+        line.pass(1);
         assert_eq!((line.front(1), line.is_empty()), (None, false));
         assert_eq!(line.front(0).map(|(bytes, _)| bytes), Some(&b"e"[..]));
         line.pass(1);

@@ -24,8 +24,8 @@ use super::meter::{Meter, is_readable, lock};
 use super::observer::{Observer, Side};
 use super::relay::relay;
 use super::stream::Stream;
-use crate::service::Endpoint;
 use crate::error::{Context as _, Error, Result};
+use crate::service::Endpoint;
 
 /// The longest address of a unix socket, for the kernel and for libpq.
 const MAX_ADDRESS: usize = 107;

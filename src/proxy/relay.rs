@@ -125,7 +125,8 @@ impl Half {
             undecided: 0,
             ended: false,
             reads_at: None,
-            seed: 0,
+            // Each way has a sequence of its own.
+            seed: u64::from(side == Side::Server),
         }
     }
 

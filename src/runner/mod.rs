@@ -134,9 +134,12 @@ impl Run {
             templates: seconds(server.template_time()),
         };
         stage.settle().await?;
-        drop(stage);
+        let services = Arc::into_inner(stage).map(|stage| stage.services);
         if let Some(server) = Arc::into_inner(server) {
             server.postgres.finish().await?;
+        }
+        if let Some(services) = services {
+            services.finish().await?;
         }
         report.wall = seconds(self.began.elapsed());
         let _ = events.send(Event::Finished(report));

@@ -13,7 +13,7 @@ use super::reference::References;
 use super::server::Server;
 use crate::actor::{Process, StateCode, Tree, Trouble, Zygote, worker};
 use crate::cache::Cache;
-use crate::case::resolve::ResolvedState;
+use crate::case::resolve::{ResolvedState, SourceChange};
 use crate::error::{Context as _, Error, Result};
 use crate::plan::State;
 use crate::probe::ledger::PROBE;
@@ -97,7 +97,7 @@ impl Stage {
         Ok(StateCode { environment, overlay, prepare, remainder })
     }
 
-    /// A state's sources: `take`, `patch` and `edits` put on, single edits taken back. Edits name
+    /// A state's sources: what the base changes, then `take`, `patch` and `edits` put on, single edits taken back. Edits name
     /// spans of what `take` and `patch` made; without those they make the change themselves.
     ///
     /// Also what is left of the change when every edit is taken back, as texts of both sides: it
@@ -108,15 +108,28 @@ impl Stage {
         resolved: &ResolvedState,
         state: &State,
     ) -> Result<(Sources, Vec<Texts>), Refused> {
+        let mut broken = base.clone();
+        let own = &resolved.base;
+        if let Some(take) = &own.take {
+            broken.take(take, &self.environments.wheel(take)?)?;
+        }
+        if let Some(patch) = &own.patch {
+            broken.patch(patch)?;
+        }
+        broken.are_apart(&own.edits, |edit| &edit.reverted)?;
+        for (name, edit) in &own.edits {
+            broken.apply(name, edit)?;
+        }
+        let base = &broken;
         let mut sources = base.clone();
-        let edits = &resolved.edits;
-        if let Some(take) = &resolved.take {
+        let SourceChange { take, patch, edits } = &resolved.change;
+        if let Some(take) = take {
             sources.take(take, &self.environments.wheel(take)?)?;
         }
-        if let Some(patch) = &resolved.patch {
+        if let Some(patch) = patch {
             sources.patch(patch)?;
         }
-        if resolved.take.is_none() && resolved.patch.is_none() {
+        if take.is_none() && patch.is_none() {
             sources.are_apart(edits, |edit| &edit.reverted)?;
             for (name, edit) in edits.iter().filter(|(name, _)| state.has_edit(name)) {
                 sources.apply(name, edit)?;

@@ -183,23 +183,21 @@ impl Session<'_> {
             Action::Resume { actor, role } => {
                 self.signal(actor, *role, Signal::SIGCONT).await.map(|()| Stepped::default())
             }
-            Action::Restart { actor, count, by_kill } => match self.state.actors.get(actor) {
-                Some(ResolvedActor::RealCluster { count: clusters }) => {
-                    for _ in 0..*count {
-                        if *by_kill {
-                            self.kill(actor, Role::Group).await?;
-                        } else {
-                            in_time(self.stop_clusters(Some(actor), None).await?, false, "the cluster did not stop")?;
-                        }
-                        self.start_clusters(actor, *clusters).await?;
-                    }
-                    Ok(Stepped { restarts: *count, ..Stepped::default() })
-                }
-                _ => {
+            Action::Restart { actor, count, by_kill } => {
+                let Some(ResolvedActor::RealCluster { count: clusters }) = self.state.actors.get(actor) else {
                     let downtime_ns = nanoseconds(DOWNTIME);
-                    self.stepped(actor, &Request::Restart { count: *count, downtime_ns }).await
+                    return self.stepped(actor, &Request::Restart { count: *count, downtime_ns }).await;
+                };
+                for _ in 0..*count {
+                    if *by_kill {
+                        self.kill(actor, Role::Group).await?;
+                    } else {
+                        in_time(self.stop_clusters(Some(actor), None).await?, false, "the cluster did not stop")?;
+                    }
+                    self.start_clusters(actor, *clusters).await?;
                 }
-            },
+                Ok(Stepped { restarts: *count, ..Stepped::default() })
+            }
             Action::Hold { .. } => {
                 self.holds.arm(step.line);
                 Ok(Stepped::default())

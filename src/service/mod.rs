@@ -1,6 +1,7 @@
 //! Postgres and Redis for one run: found, started, kept and ended without leaving anything behind.
 
 pub mod address;
+mod bounded;
 pub mod docker;
 pub mod endpoint;
 mod files;

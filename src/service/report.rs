@@ -1,10 +1,19 @@
 //! What `doctor` says about services.
 
-use super::locate;
+use std::time::Duration;
+
+use super::bounded::bounded;
+use super::locate::{self, Programs};
 use super::run_directory::{chosen_base, free};
+use super::services::{Choice, Place};
 use super::user::ServerUser;
 use super::wheels::Tools;
+use super::{postgres, redis};
 use crate::cache::Cache;
+use crate::error::Result;
+
+/// How long somebody else's server may take to answer.
+const LOOK_DEADLINE: Duration = Duration::from_secs(15);
 
 /// One line of what is there and what would be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +28,9 @@ pub struct Finding {
     pub hint: Option<String>,
 }
 
-/// What is there, what would be used, and how to get what is missing. Installs and starts nothing.
-pub fn report(cache: &Cache) -> Vec<Finding> {
+/// What is there, what would be used, and how to get what is missing. Installs and starts nothing; `variable` is the
+/// environment, which may name servers of others.
+pub fn report(cache: &Cache, variable: &dyn Fn(&str) -> Option<String>) -> Vec<Finding> {
     let wheels = Tools::find(cache);
     let (mut looked_postgres, mut looked_redis) = (Vec::new(), Vec::new());
     let postgres = locate::installed_postgres(&mut looked_postgres)
@@ -30,13 +40,45 @@ pub fn report(cache: &Cache) -> Vec<Finding> {
     let cached = |path: Option<String>| path.map(|path| format!("from PyPI, at {path}"));
     let cached_postgres = cached(wheels.as_ref().map(|tools| tools.postgres.display().to_string()));
     let cached_redis = cached(wheels.as_ref().map(|tools| tools.redis.display().to_string()));
-    vec![
+    let mut findings = vec![
         server("PostgreSQL", postgres, cached_postgres, &looked_postgres, "postgresql postgresql-contrib"),
         server("Redis", redis, cached_redis, &looked_redis, "redis-server"),
         room(),
         server_user(),
         Finding { subject: "cache".to_owned(), is_good: true, found: cache.root().display().to_string(), hint: None },
-    ]
+    ];
+    findings.extend(given(variable));
+    findings
+}
+
+/// Servers of others that the environment names. Those meant for runs are looked at; those of a CI job are only named.
+fn given(variable: &dyn Fn(&str) -> Option<String>) -> Vec<Finding> {
+    let finding = |subject: &str, looked: Result<String>| {
+        let (is_good, found, hint) = match looked {
+            Ok(found) => (true, found, None),
+            Err(error) => (false, error.message, error.hint),
+        };
+        Finding { subject: subject.to_owned(), is_good, found, hint }
+    };
+    let choice = |place| Choice::new(place, None, None, Programs::Auto, variable);
+    let meant = match choice(None) {
+        Ok(choice) => choice,
+        Err(error) => return vec![finding("given services", Err(error))],
+    };
+    let mut findings = Vec::new();
+    if let Some(url) = meant.postgres_url.clone() {
+        let looked = bounded(LOOK_DEADLINE, async move { postgres::look_at(&url).await });
+        findings.push(finding("given PostgreSQL", looked));
+    }
+    if let Some(url) = meant.redis_url {
+        let looked = bounded(LOOK_DEADLINE, async move { redis::look_at(&url).await });
+        findings.push(finding("given Redis", looked));
+    }
+    // Where none is named, or one that cannot be used, nobody has asked for it.
+    if let (None, Ok(Choice { postgres_url: Some(url), .. })) = (meant.postgres_url, choice(Some(Place::Given))) {
+        findings.push(finding("given PostgreSQL", Ok(format!("{url}, with --services given only"))));
+    }
+    findings
 }
 
 fn server(

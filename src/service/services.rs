@@ -4,10 +4,13 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use super::address::{PostgresUrl, RedisUrl};
+use super::docker::{Daemon, Owner};
 use super::keeper::Keeper;
 use super::locate::{self, PostgresBinaries, Programs, RedisBinary};
 use super::postgres::{Postgres, PostgresWants};
@@ -25,6 +28,15 @@ pub const REDIS_VARIABLE: &str = "DJ_REGRESS_REDIS_URL";
 
 /// Variables in which CI jobs name their Postgres; looked at with `--services given` alone.
 const POSTGRES_OF_CI: &[&str] = &["DATABASE_URL", "POSTGRES_URL"];
+
+/// The images of Postgres that are taken where a case names none: the official one, else one of `harness/images/build`.
+const POSTGRES_IMAGES: &[&str] = &["postgres:17", "dj-regress/postgres:15"];
+
+/// The same of Redis.
+const REDIS_IMAGES: &[&str] = &["redis:7", "dj-regress/redis:7"];
+
+/// How long images may take to be pulled where nobody has asked for docker.
+const PULL_DEADLINE: Duration = Duration::from_mins(1);
 
 /// The same of Redis.
 const REDIS_OF_CI: &[&str] = &["REDIS_URL"];
@@ -179,9 +191,20 @@ enum Source {
         redis: Result<Arc<Pool>, String>,
         described: String,
     },
+    Docker {
+        daemon: Daemon,
+        owner: Owner,
+    },
 }
 
 impl Source {
+    /// Containers are about to be made: whoever comes after a killed run must know.
+    fn docker(daemon: Daemon, run_directory: &RunDirectory) -> Result<Self> {
+        run_directory.note(|elsewhere| elsewhere.docker = true)?;
+        let owner = Owner { run: run_directory.id().to_owned(), token: run_directory.token() };
+        Ok(Self::Docker { daemon, owner })
+    }
+
     /// Connects to what somebody else runs.
     async fn given(
         postgres: &PostgresUrl,
@@ -195,12 +218,13 @@ impl Source {
         };
         let (connected, missing) = Postgres::open_given(postgres, run_directory).await?;
         notes.extend(missing);
-        let mut described = format!("{}: {postgres}", Place::Given);
+        let mut described = vec![postgres.to_string()];
         match (redis, &pool) {
-            (Some(url), Ok(_)) => described.push_str(&format!(", {url}")),
+            (Some(url), Ok(_)) => described.push(url.to_string()),
             (Some(_), Err(why)) => notes.push(why.clone()),
             (None, _) => {}
         }
+        let described = format!("{}: {}", Place::Given, described.join(", "));
         let has_statistics = connected.has_statistics();
         Ok(Self::Given { postgres: Mutex::new(Some(Box::new(connected))), has_statistics, redis: pool, described })
     }
@@ -220,11 +244,14 @@ impl Services {
     ) -> Result<Self> {
         let (programs, mut notes) = (choice.programs, Vec::new());
         let source = match (choice.place, &choice.postgres_url) {
-            (Some(Place::Docker), _) => return Err(Error::cannot_run("services from docker are not there yet")),
+            (Some(Place::Docker), _) => Source::docker(Daemon::connect().await?, run_directory)?,
             (Some(Place::Given) | None, Some(postgres)) => {
                 Source::given(postgres, choice.redis_url.as_ref(), run_directory, &mut notes).await?
             }
             (Some(Place::Given), None) => return Err(Error::usage("no Postgres is given").hint("--postgres-url URL")),
+            (None, None) if let Some(daemon) = usable_daemon(&mut notes).await => {
+                Source::docker(daemon, run_directory)?
+            }
             (Some(Place::Local), _) | (None, None) => {
                 let located = cache.clone();
                 let postgres = tokio::task::spawn_blocking(move || locate::postgres(programs, &located));
@@ -241,6 +268,7 @@ impl Services {
         match &self.source {
             Source::Local { .. } => Place::Local,
             Source::Given { .. } => Place::Given,
+            Source::Docker { .. } => Place::Docker,
         }
     }
 
@@ -249,6 +277,7 @@ impl Services {
         match &self.source {
             Source::Local { .. } => Place::Local.to_string(),
             Source::Given { described, .. } => described.clone(),
+            Source::Docker { daemon, .. } => format!("{} {}", Place::Docker, daemon.version()),
         }
     }
 
@@ -273,6 +302,10 @@ impl Services {
                 let connected = postgres.lock().unwrap_or_else(PoisonError::into_inner).take();
                 connected.map(|postgres| *postgres).ok_or_else(|| Error::bug("the given Postgres was asked for twice"))
             }
+            Source::Docker { daemon, owner } => {
+                let image = image(daemon, wants.image.as_deref(), POSTGRES_IMAGES).await?;
+                Postgres::start_contained(daemon, owner, &image, &self.run_directory, wants).await
+            }
         }
     }
 
@@ -288,6 +321,10 @@ impl Services {
             Source::Local { .. } => Redis::start_local(&self.keeper, self.redis_binary().await?, wants, folder).await,
             Source::Given { redis: Ok(pool), .. } => Redis::take_given(pool).await,
             Source::Given { redis: Err(why), .. } => Err(Error::cannot_run(why.clone())),
+            Source::Docker { daemon, owner } => {
+                let image = image(daemon, wants.image.as_deref(), REDIS_IMAGES).await?;
+                Redis::start_contained(daemon, owner, &image, folder, wants).await
+            }
         }
     }
 
@@ -300,6 +337,7 @@ impl Services {
         match &self.source {
             Source::Local { .. } => Ok(format!("Redis {}", self.redis_binary().await?.version)),
             Source::Given { redis: Ok(pool), .. } => Ok(pool.version.clone()),
+            Source::Docker { daemon, .. } => image(daemon, None, REDIS_IMAGES).await,
             Source::Given { redis: Err(why), .. } => Err(Error::cannot_run(why.clone())),
         }
     }
@@ -307,7 +345,7 @@ impl Services {
     /// Why an arm that needs this cannot run here, if it cannot.
     pub fn refusal(&self, needs: &Needs) -> Option<String> {
         let place = self.place();
-        if let Some(image) = &needs.image {
+        if let (Some(image), false) = (&needs.image, place == Place::Docker) {
             return Some(format!(
                 "needs the image {image}, and services are {place}: only `--services docker` has images"
             ));
@@ -330,6 +368,17 @@ impl Services {
             .then(|| "needs pg_stat_statements, which is not to be had here".to_owned())
     }
 
+    /// The run is over, and every server ended: nothing of it is left that somebody would have to look for.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if a container cannot be removed.
+    pub async fn finish(&self) -> Result<()> {
+        let Source::Docker { daemon, owner } = &self.source else { return Ok(()) };
+        daemon.remove_labelled(owner).await?;
+        self.run_directory.note(|elsewhere| elsewhere.docker = false)
+    }
+
     fn refuse(&self, needs: &Needs) -> Result<()> {
         self.refusal(needs).map_or(Ok(()), |why| Err(Error::cannot_run(why)))
     }
@@ -347,4 +396,37 @@ impl Services {
             })
             .await
     }
+}
+
+/// The daemon that services are taken from where nobody has said from where: one that answers and has our images, or can
+/// have them.
+async fn usable_daemon(notes: &mut Vec<String>) -> Option<Daemon> {
+    // Most machines have none: that is no news.
+    let daemon = Daemon::connect().await.ok()?;
+    let images = async {
+        image(&daemon, None, POSTGRES_IMAGES).await?;
+        image(&daemon, None, REDIS_IMAGES).await
+    };
+    let found = timeout(PULL_DEADLINE, images).await;
+    match found.unwrap_or_else(|_| Err(Error::cannot_run(format!("no image within {} s", PULL_DEADLINE.as_secs())))) {
+        Ok(_) => Some(daemon),
+        Err(error) => {
+            notes.push(format!("services are local: docker answers, but {}", error.message));
+            None
+        }
+    }
+}
+
+/// The image that a case names, else the first of these that is there, else the first, pulled.
+async fn image(daemon: &Daemon, wanted: Option<&str>, known: &[&str]) -> Result<String> {
+    if let Some(wanted) = wanted {
+        return Ok(wanted.to_owned());
+    }
+    for image in known {
+        if daemon.has_image(image).await? {
+            return Ok((*image).to_owned());
+        }
+    }
+    daemon.pull(known[0]).await?;
+    Ok(known[0].to_owned())
 }

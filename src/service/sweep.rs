@@ -33,6 +33,26 @@ pub struct Swept {
     pub not_undone: Option<String>,
 }
 
+impl Swept {
+    /// What was removed, and what could not be, one line each.
+    pub fn lines(&self) -> Vec<String> {
+        let folder = self.run_directory.display();
+        let mut lines = vec![match &self.not_undone {
+            None => format!("removed {folder}"),
+            Some(why) => format!("left {folder}: what its run has made elsewhere is still there: {why}"),
+        }];
+        lines.extend(self.processes.iter().map(|(pid, command)| format!("  ended process {pid} ({command})")));
+        lines.extend(self.shared_memory.iter().map(|id| format!("  removed shared memory {id}")));
+        lines.extend(self.elsewhere.iter().map(|what| format!("  removed {what}")));
+        lines
+    }
+
+    /// Whether the run had anything on servers that outlive it.
+    pub fn was_elsewhere(&self) -> bool {
+        self.not_undone.is_some() || !self.elsewhere.is_empty()
+    }
+}
+
 /// Sweeps every place where run directories of this user may be.
 ///
 /// # Errors

@@ -2,14 +2,22 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::bounded::bounded;
+use super::docker::{Daemon, Owner};
 use super::run_directory::{Elsewhere, Manifest};
 use super::{postgres, redis};
-use crate::error::{Context as _, Error, Result};
+use crate::error::Result;
 
 /// The hidden subcommand: `dj-regress undo RUN_DIRECTORY`.
 pub const COMMAND: &str = "undo";
+
+/// A container that is being made comes up within a second on a busy machine.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// Between two looks for containers.
+const POLL: Duration = Duration::from_millis(100);
 
 /// How long it may take in all.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -18,7 +26,9 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub fn run(run_directory: &Path) -> ExitCode {
     match undo(run_directory) {
         Ok(undone) => {
-            undone.iter().for_each(|what| eprintln!("removed {what}"));
+            for what in undone {
+                eprintln!("removed {what}");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -39,16 +49,7 @@ pub fn undo(run_directory: &Path) -> Result<Vec<String>> {
     else {
         return Ok(Vec::new());
     };
-    let undo = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.cannot_run(|| "start".to_owned())?;
-        runtime.block_on(async {
-            let undone = tokio::time::timeout(DEADLINE, everything(&manifest)).await;
-            undone.map_err(|_| Error::cannot_run(format!("it takes over {} s", DEADLINE.as_secs())))?
-        })
-    };
-    // A thread of its own: whoever asks may have a runtime already.
-    std::thread::spawn(undo).join().map_err(|_| Error::bug("undoing a run panicked"))?
+    bounded(DEADLINE, async move { everything(&manifest).await })
 }
 
 async fn everything(manifest: &Manifest) -> Result<Vec<String>> {
@@ -62,15 +63,33 @@ async fn everything(manifest: &Manifest) -> Result<Vec<String>> {
     }
     if let Some(url) = &elsewhere.redis {
         for database in &elsewhere.redis_databases {
-            results.push(redis::undo(url, *database, token).await);
+            let undone = redis::undo(url, *database, token).await;
+            let is_reached = undone.is_ok();
+            results.push(undone);
+            if !is_reached {
+                // The others would wait as long, for the same server.
+                break;
+            }
         }
     }
     // All were tried before the first error is told.
     Ok(results.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// Removes containers that have this run's labels; says which. The room of docker does it here.
-#[expect(clippy::unused_async, reason = "docker will be asked")]
-async fn remove_containers(run: &str, _token: &str) -> Result<Vec<String>> {
-    Err(Error::cannot_run(format!("containers of {run}: docker is not spoken yet")))
+/// Removes the containers that have this run's labels; says which. One that was being made when the run ended may come up
+/// a moment later: it is looked for until none has come for a while.
+async fn remove_containers(run: &str, token: &str) -> Result<Vec<String>> {
+    let owner = Owner { run: run.to_owned(), token: token.to_owned() };
+    let daemon = Daemon::connect().await?;
+    let mut removed = Vec::new();
+    let mut quiet_since = Instant::now();
+    while quiet_since.elapsed() < QUIET {
+        let found = daemon.remove_labelled(&owner).await?;
+        if !found.is_empty() {
+            quiet_since = Instant::now();
+        }
+        removed.extend(found.into_iter().map(|name| format!("container {name}")));
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(removed)
 }

@@ -5,15 +5,16 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use dj_regress::cache::Cache;
 use dj_regress::service::docker::{self, Daemon, Owner, socket_folder};
 use dj_regress::service::keeper::Keeper;
-use dj_regress::service::locate::{self, ServerSource};
-use dj_regress::service::postgres::Postgres;
-use dj_regress::service::redis::Redis;
+use dj_regress::service::postgres::PostgresWants;
+use dj_regress::service::redis::RedisWants;
 use dj_regress::service::run_directory::RunDirectory;
+use dj_regress::service::{Choice, Place, Services};
 
 /// What a run sets, as far as it matters for the start.
 const SETTINGS: &[(&str, &str)] = &[
@@ -92,18 +93,16 @@ async fn locally(cache: &Path) {
     let program = Path::new(env!("CARGO_BIN_EXE_dj-regress"));
     let begun = Instant::now();
     let cache = Cache::at(cache).unwrap();
-    let run_directory = RunDirectory::create_in(base.path()).unwrap();
+    let run_directory = Arc::new(RunDirectory::create_in(base.path()).unwrap());
     let keeper = Keeper::start_program(program, &run_directory).await.unwrap();
-    let binaries = locate::postgres(ServerSource::Auto, &cache).unwrap();
-    let redis_binary = locate::redis(ServerSource::Auto, &cache).unwrap();
+    let choice = Choice { place: Some(Place::Local), ..Choice::default() };
+    let services = Services::choose(&choice, &keeper, &run_directory, &cache).await.unwrap();
     let redis_folder = run_directory.folder("redis").unwrap();
-    let (postgres, redis) = tokio::try_join!(
-        Postgres::start(&keeper, &run_directory, &cache, &binaries),
-        Redis::start(&keeper, &redis_binary, &redis_folder),
-    )
-    .unwrap();
+    let (of_postgres, of_redis) = (PostgresWants::default(), RedisWants::default());
+    let (postgres, redis) =
+        tokio::try_join!(services.postgres(&of_postgres), services.redis(&of_redis, &redis_folder)).unwrap();
     println!("{:.4}", begun.elapsed().as_secs_f64());
-    redis.stop().await.unwrap();
+    redis.finish().await.unwrap();
     postgres.finish().await.unwrap();
     keeper.shutdown().await.unwrap();
 }

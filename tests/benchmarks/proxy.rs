@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dj_regress::cache::Cache;
-use dj_regress::proxy::{PostgresProxy};
-use dj_regress::service::Endpoint;
+use dj_regress::proxy::PostgresProxy;
 use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::{PostgresWants, SUPERUSER};
 use dj_regress::service::run_directory::RunDirectory;

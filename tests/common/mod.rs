@@ -81,6 +81,19 @@ pub fn is_running(pid: u32) -> bool {
     !matches!(state, Some('Z' | 'X') | None)
 }
 
+/// How many System V shared memory segments a process has made.
+pub fn segments_of(pid: u32) -> usize {
+    let text = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    let creators = text.lines().skip(1).filter_map(|line| line.split_ascii_whitespace().nth(4));
+    creators.filter(|creator| *creator == pid.to_string()).count()
+}
+
+/// `R`, `S`, `T` and so on.
+pub fn state_of(pid: u32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+}
+
 /// The variable that makes the ignored test `controller` of a test file play a controller: the base to use.
 pub const ROLE: &str = "DJ_REGRESS_TEST_CONTROLLER";
 

@@ -113,7 +113,9 @@ impl RedisStage {
         let services = room.services(&keeper, &run_directory).await;
         let redis = services.redis(&RedisWants::default(), run_directory.path()).await.unwrap();
         let preamble = preamble.iter().map(|command| command.iter().map(|&word| word.to_owned()).collect()).collect();
-        let proxy = RedisProxy::start(redis.endpoint().clone(), preamble, &run_directory.path().join("wire.sock")).await.unwrap();
+        let proxy = RedisProxy::start(redis.endpoint().clone(), preamble, &run_directory.path().join("wire.sock"))
+            .await
+            .unwrap();
         Self { proxy, redis, run_directory, keeper, room }
     }
 

@@ -1,15 +1,22 @@
 //! A controller for tests: starts a real interpreter and talks to it as the runner does.
 #![allow(dead_code, reason = "each test file uses its part of this module")]
 
+mod arm;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use dj_regress_protocol::{ActorKind, Enter, Failed, Fork, Hello, Prepare, Prepared, Record, Reply, Request, Stepped};
+#[allow(unused_imports, reason = "each test file uses its part of this module")]
+pub use arm::{Arm, eventually, state};
+use dj_regress_protocol::{
+    ActorKind, Enqueue, Failed, Fork, Hello, Hold, Prepare, Prepared, Reply, Request, Stepped, Tasks,
+};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -38,11 +45,6 @@ pub struct Controller {
 pub struct Peer {
     pub hello: Hello,
     reader: BufReader<UnixStream>,
-}
-
-/// The files of one arm.
-pub struct Arm {
-    pub folder: PathBuf,
 }
 
 impl Controller {
@@ -98,34 +100,36 @@ impl Controller {
         self.accept(name)
     }
 
-    /// Forks an actor into a new arm, with a migrated database and cache tables.
+    /// Forks an actor into a new arm.
     pub fn actor(&self, zygote: &mut Peer, kind: ActorKind) -> (Arm, Peer) {
-        let arm = Arm::create(&self.folder.path().join("arm"));
-        let mut probe = self.enter(zygote, &arm, "probe", python(""));
-        assert_eq!(probe.ask(&Request::Migrate), Reply::Done);
-        assert_eq!(probe.ask(&Request::CreateCacheTables), Reply::Done);
+        let (arm, _) = self.arm(zygote);
         let actor = self.enter(zygote, &arm, "q", kind);
         (arm, actor)
     }
 
+    /// A new arm with a migrated database and cache tables, and the probe in it.
+    pub fn arm(&self, zygote: &mut Peer) -> (Arm, Peer) {
+        let arm = Arm::create(&self.folder.path().join("arm"));
+        let mut probe = self.enter(zygote, &arm, "probe", python(""));
+        assert_eq!(probe.ask(&Request::Migrate), Reply::Done);
+        assert_eq!(probe.ask(&Request::CreateCacheTables), Reply::Done);
+        (arm, probe)
+    }
+
     pub fn enter(&self, zygote: &mut Peer, arm: &Arm, name: &str, kind: ActorKind) -> Peer {
         let mut peer = self.fork(zygote, name);
-        let file = |name: &str| text(&arm.folder.join(name));
-        let reply = peer.ask(&Request::Enter(Enter {
-            actor: name.into(),
-            kind,
-            directory: text(&arm.folder),
-            service_file: file("service"),
-            ledger: file("ledger"),
-            clock: file("clock"),
-            log: file("log"),
-            journal: file("journal"),
-            holds: Vec::new(),
-            holds_file: file("holds"),
-            watch: vec!["django_q".into()],
-        }));
+        let reply = peer.ask(&arm.enter(name, kind, Vec::new()));
         assert!(matches!(reply, Reply::Entered(_)), "{reply:?}");
         peer
+    }
+
+    /// Starts a real cluster `q` in the arm.
+    pub fn cluster(&self, zygote: &mut Peer, arm: &Arm, holds: Vec<Hold>) -> Cluster {
+        let mut peer = self.fork(zygote, "q");
+        let reply = peer.ask(&arm.enter("q", ActorKind::RealCluster, holds));
+        assert!(matches!(reply, Reply::Entered(_)), "{reply:?}");
+        assert_eq!(peer.ask(&Request::RunCluster), Reply::Done);
+        Cluster { pid: peer.hello.pid, _peer: peer }
     }
 
     fn accept(&self, name: &str) -> Peer {
@@ -134,6 +138,19 @@ impl Controller {
         let hello: Hello = read(&mut reader).expect("a hello");
         assert_eq!(hello.name, name);
         Peer { hello, reader }
+    }
+}
+
+/// A real cluster, ended with all its processes.
+pub struct Cluster {
+    pub pid: u32,
+    _peer: Peer,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // It leads a session and a process group of its own.
+        let _ = killpg(Pid::from_raw(self.pid.cast_signed()), Signal::SIGKILL);
     }
 }
 
@@ -184,78 +201,30 @@ impl Peer {
         self.step(&source_once(source));
     }
 
+    /// Puts tasks into the queue; returns how many calls went well.
+    pub fn enqueue(&mut self, enqueue: Enqueue) -> u64 {
+        match self.ask(&Request::Enqueue(enqueue)) {
+            Reply::Enqueued { accepted, refused: None } => accepted,
+            other => panic!("Enqueue was answered by {other:#?}"),
+        }
+    }
+
+    pub fn tasks(&mut self) -> Tasks {
+        match self.ask(&Request::Tasks) {
+            Reply::Tasks(tasks) => tasks,
+            other => panic!("Tasks was answered by {other:#?}"),
+        }
+    }
+
     pub fn read(&mut self, expression: &str) -> Value {
         let expressions = BTreeMap::from([("value".to_owned(), expression.to_owned())]);
         self.step(&Request::Read(expressions)).values["value"].clone()
     }
 }
 
-impl Arm {
-    fn create(folder: &Path) -> Self {
-        fs::create_dir_all(folder).expect("a folder");
-        fs::write(folder.join("clock"), [0; 16]).expect("a clock");
-        Self { folder: folder.to_owned() }
-    }
-
-    /// What the actor `q` recorded.
-    pub fn statements(&self) -> Vec<Statement> {
-        let mut texts = BTreeMap::new();
-        let mut statements: Vec<Statement> = Vec::new();
-        for record in self.records() {
-            match record {
-                Record::Text { id, sql } => {
-                    texts.insert(id, sql);
-                }
-                Record::Begin { .. } => statements.push(Statement::new(record, &texts)),
-                Record::End { pid, seq, .. } => {
-                    let begun = statements
-                        .iter_mut()
-                        .find(|statement| statement.key == (pid, seq))
-                        .expect("an end has its begin before it");
-                    begun.end = Some(record);
-                }
-            }
-        }
-        statements.retain(|statement| statement.actor == "q");
-        statements
-    }
-
-    pub fn records(&self) -> Vec<Record> {
-        let ledger = fs::read_to_string(self.folder.join("ledger")).expect("a ledger");
-        let lines = ledger.lines();
-        lines.map(|line| serde_json::from_str(line).expect("a record")).collect()
-    }
-
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).expect("a log")
-    }
-
-    /// Moves the clock as the controller does.
-    pub fn set_clock(&self, offset_ns: i64) {
-        let clock = File::options().write(true).open(self.folder.join("clock")).expect("a clock");
-        clock.write_all_at(&offset_ns.to_ne_bytes(), 0).expect("a write");
-    }
-}
-
-/// A statement with what became of it.
-#[derive(Debug)]
-pub struct Statement {
-    pub key: (u32, u64),
-    pub actor: String,
-    pub role: String,
-    pub sql: String,
-    pub site: String,
-    pub times: u64,
-    pub end: Option<Record>,
-}
-
-impl Statement {
-    fn new(record: Record, texts: &BTreeMap<String, String>) -> Self {
-        let Record::Begin { pid, seq, actor, role, text, site, times, .. } = record else {
-            panic!("not a begin: {record:?}");
-        };
-        Self { key: (pid, seq), actor, role, sql: texts[&text].clone(), site, times, end: None }
-    }
+/// A task of the shop, to be put into the queue once.
+pub fn task(name: &str, args: &[Value]) -> Enqueue {
+    Enqueue { task: format!("shop.tasks.{name}"), args: args.to_vec(), times: 1, ..Enqueue::default() }
 }
 
 pub fn python(module: &str) -> ActorKind {
@@ -325,6 +294,28 @@ pub fn environment() -> PathBuf {
     }
     fs::write(ready, wanted).expect("a marker");
     environment
+}
+
+/// A folder for `sys.path` with another release of django-q2, fetched once.
+pub fn release(version: &str) -> String {
+    let folder = environment().join("releases").join(version);
+    let lock = File::create(environment().join("releases.lock")).expect("a lock file");
+    lock.lock().expect("the lock");
+    if !folder.join("ready").exists() {
+        let python = environment().join("bin/python");
+        let wanted = format!("django-q2=={version}");
+        if Command::new("uv").arg("--version").output().is_ok() {
+            let mut install = Command::new("uv");
+            install.args(["pip", "install", "--quiet", "--no-deps", "--target"]).arg(&folder);
+            run(install.arg("--python").arg(&python).arg(wanted));
+        } else {
+            let mut install = Command::new(&python);
+            install.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]).arg(&folder);
+            run(install.arg(wanted));
+        }
+        fs::write(folder.join("ready"), "").expect("a marker");
+    }
+    text(&folder)
 }
 
 fn run(command: &mut Command) {

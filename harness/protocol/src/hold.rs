@@ -12,7 +12,8 @@ pub struct Hold {
     pub moment: String,
     /// Whether it holds after the function has returned (not when it has raised), instead of before it is called.
     pub at_return: bool,
-    /// Which call holds, from 1: counted over all processes of the actor, while the hold is armed.
+    /// Which call (at return: which return) holds, from 1: counted over all processes of the actor, while the hold is
+    /// armed.
     pub call: u64,
 }
 
@@ -20,7 +21,8 @@ pub struct Hold {
 ///
 /// * `before_task`: a worker has taken a task; its function is called next.
 /// * `after_task`: the function has returned or raised; its result goes to the monitor next.
-/// * `before_ack`: the broker is about to be told that a task is done.
+/// * `before_ack`: the broker is about to be told that a task is done. Never with Redis, which forgets a task when it
+///   is taken.
 /// * `after_ack`: it has been told.
 pub const NAMED_MOMENTS: [&str; 4] = ["before_task", "after_task", "before_ack", "after_ack"];
 

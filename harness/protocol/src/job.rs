@@ -13,7 +13,7 @@ use serde_json::Value;
 pub struct Enqueue {
     /// Dotted name of the function; empty for a chain.
     pub task: String,
-    /// Its arguments; for an iter one per task.
+    /// Its arguments. For an iter one item per task: a list is the arguments of that task, anything else is its only one.
     pub args: Vec<Value>,
     /// Its keyword arguments.
     pub kwargs: BTreeMap<String, Value>,
@@ -45,7 +45,8 @@ pub struct Schedule {
     /// `once`, `minutes`, `hourly`, `daily`, `weekly`, `biweekly`, `monthly`, `bimonthly`, `quarterly`, `yearly` or
     /// `cron`.
     pub kind: String,
-    /// Further fields of the row: `minutes`, `cron`, `repeats`, `name`, `cluster`, `intended_date_kwarg` ...
+    /// Further fields of the row, by the names that it has there: `minutes`, `cron`, `repeats`, `name`, `hook`,
+    /// `cluster`, `intended_date_kwarg`.
     pub fields: BTreeMap<String, Value>,
     /// Its next run: virtual nanoseconds from now.
     pub due_ns: i64,

@@ -22,16 +22,17 @@ pub enum Entry {
         /// When.
         at: u64,
     },
-    /// A task was put into the queue: the call that did it has returned this id.
+    /// A task was put into the queue, and the call that did it has returned. A chain puts its first task there, an iter
+    /// all of its tasks: the ids are theirs, not that of the group which those calls return.
     Accepted {
-        /// The task's id; of a chain its first task's; of an iter the one that collects the results.
+        /// The task's id.
         id: String,
         /// The actor's name in the case.
         actor: String,
         /// When.
         at: u64,
     },
-    /// A task's function is about to be called.
+    /// A task's function is about to be called. Written after the moment `before_task` has passed.
     Execution {
         /// The task's id.
         id: String,

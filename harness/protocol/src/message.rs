@@ -205,7 +205,7 @@ pub enum Reply {
     Stepped(Stepped),
     /// To `Enqueue`.
     Enqueued {
-        /// Calls that have returned an id. Each has an `Accepted` in the journal.
+        /// Calls that have returned. Their tasks have an `Accepted` each in the journal.
         accepted: u64,
         /// The exception that ended the calls.
         refused: Option<Failed>,

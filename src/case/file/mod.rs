@@ -45,6 +45,13 @@ pub struct CaseFile {
     /// Distribution -> version of the reverted state, e.g. `{django: 5.2.*, django-q2: 1.9.0}`.
     #[serde(default)]
     pub packages: IndexMap<String, Verbatim>,
+    /// Files of another release's wheel, put in place of the base's.
+    pub take: Option<TakeFile>,
+    /// A unified diff of the base, or the path of one (`.diff`, `.patch`) relative to the case file.
+    pub patch: Option<String>,
+    /// Named spans of the base's source: what breaks it, where no release is broken like that.
+    #[serde(default)]
+    pub edits: IndexMap<String, EditFile>,
     /// Django settings, merged over the shop's.
     #[serde(default)]
     pub settings: IndexMap<String, Value>,

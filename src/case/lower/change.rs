@@ -62,7 +62,7 @@ impl Lower<'_> {
         Control { delta: self.delta(fix, place), bounds }
     }
 
-    fn take(&mut self, take: TakeFile, place: Place<'_>) -> Option<Take> {
+    pub(super) fn take(&mut self, take: TakeFile, place: Place<'_>) -> Option<Take> {
         if take.files.is_empty() {
             let help = "name the files of the wheel: `files: [package/module.py]`";
             self.error(Diagnostic::new("`take` without files").at(place.key_span()).help(help));
@@ -85,7 +85,7 @@ impl Lower<'_> {
     }
 
     /// A diff, or the file that holds it.
-    fn patch(&mut self, patch: String, place: Place<'_>) -> Option<String> {
+    pub(super) fn patch(&mut self, patch: String, place: Place<'_>) -> Option<String> {
         let ending = Path::new(patch.trim()).extension().and_then(|ending| ending.to_str());
         let is_path = !patch.trim().contains('\n') && matches!(ending, Some("diff" | "patch"));
         if !is_path {
@@ -102,7 +102,7 @@ impl Lower<'_> {
         }
     }
 
-    fn edits(&mut self, edits: IndexMap<String, EditFile>, place: Place<'_>) -> IndexMap<String, Edit> {
+    pub(super) fn edits(&mut self, edits: IndexMap<String, EditFile>, place: Place<'_>) -> IndexMap<String, Edit> {
         for (name, edit) in &edits {
             let place = place.get(name);
             if edit.applied == edit.reverted {

@@ -40,11 +40,13 @@ pub fn lower(file: CaseFile, top: Place<'_>, name: String, path: &Path) -> Resul
     let verdict = file.verdict.unwrap_or(if lower.has_fixes { Verdict::Proven } else { Verdict::Reproduced });
     let base = Delta {
         packages: lower.packages(file.packages, top.get("packages")),
+        take: file.take.and_then(|take| lower.take(take, top.get("take"))),
+        patch: file.patch.and_then(|patch| lower.patch(patch, top.get("patch"))),
+        edits: lower.edits(file.edits, top.get("edits")),
         settings: file.settings,
         env: texts(file.env),
         vars: file.vars,
         services: services(file.services),
-        ..Delta::default()
     };
     let (mut actors, mut actor_changes) = (IndexMap::new(), IndexMap::new());
     for (name, actor) in file.actors {

@@ -27,12 +27,10 @@ use resolver::{Resolved, Resolver, merge};
 pub struct ResolvedState {
     /// Distribution -> version specifier without a leading `==`.
     pub packages: IndexMap<String, String>,
-    /// Files of another release's wheel.
-    pub take: Option<Take>,
-    /// A unified diff over files named from a folder of `sys.path`.
-    pub patch: Option<String>,
-    /// Named spans of the applied state.
-    pub edits: IndexMap<String, Edit>,
+    /// What the base changes of its packages' source: the same in every state.
+    pub base: SourceChange,
+    /// What the fix, or the control, changes of the base's source.
+    pub change: SourceChange,
     /// Django settings of the case, to be put over the shop's.
     pub settings: IndexMap<String, Value>,
     /// Environment variables.
@@ -49,6 +47,23 @@ pub struct ResolvedState {
     pub steps: Vec<Step>,
     /// What is judged, by name.
     pub invariants: IndexMap<String, Invariant>,
+}
+
+/// A change of source.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SourceChange {
+    /// Files of another release's wheel.
+    pub take: Option<Take>,
+    /// A unified diff over files named from a folder of `sys.path`.
+    pub patch: Option<String>,
+    /// Named spans of the applied state.
+    pub edits: IndexMap<String, Edit>,
+}
+
+impl SourceChange {
+    fn of(delta: &Delta) -> Self {
+        Self { take: delta.take.clone(), patch: delta.patch.clone(), edits: delta.edits.clone() }
+    }
 }
 
 /// An actor; see [`model::ActorSpec`](super::model::ActorSpec).
@@ -260,14 +275,11 @@ pub(super) fn resolve_at(
             .map(|(name, invariant)| Ok((name.clone(), resolver.within(name, |r| r.invariant(invariant))?)))
             .collect::<Resolved<IndexMap<_, _>>>()
     })?;
-    let changes = delta.cloned().unwrap_or_default();
-    let (take, patch, edits) = (changes.take, changes.patch, changes.edits);
     let vars = resolver.vars;
     Ok(ResolvedState {
         packages,
-        take,
-        patch,
-        edits,
+        base: SourceChange::of(&case.base),
+        change: delta.map(SourceChange::of).unwrap_or_default(),
         settings,
         env,
         vars,

@@ -24,8 +24,8 @@ use super::listener::{Opened, Protocol, Proxy};
 use super::meter::{Meter, lock};
 use super::observer::{Broken, Observer, Side};
 use super::stream::{self, Stream};
-use crate::service::Endpoint;
 use crate::error::{Context as _, Result};
+use crate::service::Endpoint;
 use crate::service::postgres::PORT;
 
 /// TLS, then GSSAPI encryption: libpq asks for each once.

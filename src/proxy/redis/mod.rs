@@ -19,9 +19,9 @@ use super::listener::{Opened, Protocol, Proxy};
 use super::meter::{Meter, lock};
 use super::observer::{Broken, Observer, Side};
 use super::stream::{self, Stream};
-use crate::service::Endpoint;
 use crate::error::Result;
 use crate::probe::sql::Shape;
+use crate::service::Endpoint;
 
 /// Commands whose answers are waited for. A client that has more of them under way has its replies no longer matched.
 const MAX_WAITING: usize = 1 << 20;

@@ -94,7 +94,9 @@ impl Session<'_> {
             }
             Fault::Refuse { server, from } => {
                 let links = self.links(*server, from.as_deref()).await?;
-                links.iter().for_each(|link| link.refuse(true));
+                for link in &links {
+                    link.refuse(true);
+                }
                 Undo::Links(links)
             }
             Fault::Latency { link, latency, jitter } => {
@@ -171,7 +173,11 @@ impl Session<'_> {
                 Target::Postgres(server) => server.postgres.resume().await?,
                 Target::Redis(redis) => redis.resume().await?,
             },
-            Undo::Links(links) => links.iter().for_each(|link| restore(link, &lasting.fault)),
+            Undo::Links(links) => {
+                for link in &links {
+                    restore(link, &lasting.fault);
+                }
+            }
             Undo::Memory(memory) => self.redis()?.restore(&memory).await?,
         }
         self.under_way -= 1;

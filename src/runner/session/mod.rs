@@ -254,9 +254,9 @@ impl<'s> Session<'s> {
             let seat = self.folder.join(format!("seat-{}", self.wires.len()));
             let postgres = PostgresProxy::start(self.server.postgres.upstream(), &seat).await?;
             let redis = match &self.redis {
-                Some(redis) => Some(
-                    RedisProxy::start(redis.endpoint().clone(), redis.preamble(), &seat.join("redis.sock")).await?,
-                ),
+                Some(redis) => {
+                    Some(RedisProxy::start(redis.endpoint().clone(), redis.preamble(), &seat.join("redis.sock")).await?)
+                }
                 None => None,
             };
             self.wires.insert(actor.to_owned(), Wire { seat, postgres, redis });

@@ -141,7 +141,11 @@ impl Container {
     }
 
     /// Waits until what runs in it answers. If it ends first, or does not answer in time, the error has the end of its log.
-    pub(super) async fn wait_until(&self, deadline: Duration, is_ready: impl AsyncFn() -> bool) -> Result<()> {
+    pub(super) async fn wait_until<F: Future<Output = bool>>(
+        &self,
+        deadline: Duration,
+        is_ready: impl Fn() -> F,
+    ) -> Result<()> {
         let waiting = async {
             loop {
                 for _ in 0..ATTEMPTS {

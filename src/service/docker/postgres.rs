@@ -76,7 +76,7 @@ impl Postgres {
     ///
     /// As [`Postgres::start`], but the container stays.
     pub async fn wait_until_ready(&self) -> Result<()> {
-        self.container.wait_until(START_DEADLINE, async || self.is_ready().await).await
+        self.container.wait_until(START_DEADLINE, || self.is_ready()).await
     }
 
     /// Its container.

@@ -63,7 +63,7 @@ impl Redis {
     ///
     /// As [`Redis::start`], but the container stays.
     pub async fn wait_until_ready(&self) -> Result<()> {
-        self.container.wait_until(START_DEADLINE, async || self.ping().await.is_ok()).await
+        self.container.wait_until(START_DEADLINE, || async { self.ping().await.is_ok() }).await
     }
 
     /// Its container.

@@ -48,6 +48,9 @@ const SETTINGS: &[(&str, &str)] = &[
 /// Everybody who can enter the socket's folder is the owner of the run.
 const AUTHENTICATION: &str = "local all all trust\n";
 
+/// Where the server listens, which a container has its own word in.
+const LOCAL: &[&str] = &["listen_addresses", "unix_socket_permissions"];
+
 /// What the harness itself stands on: a case cannot set it.
 const OWN: &[&str] = &[
     "config_file",
@@ -85,6 +88,21 @@ pub(super) fn check(settings: &[(String, String)]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The settings of a server that is configured by its arguments, and in a container; those of a case come last, and so
+/// win.
+///
+/// # Errors
+///
+/// As [`check`].
+pub(super) fn arguments(settings: &[(String, String)]) -> Result<Vec<(String, String)>> {
+    check(settings)?;
+    let ours = SETTINGS.iter().filter(|(name, _)| !LOCAL.contains(name));
+    let ours = ours.map(|(name, value)| ((*name).to_owned(), value.trim_matches('\'').to_owned()));
+    // All versions that there are images of know it.
+    let identified = [("compute_query_id".to_owned(), "on".to_owned())];
+    Ok(ours.chain(identified).chain(settings.iter().cloned()).collect())
 }
 
 /// Writes `postgresql.conf` and `pg_hba.conf` into a data directory; `settings` come last, and so win.

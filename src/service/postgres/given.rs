@@ -32,6 +32,7 @@ struct Rights {
     user: String,
     is_superuser: bool,
     may_create_roles: bool,
+    version: String,
 }
 
 /// What the names of a run's databases begin with.
@@ -74,7 +75,7 @@ impl Postgres {
         match (statistics, &mut postgres.host) {
             (Ok(database), Host::Given(given)) => given.statistics = Some(database),
             (Err(why), _) => notes.push(format!("no pg_stat_statements: {why}")),
-            (Ok(_), Host::Local(_)) => {}
+            (Ok(_), Host::Local(_) | Host::Contained(_)) => {}
         }
         Ok((postgres, notes))
     }
@@ -133,7 +134,7 @@ impl Rights {
             return Err(Error::cannot_run(format!("{url}: the user {user} may not make databases"))
                 .hint(format!("as a superuser: ALTER ROLE {user} CREATEDB CREATEROLE")));
         }
-        Ok(Self { user, is_superuser, may_create_roles: is_superuser || row.get(3) })
+        Ok(Self { user, is_superuser, may_create_roles: is_superuser || row.get(3), version })
     }
 }
 
@@ -205,6 +206,13 @@ async fn usable(client: &Client) -> Result<(), String> {
         return Err(format!("it has dropped entries {dropped} times since its last reset: its counts have gaps"));
     }
     Ok(())
+}
+
+/// Says what is there, and whether a run could use it; changes nothing.
+pub async fn look_at(url: &PostgresUrl) -> Result<String> {
+    let rights = Rights::of(&log_in(url).await?, url).await?;
+    let role = if rights.may_create_roles { "a role" } else { "no role" };
+    Ok(format!("{} at {url}; the app gets {role} of its own", rights.version))
 }
 
 /// Removes what a run that is over has on a server that somebody else runs; says what that was.

@@ -5,6 +5,7 @@
 //! templates in the cache; `template` makes and clones databases; `login` is as whom apps come in.
 
 mod config;
+mod contained;
 mod control;
 mod given;
 mod login;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio_postgres::{Client, NoTls};
 
-pub use given::undo;
+pub use given::{look_at, undo};
 pub use login::{Login, SERVICE};
 
 use super::endpoint::Endpoint;
@@ -29,6 +30,7 @@ use super::locate::PostgresBinaries;
 use super::run_directory::RunDirectory;
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
+use contained::Contained;
 use given::Given;
 use start::Local;
 
@@ -73,6 +75,7 @@ pub struct Postgres {
 #[derive(Debug)]
 enum Host {
     Local(Local),
+    Contained(Contained),
     Given(Given),
 }
 
@@ -127,6 +130,7 @@ impl Postgres {
     pub async fn client(&self, database: &str) -> Result<Client> {
         let config = match &self.host {
             Host::Local(local) => local.config(database),
+            Host::Contained(contained) => contained.config(database),
             Host::Given(given) => given.url.config(database),
         };
         connect(&config).await.map_err(|error| failed(&format!("connect to {database}"), &error))
@@ -139,7 +143,7 @@ impl Postgres {
     /// Cannot run if the server refuses, or there are no statistics here.
     pub async fn statistics_client(&self) -> Result<Client> {
         match &self.host {
-            Host::Local(_) => self.client("postgres").await,
+            Host::Local(_) | Host::Contained(_) => self.client("postgres").await,
             Host::Given(given) => match &given.statistics {
                 Some(database) => self.client(database).await,
                 None => Err(Error::cannot_run(format!("{} has no pg_stat_statements", given.url))),
@@ -150,7 +154,7 @@ impl Postgres {
     /// Whether `pg_stat_statements` counts what the app's role does here, and the harness can read it.
     pub fn has_statistics(&self) -> bool {
         match &self.host {
-            Host::Local(_) => true,
+            Host::Local(_) | Host::Contained(_) => true,
             Host::Given(given) => given.statistics.is_some(),
         }
     }
@@ -164,6 +168,7 @@ impl Postgres {
     pub fn upstream(&self) -> Endpoint {
         match &self.host {
             Host::Local(local) => Endpoint::Unix(local.socket()),
+            Host::Contained(contained) => Endpoint::Unix(contained.socket()),
             Host::Given(given) => given.url.endpoint.clone(),
         }
     }
@@ -193,7 +198,7 @@ impl Postgres {
     pub fn pid(&self) -> Option<u32> {
         match &self.host {
             Host::Local(local) => Some(local.pid()),
-            Host::Given(_) => None,
+            Host::Contained(_) | Host::Given(_) => None,
         }
     }
 
@@ -215,6 +220,7 @@ impl Postgres {
     pub async fn kill(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.kill().await,
+            Host::Contained(contained) => contained.kill().await,
             Host::Given(given) => Err(given.not_ours("kill")),
         }
     }
@@ -227,6 +233,7 @@ impl Postgres {
     pub async fn stop(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.shut_down(Signal::SIGINT).await,
+            Host::Contained(contained) => contained.stop().await,
             Host::Given(given) => Err(given.not_ours("stop")),
         }
     }
@@ -240,6 +247,7 @@ impl Postgres {
     pub async fn start(&self) -> Result<()> {
         let admin = match &self.host {
             Host::Local(local) => local.start_again().await?,
+            Host::Contained(contained) => contained.start_again().await?,
             Host::Given(given) => return Err(given.not_ours("start")),
         };
         *self.admin.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(admin);
@@ -254,6 +262,7 @@ impl Postgres {
     pub async fn pause(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.pause().await,
+            Host::Contained(contained) => contained.pause().await,
             Host::Given(given) => Err(given.not_ours("pause")),
         }
     }
@@ -266,6 +275,7 @@ impl Postgres {
     pub async fn resume(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.resume().await,
+            Host::Contained(contained) => contained.resume().await,
             Host::Given(given) => Err(given.not_ours("resume")),
         }
     }
@@ -278,7 +288,11 @@ impl Postgres {
     /// Cannot run if it does not stop. That templates could not be kept is an error too; the run is done by then.
     pub async fn finish(self) -> Result<()> {
         let is_new = self.state().is_new;
+        if let Host::Contained(contained) = self.host {
+            return contained.remove().await;
+        }
         let local = match &self.host {
+            Host::Contained(_) => return Err(Error::bug("a container was passed over")),
             Host::Given(given) => return given.finish(&self.admin()).await,
             Host::Local(local) if local.is_private => return local.remove().await,
             Host::Local(local) if !is_new => return local.shut_down(Signal::SIGQUIT).await,

@@ -98,20 +98,20 @@ impl Postgres {
     pub(super) async fn create(&self, from: &str, name: &str) -> Result<()> {
         let options = match &self.host {
             // The default strategy of PG 15 and later writes every page to the WAL.
-            Host::Local(_) if self.major >= 15 => "STRATEGY file_copy",
+            Host::Local(_) | Host::Contained(_) if self.major >= 15 => "STRATEGY file_copy",
             // As on a server of our own, whatever this one's default is.
             Host::Given(_) if from == "template0" && self.major >= 15 => {
                 "ENCODING 'UTF8' LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C'"
             }
             Host::Given(_) if from == "template0" => "ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
-            Host::Local(_) | Host::Given(_) => "",
+            Host::Local(_) | Host::Contained(_) | Host::Given(_) => "",
         };
         self.bring(from).await?;
         let owner = self.app.user.replace('"', "\"\"");
         let statement = format!("CREATE DATABASE {name} TEMPLATE {from} {options} OWNER \"{owner}\"");
         self.execute(&format!("make {name} from {from}"), &statement).await?;
         match &self.host {
-            Host::Local(_) => Ok(()),
+            Host::Local(_) | Host::Contained(_) => Ok(()),
             Host::Given(given) => {
                 let label = format!("COMMENT ON DATABASE {name} IS '{}'", given.token);
                 self.execute(&format!("label {name}"), &label).await

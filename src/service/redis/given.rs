@@ -1,11 +1,11 @@
 //! A server that somebody else runs: an arm takes one of its databases that is empty, and leaves it so.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{RedisError, cmd, pipe};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
 use crate::service::address::RedisUrl;
@@ -24,13 +24,52 @@ pub struct Pool {
     token: String,
     run_directory: Arc<RunDirectory>,
     databases: i64,
+    /// Held while a database is looked for.
+    taking: tokio::sync::Mutex<()>,
     taken: Mutex<BTreeSet<i64>>,
     freed: Notify,
+}
+
+/// A database that the run has taken. Dropped without having been given back, it is no arm's any more, and whoever ends
+/// the run empties it.
+#[derive(Debug)]
+pub struct Taken {
+    /// The server's.
+    pub pool: Arc<Pool>,
+    /// Its number.
+    pub database: i64,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.pool.taken().remove(&self.database);
+        self.pool.freed.notify_waiters();
+    }
 }
 
 /// The key by which a database is known to be the run's.
 fn mark(token: &str) -> String {
     format!("dj-regress:{token}")
+}
+
+impl Taken {
+    /// Empties the database, so that it can be taken again.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the run's mark is gone and yet there are keys: they may be somebody else's, and stay.
+    pub async fn give_back(&self) -> Result<()> {
+        let Pool { url, token, run_directory, .. } = self.pool.as_ref();
+        let (database, left) = (self.database, empty(url, self.database, token).await?);
+        run_directory.note(|elsewhere| elsewhere.redis_databases.retain(|taken| *taken != database))?;
+        match left {
+            0 => Ok(()),
+            left => Err(Error::cannot_run(format!(
+                "database {database} of {url} has lost the key {}, by which it is known to be this run's: its {left} keys stay",
+                mark(token)
+            ))),
+        }
+    }
 }
 
 impl Pool {
@@ -40,26 +79,19 @@ impl Pool {
     ///
     /// Cannot run if the server does not answer, or none of its databases is empty.
     pub async fn open(url: &RedisUrl, run_directory: &Arc<RunDirectory>) -> Result<Self> {
-        let asked = async {
-            let mut connection = url.connect(0).await?;
-            let information: String = cmd("INFO").arg("server").query_async(&mut connection).await?;
-            // Not every server tells.
-            let told = cmd("CONFIG").arg("GET").arg("databases").query_async::<Vec<String>>(&mut connection).await;
-            let databases = told.ok().and_then(|told| told.get(1)?.parse().ok());
-            Ok::<_, RedisError>((information, databases.unwrap_or(DEFAULT_DATABASES)))
-        };
-        let (information, databases) = asked.await.map_err(|error| failed("connect to", url, &error))?;
+        let (version, databases) = ask(url).await?;
         let pool = Self {
             url: url.clone(),
-            version: version(&information),
+            version,
             token: run_directory.token(),
             run_directory: Arc::clone(run_directory),
             databases,
+            taking: tokio::sync::Mutex::default(),
             taken: Mutex::default(),
             freed: Notify::new(),
         };
         for database in (0..databases).rev() {
-            if pool.keys(database).await? == Some(0) {
+            if keys(url, database).await? == Some(0) {
                 return Ok(pool);
             }
         }
@@ -71,43 +103,27 @@ impl Pool {
     /// # Errors
     ///
     /// Cannot run if none is empty.
-    pub async fn take(&self) -> Result<i64> {
+    pub async fn take(self: &Arc<Self>) -> Result<Taken> {
+        let _taking = self.taking.lock().await;
         loop {
             let freed = self.freed.notified();
-            let mut taken = self.taken.lock().await;
-            for database in (0..self.databases).rev() {
-                if !taken.contains(&database) && self.try_take(database).await? {
-                    taken.insert(database);
-                    return Ok(database);
+            // One that is given back while the others are looked at wakes us below.
+            let before = self.taken().clone();
+            for database in (0..self.databases).rev().filter(|database| !before.contains(database)) {
+                if self.try_take(database).await? {
+                    self.taken().insert(database);
+                    return Ok(Taken { pool: Arc::clone(self), database });
                 }
             }
-            if taken.is_empty() {
+            if before.is_empty() {
                 return Err(self.none_is_empty());
             }
-            drop(taken);
             freed.await;
         }
     }
 
-    /// Empties a database and gives it back.
-    ///
-    /// # Errors
-    ///
-    /// Cannot run if the run's mark is gone and yet there are keys: they may be somebody else's, and stay.
-    pub async fn give_back(&self, database: i64) -> Result<()> {
-        let emptied = empty(&self.url, database, &self.token).await;
-        self.taken.lock().await.remove(&database);
-        self.freed.notify_waiters();
-        let left = emptied?;
-        self.run_directory.note(|elsewhere| elsewhere.redis_databases.retain(|taken| *taken != database))?;
-        match left {
-            0 => Ok(()),
-            left => Err(Error::cannot_run(format!(
-                "database {database} of {} has lost the key {}, by which it is known to be this run's: its {left} keys stay",
-                self.url,
-                mark(&self.token)
-            ))),
-        }
+    fn taken(&self) -> MutexGuard<'_, BTreeSet<i64>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For what can only be done to a server of our own.
@@ -116,7 +132,7 @@ impl Pool {
     }
 
     async fn try_take(&self, database: i64) -> Result<bool> {
-        if self.keys(database).await? != Some(0) {
+        if keys(&self.url, database).await? != Some(0) {
             return Ok(false);
         }
         let url = self.url.clone();
@@ -144,22 +160,45 @@ impl Pool {
         Ok(is_ours)
     }
 
-    /// How many keys a database has; nothing if there is no such database.
-    async fn keys(&self, database: i64) -> Result<Option<u64>> {
-        match self.url.connect(database).await {
-            Ok(mut connection) => {
-                let size = size(&mut connection).await;
-                size.map(Some).map_err(|error| failed(&format!("look into database {database} of"), &self.url, &error))
-            }
-            // A cluster has only one; and the default may be more than there are.
-            Err(_) if database > 0 => Ok(None),
-            Err(error) => Err(failed("connect to", &self.url, &error)),
-        }
-    }
-
     fn none_is_empty(&self) -> Error {
         Error::cannot_run(format!("none of the {} databases of {} is empty", self.databases, self.url))
             .hint("give a Redis with an empty database: what is in the others is never touched")
+    }
+}
+
+/// Says what is there, and how much of it a run could use; changes nothing.
+pub async fn look_at(url: &RedisUrl) -> Result<String> {
+    let (version, databases) = ask(url).await?;
+    let mut empty = 0;
+    for database in 0..databases {
+        empty += usize::from(keys(url, database).await? == Some(0));
+    }
+    Ok(format!("{version} at {url}; {empty} of its {databases} databases are empty"))
+}
+
+/// What the server says that it is, and how many databases it has.
+async fn ask(url: &RedisUrl) -> Result<(String, i64)> {
+    let asked = async {
+        let mut connection = url.connect(0).await?;
+        let information: String = cmd("INFO").arg("server").query_async(&mut connection).await?;
+        // Not every server tells.
+        let told = cmd("CONFIG").arg("GET").arg("databases").query_async::<Vec<String>>(&mut connection).await;
+        let databases = told.ok().and_then(|told| told.get(1)?.parse().ok());
+        Ok::<_, RedisError>((version(&information), databases.unwrap_or(DEFAULT_DATABASES)))
+    };
+    asked.await.map_err(|error| failed("connect to", url, &error))
+}
+
+/// How many keys a database has; nothing if there is no such database.
+async fn keys(url: &RedisUrl, database: i64) -> Result<Option<u64>> {
+    match url.connect(database).await {
+        Ok(mut connection) => {
+            let size = size(&mut connection).await;
+            size.map(Some).map_err(|error| failed(&format!("look into database {database} of"), url, &error))
+        }
+        // A cluster has only one; and the default may be more than there are.
+        Err(_) if database > 0 => Ok(None),
+        Err(error) => Err(failed("connect to", url, &error)),
     }
 }
 

@@ -3,6 +3,7 @@
 //! What a server is asked for is the same wherever it runs; [`Host`] is where. `local` is a private server, `given` one of
 //! somebody else.
 
+mod contained;
 mod given;
 mod local;
 mod memory;
@@ -17,10 +18,12 @@ use super::endpoint::Endpoint;
 use super::keeper::Keeper;
 use super::locate::RedisBinary;
 use crate::error::{Error, Result};
+use contained::Contained;
+use given::Taken;
 use local::Local;
 pub use memory::Memory;
 
-pub use given::{Pool, undo};
+pub use given::{Pool, look_at, undo};
 
 /// What is wanted of a Redis.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +50,8 @@ pub struct Redis {
 #[derive(Debug)]
 enum Host {
     Local(Local),
-    Given(Arc<Pool>),
+    Contained(Contained),
+    Given(Taken),
 }
 
 impl Redis {
@@ -73,8 +77,9 @@ impl Redis {
     ///
     /// Cannot run if none is empty, or the server does not answer.
     pub(super) async fn take_given(pool: &Arc<Pool>) -> Result<Self> {
-        let database = pool.take().await?;
-        Ok(Self { host: Host::Given(Arc::clone(pool)), url: pool.url.clone(), database })
+        let taken = pool.take().await?;
+        let database = taken.database;
+        Ok(Self { host: Host::Given(taken), url: pool.url.clone(), database })
     }
 
     /// A connection of the harness to the arm's database.
@@ -101,7 +106,7 @@ impl Redis {
     /// Keys of the harness in the arm's database: the app's are `DBSIZE` without these.
     pub fn own_keys(&self) -> u64 {
         match &self.host {
-            Host::Local(_) => 0,
+            Host::Local(_) | Host::Contained(_) => 0,
             // By which the database is known to be the run's.
             Host::Given(_) => 1,
         }
@@ -111,7 +116,7 @@ impl Redis {
     pub fn pid(&self) -> Option<u32> {
         match &self.host {
             Host::Local(local) => Some(local.pid()),
-            Host::Given(_) => None,
+            Host::Contained(_) | Host::Given(_) => None,
         }
     }
 
@@ -123,7 +128,8 @@ impl Redis {
     pub async fn kill(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.kill().await,
-            Host::Given(pool) => Err(pool.not_ours("kill")),
+            Host::Contained(contained) => contained.kill().await,
+            Host::Given(taken) => Err(taken.pool.not_ours("kill")),
         }
     }
 
@@ -135,7 +141,8 @@ impl Redis {
     pub async fn stop(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.stop().await,
-            Host::Given(pool) => Err(pool.not_ours("stop")),
+            Host::Contained(contained) => contained.stop().await,
+            Host::Given(taken) => Err(taken.pool.not_ours("stop")),
         }
     }
 
@@ -147,7 +154,8 @@ impl Redis {
     pub async fn start(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.launch().await,
-            Host::Given(pool) => Err(pool.not_ours("start")),
+            Host::Contained(contained) => contained.start_again().await,
+            Host::Given(taken) => Err(taken.pool.not_ours("start")),
         }
     }
 
@@ -159,7 +167,8 @@ impl Redis {
     pub async fn pause(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.pause().await,
-            Host::Given(pool) => Err(pool.not_ours("pause")),
+            Host::Contained(contained) => contained.pause().await,
+            Host::Given(taken) => Err(taken.pool.not_ours("pause")),
         }
     }
 
@@ -171,7 +180,8 @@ impl Redis {
     pub async fn resume(&self) -> Result<()> {
         match &self.host {
             Host::Local(local) => local.resume().await,
-            Host::Given(pool) => Err(pool.not_ours("resume")),
+            Host::Contained(contained) => contained.resume().await,
+            Host::Given(taken) => Err(taken.pool.not_ours("resume")),
         }
     }
 
@@ -181,9 +191,10 @@ impl Redis {
     ///
     /// Cannot run if it does not go.
     pub async fn finish(self) -> Result<()> {
-        match &self.host {
+        match self.host {
             Host::Local(local) => local.kill().await,
-            Host::Given(pool) => pool.give_back(self.database).await,
+            Host::Contained(contained) => contained.remove().await,
+            Host::Given(taken) => taken.give_back().await,
         }
     }
 }

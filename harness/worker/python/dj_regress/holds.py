@@ -61,7 +61,9 @@ def place(path: str) -> tuple[Any, str]:
 
 def watch(owner: Any, name: str, reach: Reach, *, at_return: bool, only: str | None = None) -> None:
     """Watch a function of a module or a class; with `only`, calls that have it as their first argument."""
-    found = inspect.getattr_static(owner, name)
+    found = inspect.getattr_static(owner, name, None)
+    if found is None:
+        raise AttributeError(f"there is no {name} in {owner.__name__}")
     is_bound = isinstance(found, staticmethod | classmethod)
     function = found.__func__ if is_bound else found
     if isinstance(function, type) or not callable(function):

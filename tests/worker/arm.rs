@@ -1,0 +1,182 @@
+//! The files of one arm, as the controller makes and reads them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use dj_regress_protocol::{ActorKind, Enter, Entry, HOLD_BYTES, Hold, HoldState, Record, Request};
+
+use super::text;
+
+/// How long anything may take before a test gives up.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The files of one arm.
+pub struct Arm {
+    pub folder: PathBuf,
+}
+
+impl Arm {
+    pub fn create(folder: &Path) -> Self {
+        fs::create_dir_all(folder).expect("a folder");
+        fs::write(folder.join("clock"), [0; 16]).expect("a clock");
+        fs::write(folder.join("holds"), [0; 8 * HOLD_BYTES]).expect("a holds file");
+        Self { folder: folder.to_owned() }
+    }
+
+    /// What makes a process an actor of this arm.
+    pub fn enter(&self, name: &str, kind: ActorKind, holds: Vec<Hold>) -> Request {
+        let file = |name: &str| text(&self.folder.join(name));
+        Request::Enter(Enter {
+            actor: name.into(),
+            kind,
+            directory: text(&self.folder),
+            service_file: file("service"),
+            ledger: file("ledger"),
+            clock: file("clock"),
+            log: file("log"),
+            journal: file("journal"),
+            holds,
+            holds_file: file("holds"),
+            watch: vec!["django_q".into()],
+        })
+    }
+
+    /// Arms a hold as the controller does.
+    pub fn arm_hold(&self, id: u32) {
+        let holds = File::options().write(true).open(self.folder.join("holds")).expect("a holds file");
+        let slot = u64::from(id) * HOLD_BYTES as u64;
+        holds.write_all_at(&[HoldState::Armed as u8], slot).expect("a write");
+    }
+
+    /// The journal so far: whole lines only.
+    pub fn journal(&self) -> Vec<Entry> {
+        let journal = fs::read_to_string(self.folder.join("journal")).unwrap_or_default();
+        let whole = journal.rfind('\n').map_or("", |end| &journal[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
+    }
+
+    /// The processes that have taken a hold so far, in order.
+    pub fn takers(&self) -> Vec<u32> {
+        let entries = self.journal().into_iter();
+        entries.filter_map(|entry| if let Entry::Held { pid, .. } = entry { Some(pid) } else { None }).collect()
+    }
+
+    /// The process that took a hold as the `nth` (from 1); waits until it has stopped.
+    pub fn held(&self, nth: usize) -> u32 {
+        let taker = || self.takers().get(nth - 1).copied();
+        eventually("a process is held", || taker().and_then(state) == Some('T'));
+        taker().expect("there is one")
+    }
+
+    /// The keys of the effects so far, sorted.
+    pub fn effects(&self) -> Vec<String> {
+        let entries = self.journal().into_iter();
+        let mut keys: Vec<String> =
+            entries.filter_map(|entry| if let Entry::Effect { key, .. } = entry { Some(key) } else { None }).collect();
+        keys.sort();
+        keys
+    }
+
+    /// The ids of the tasks that were executed so far, in order.
+    pub fn executed(&self) -> Vec<String> {
+        let entries = self.journal().into_iter();
+        entries.filter_map(|entry| if let Entry::Execution { id, .. } = entry { Some(id) } else { None }).collect()
+    }
+
+    /// The ids of the tasks that were accepted so far, in order.
+    pub fn accepted(&self) -> Vec<String> {
+        let entries = self.journal().into_iter();
+        entries.filter_map(|entry| if let Entry::Accepted { id, .. } = entry { Some(id) } else { None }).collect()
+    }
+
+    /// What the actor `q` recorded.
+    pub fn statements(&self) -> Vec<Statement> {
+        let mut texts = BTreeMap::new();
+        let mut statements: Vec<Statement> = Vec::new();
+        for record in self.records() {
+            match record {
+                Record::Text { id, sql } => {
+                    texts.insert(id, sql);
+                }
+                Record::Begin { .. } => statements.push(Statement::new(record, &texts)),
+                Record::End { pid, seq, .. } => {
+                    let begun = statements
+                        .iter_mut()
+                        .find(|statement| statement.key == (pid, seq))
+                        .expect("an end has its begin before it");
+                    begun.end = Some(record);
+                }
+            }
+        }
+        statements.retain(|statement| statement.actor == "q");
+        statements
+    }
+
+    pub fn records(&self) -> Vec<Record> {
+        let ledger = fs::read_to_string(self.folder.join("ledger")).expect("a ledger");
+        let lines = ledger.lines();
+        lines.map(|line| serde_json::from_str(line).expect("a record")).collect()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).expect("a log")
+    }
+
+    /// Makes the clock one that stands, some time in 2001.
+    pub fn stand_still(&self) {
+        let clock = File::options().write(true).open(self.folder.join("clock")).expect("a clock");
+        clock.write_all_at(&1_000_000_000_000_000_000_i64.to_ne_bytes(), 8).expect("a write");
+    }
+
+    /// Moves a clock from where it is.
+    pub fn advance(&self, nanoseconds: i64) {
+        let clock = fs::read(self.folder.join("clock")).expect("a clock");
+        let offset = i64::from_ne_bytes(clock[..8].try_into().expect("eight bytes"));
+        self.set_clock(offset + nanoseconds);
+    }
+
+    /// Moves the clock as the controller does.
+    pub fn set_clock(&self, offset_ns: i64) {
+        let clock = File::options().write(true).open(self.folder.join("clock")).expect("a clock");
+        clock.write_all_at(&offset_ns.to_ne_bytes(), 0).expect("a write");
+    }
+}
+
+/// A statement with what became of it.
+#[derive(Debug)]
+pub struct Statement {
+    pub key: (u32, u64),
+    pub actor: String,
+    pub role: String,
+    pub sql: String,
+    pub site: String,
+    pub times: u64,
+    pub end: Option<Record>,
+}
+
+impl Statement {
+    fn new(record: Record, texts: &BTreeMap<String, String>) -> Self {
+        let Record::Begin { pid, seq, actor, role, text, site, times, .. } = record else {
+            panic!("not a begin: {record:?}");
+        };
+        Self { key: (pid, seq), actor, role, sql: texts[&text].clone(), site, times, end: None }
+    }
+}
+
+/// A process's state as `/proc` says it: `R`, `S`, `T` ...; `None` when it is gone.
+pub fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Waits until something holds; fails the test after [`DEADLINE`].
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
