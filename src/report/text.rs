@@ -3,7 +3,16 @@
 use serde_json::Value;
 
 use crate::plan::State;
-use crate::runner::{ArmReport, CaseReport, FixReport, GrowthReport, InvariantReport};
+use crate::runner::{ArmReport, CaseReport, FixReport, GrowthReport, InvariantReport, Setting};
+
+/// What a run stands on, in a line.
+pub fn setting(setting: &Setting) -> String {
+    let redis = setting.redis.as_ref().map(|redis| format!(", {redis}")).unwrap_or_default();
+    let python =
+        if setting.python.is_empty() { String::new() } else { format!(" · Python {}", setting.python.join(", ")) };
+    let lanes = if setting.lanes == 1 { "lane" } else { "lanes" };
+    format!("# {}{redis} ({}){python} · {} {lanes}", setting.postgres, setting.services, setting.lanes)
+}
 
 /// A value as a reader wants it: no more than six significant digits, long texts cut.
 pub fn value(value: &Value) -> String {

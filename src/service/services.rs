@@ -90,7 +90,8 @@ impl FromStr for Place {
 pub fn preferred_place() -> Result<Option<Place>> {
     match std::env::var(SERVICES_VARIABLE) {
         Ok(text) if !matches!(text.as_str(), "" | "auto") => {
-            let place = text.parse().map_err(|error: Error| Error::usage(format!("{SERVICES_VARIABLE}: {}", error.message)))?;
+            let place =
+                text.parse().map_err(|error: Error| Error::usage(format!("{SERVICES_VARIABLE}: {}", error.message)))?;
             Ok(Some(place))
         }
         _ => Ok(None),
