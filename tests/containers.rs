@@ -439,7 +439,8 @@ async fn newest(daemon: &Daemon, name: &str) -> Option<String> {
 async fn the_nginx_image_serves_pages() {
     let Some(room) = Room::find().await else { return };
     let Some(image) = newest(&room.daemon, "nginx").await else { return };
-    let script = "nginx && wget -q -O - http://127.0.0.1/";
+    // It writes its log after the answer: it is asked to end, and has written when it has.
+    let script = "nginx && wget -q -O - http://127.0.0.1/ && nginx -s quit && while pidof nginx; do :; done";
     let arguments = ["sh", "-c", script].map(str::to_owned).into();
     let container = room.daemon.run(Spec { arguments, ..Spec::new("nginx", &room.owner, &image) }).await.unwrap();
     let code = ended(&container).await;

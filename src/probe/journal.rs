@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use dj_regress_protocol::{Entry, Tasks};
+use dj_regress_protocol::{Entry, Tasks, records};
 
 /// What an arm's processes wrote down, in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,11 +42,8 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(format!("read {}: {error}", path.display())),
         };
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let parse = |(number, line): (usize, &str)| {
-            serde_json::from_str(line).map_err(|error| format!("the journal's line {}: {error}", number + 1))
-        };
-        Ok(Self { entries: whole.lines().enumerate().map(parse).collect::<Result<_, _>>()? })
+        let entries = records(&text).collect::<Result<_, _>>();
+        Ok(Self { entries: entries.map_err(|(line, error)| format!("the journal's line {line}: {error}"))? })
     }
 
     /// The processes of an actor that had this role, in the order of their forks.
@@ -151,12 +148,21 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_a_killed_process_left_spoils_no_other_record() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let path = folder.path().join("journal");
+        let line = dj_regress_protocol::line(&accepted("a")).expect("json");
+        fs::write(&path, [&line[..line.len() / 2], &line].concat()).expect("a file");
+        assert_eq!(Journal::read(&path).map(|journal| journal.entries), Ok(vec![accepted("a")]));
+    }
+
+    #[test]
     fn a_line_that_is_being_written_is_left_out() {
         let folder = tempfile::tempdir().expect("a temp folder");
         let path = folder.path().join("journal");
         assert_eq!(Journal::read(&path), Ok(Journal::default()));
         let line = serde_json::to_string(&accepted("a")).expect("json");
-        fs::write(&path, format!("{line}\n{}", &line[..10])).expect("a file");
+        fs::write(&path, format!("\n{line}\n\n{}", &line[..10])).expect("a file");
         assert_eq!(Journal::read(&path).map(|journal| journal.entries), Ok(vec![accepted("a")]));
         fs::write(&path, "nonsense\n").expect("a file");
         assert!(Journal::read(&path).is_err_and(|error| error.contains("line 1")));

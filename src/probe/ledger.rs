@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use dj_regress_protocol::Record;
+use dj_regress_protocol::{Record, records};
 
 use super::sql::{self, Shape};
-use crate::error::{Context as _, Result};
+use crate::error::{Context as _, Error, Result};
 
 /// The actor whose statements no measurement counts.
 pub const PROBE: &str = "probe";
@@ -62,14 +62,14 @@ impl Ledger {
         }
     }
 
-    /// Reads the text of a ledger. A last line without its end is what a killed process left: skipped.
+    /// Reads the text of a ledger. A part of a record is what a killed process left: skipped.
     pub fn parse(text: &str) -> Result<Self> {
         let mut ledger = Self::default();
         let mut texts: HashMap<String, (Arc<str>, Shape)> = HashMap::new();
         let mut open: HashMap<(u32, u64), usize> = HashMap::new();
-        for (number, line) in text.split_inclusive('\n').enumerate() {
-            let Some(line) = line.strip_suffix('\n') else { break };
-            match serde_json::from_str(line).cannot_run(|| format!("read line {} of the ledger", number + 1))? {
+        for record in records(text) {
+            let read = record.map_err(|(line, error)| Error::cannot_run(format!("line {line} of the ledger: {error}")));
+            match read? {
                 Record::Text { id, sql } => {
                     texts.entry(id).or_insert_with(|| (Arc::from(sql.as_str()), sql::shape(&sql)));
                 }

@@ -51,11 +51,10 @@ impl Arm {
         holds.write_all_at(&[HoldState::Armed as u8], slot).expect("a write");
     }
 
-    /// The journal so far: whole lines only.
+    /// The journal so far.
     pub fn journal(&self) -> Vec<Entry> {
         let journal = fs::read_to_string(self.folder.join("journal")).unwrap_or_default();
-        let whole = journal.rfind('\n').map_or("", |end| &journal[..end]);
-        whole.lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
+        dj_regress_protocol::records(&journal).map(|record| record.expect("a record")).collect()
     }
 
     /// The processes that have taken a hold so far, in order.
@@ -117,8 +116,7 @@ impl Arm {
 
     pub fn records(&self) -> Vec<Record> {
         let ledger = fs::read_to_string(self.folder.join("ledger")).expect("a ledger");
-        let lines = ledger.lines();
-        lines.map(|line| serde_json::from_str(line).expect("a record")).collect()
+        dj_regress_protocol::records(&ledger).map(|record| record.expect("a record")).collect()
     }
 
     pub fn log(&self) -> String {

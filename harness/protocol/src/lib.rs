@@ -8,12 +8,14 @@ mod hold;
 mod job;
 mod journal;
 mod ledger;
+mod lines;
 mod message;
 
 pub use hold::{HOLD_BYTES, HOLD_CALLS, Hold, HoldState, NAMED_MOMENTS};
 pub use job::{Enqueue, Schedule, Tasks};
 pub use journal::Entry;
 pub use ledger::Record;
+pub use lines::{line, records};
 pub use message::{
     ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Prepare, Prepared, Reply, Request, Stepped, Texts,
 };

@@ -25,10 +25,11 @@ def happened(key: str, attempt: int | None = None) -> None:
         "time": time.time(),
         "attempt": attempt,
     }
-    line = json.dumps(effect) + "\n"
+    # A process that was killed while it wrote has left a part of a line: it is not ours to go on with.
+    line = f"\n{json.dumps(effect)}\n"
     journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        # One write: a process that is killed leaves the whole line or none.
+        # One write, so that lines of several processes do not mix.
         os.write(journal, line.encode())
     finally:
         os.close(journal)

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
+use dj_regress_protocol::line;
 use serde::Serialize;
 
 /// A file of records, one JSON object per line. Forked children write to it, executed programs do not (`O_CLOEXEC`).
@@ -15,11 +16,9 @@ impl Records {
         Ok(Self(OpenOptions::new().append(true).create(true).open(path)?))
     }
 
-    /// One record, one `write(2)`: lines of several processes do not mix, and a killed one leaves whole lines.
+    /// One record, one `write(2)`: lines of several processes do not mix.
     pub fn write<T: Serialize>(&self, record: &T) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
-        (&self.0).write_all(&line)
+        (&self.0).write_all(&line(record)?)
     }
 }
 

@@ -1,0 +1,30 @@
+//! Files of records: how they are written so that a killed process spoils no other's, and how they are read.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A record as it is appended, in one write: on a line of its own, with a line end before it and after it.
+///
+/// A process that is killed in the middle of a write leaves a part of a record (where it crosses a page of the file); the
+/// line end before the next record keeps that part to itself.
+///
+/// # Errors
+///
+/// The record cannot be said in JSON.
+pub fn line<T: Serialize>(record: &T) -> serde_json::Result<Vec<u8>> {
+    let mut line = vec![b'\n'];
+    serde_json::to_writer(&mut line, record)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// The records of a file, with the number of their line, from 1. Parts of records are left out: a killed process's, and
+/// what is just being written.
+pub fn records<T: DeserializeOwned>(text: &str) -> impl Iterator<Item = Result<T, (usize, serde_json::Error)>> {
+    text.lines().enumerate().filter(|(_, line)| !line.is_empty()).filter_map(
+        |(index, line)| match serde_json::from_str(line) {
+            Err(error) if error.is_eof() => None,
+            read => Some(read.map_err(|error| (index + 1, error))),
+        },
+    )
+}
