@@ -93,7 +93,8 @@ impl<W: Write> Console<W> {
             setting.services,
             setting.python.join(", "),
             setting.lanes
-        )
+        )?;
+        setting.notes.iter().try_for_each(|note| writeln!(self.out, "# {note}"))
     }
 
     fn case(&mut self, case: &CaseReport) -> io::Result<()> {
