@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::plan::States;
+use crate::plan::{Choice, States};
 use crate::service::Secret;
 use clap::{Args, Parser, Subcommand};
 
@@ -25,6 +25,12 @@ pub enum Command {
     Run(RunArgs),
     /// Run cases and tell everything: each invariant, the kill matrix, growth; with `--writes`, who wrote a table
     Explain(RunArgs),
+    /// Run cases without their fix over releases, and print what each invariant is at each, and where it flips
+    Matrix(MatrixArgs),
+    /// Find the first release at which a case flips, with the fewest runs
+    Bisect(BisectArgs),
+    /// Write the skeleton of a case, which runs as it stands
+    New(NewArgs),
     /// List cases and what they declare
     List(CaseArgs),
     /// Validate case files; start nothing
@@ -116,4 +122,94 @@ pub struct CleanArgs {
     /// Empty the cache as well: environments, wheels, overlays, the templates of Postgres, the images that hold them
     #[arg(long)]
     pub cache: bool,
+}
+
+/// Options of `matrix`.
+#[derive(Debug, Clone, Args)]
+pub struct MatrixArgs {
+    /// Which cases.
+    #[command(flatten)]
+    pub selection: CaseArgs,
+    /// Over what.
+    #[command(flatten)]
+    pub axis: AxisArgs,
+    /// On what.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// Options of `bisect`.
+#[derive(Debug, Clone, Args)]
+pub struct BisectArgs {
+    /// The case (`django_q/stat_master_list`) or its file
+    pub case: String,
+    /// The folder of the cases, with their `locks/`
+    #[arg(long, default_value = "cases", value_name = "FOLDER")]
+    pub cases_dir: PathBuf,
+    /// The invariant to look at, a guard too [default: all that tell the states apart]
+    #[arg(long, value_name = "NAME")]
+    pub invariant: Option<String>,
+    /// Over what.
+    #[command(flatten)]
+    pub axis: AxisArgs,
+    /// On what.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// Over what a matrix goes.
+#[derive(Debug, Clone, Args)]
+pub struct AxisArgs {
+    /// The package whose releases are tried
+    #[arg(long, value_name = "PACKAGE", default_value = "django-q2", conflicts_with = "pythons")]
+    pub package: String,
+    /// Releases: `1.6.2..1.11.1`, all between and with the two; `4.2..5.2`, the newest of each minor series; or a list,
+    /// `1.9.0,1.10.0,1.11.*`, which asks no index
+    #[arg(long, value_name = "RELEASES", required_unless_present = "pythons")]
+    pub releases: Option<Choice>,
+    /// Python versions instead of releases: `3.10,3.11,3.12`; a case's own pin is replaced
+    #[arg(long, value_name = "VERSIONS", value_delimiter = ',', conflicts_with = "releases")]
+    pub pythons: Vec<String>,
+}
+
+/// On what `matrix` and `bisect` run.
+#[derive(Debug, Clone, Args)]
+pub struct MachineArgs {
+    /// Where results and logs go; the previous run is kept beside it as `<FOLDER>.old`
+    #[arg(long, default_value = "regress.out", value_name = "FOLDER")]
+    pub outputdir: PathBuf,
+    /// Arms to run at the same time [default: the number of processors]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: Option<u16>,
+    /// The Python for cases that pin none: a version (`3.12`) or the path of an interpreter
+    #[arg(long, value_name = "PYTHON")]
+    pub python: Option<String>,
+    /// Where Postgres and Redis run, as for `run`
+    #[arg(long, value_name = "PLACE", default_value = "auto", value_parser = ["auto", "docker", "local", "given"])]
+    pub services: String,
+    /// A Postgres to use, as for `run`
+    #[arg(long, value_name = "URL")]
+    pub postgres_url: Option<Secret>,
+    /// A Redis to use, as for `run`
+    #[arg(long, value_name = "URL")]
+    pub redis_url: Option<Secret>,
+    /// Programs of local services, as for `run`
+    #[arg(long, value_name = "SOURCE", default_value = "auto", value_parser = ["auto", "installed", "wheels"])]
+    pub programs: String,
+}
+
+/// Options of `new`.
+#[derive(Debug, Clone, Args)]
+pub struct NewArgs {
+    /// The case: `django_q/tasks_run_twice` becomes `cases/django_q/tasks_run_twice.yaml`
+    pub name: String,
+    /// The folder of the cases
+    #[arg(long, default_value = "cases", value_name = "FOLDER")]
+    pub cases_dir: PathBuf,
+    /// The thread that reports it, e.g. `django-q2#300`
+    #[arg(long, value_name = "ISSUE")]
+    pub issue: Option<String>,
+    /// The release of django-q2 that has the bug
+    #[arg(long, value_name = "RELEASE", default_value = "1.11.1")]
+    pub release: String,
 }

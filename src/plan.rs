@@ -1,10 +1,18 @@
 //! Cases and options become arms.
 
+mod release;
+mod search;
+mod variant;
+
 use std::fmt;
 
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+
+pub use release::{Choice, Version};
+pub use search::{Answer, search};
+pub use variant::{Axis, expectations};
 
 use crate::case::model::{Case, Delta};
 

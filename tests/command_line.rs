@@ -16,6 +16,9 @@ fn help_names_every_command_and_option_of_run() {
     let _filters = context.filters();
     insta::assert_snapshot!("help", context.run("--help").ok());
     insta::assert_snapshot!("help_run", context.run("run --help").ok());
+    insta::assert_snapshot!("help_matrix", context.run("matrix --help").ok());
+    insta::assert_snapshot!("help_bisect", context.run("bisect --help").ok());
+    insta::assert_snapshot!("help_new", context.run("new --help").ok());
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! One file per subcommand.
 
+mod bisect;
 mod check;
 mod clean;
 mod doctor;
 mod list;
+mod matrix;
+mod new;
 mod run;
 
 use std::io::{self, Write as _};
@@ -13,8 +16,9 @@ use crate::case::load;
 use crate::case::model::Case;
 use crate::case::schema;
 use crate::cli::{CaseArgs, Cli, Command, RunArgs};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit::Exit;
+use crate::report;
 use crate::service::{keeper, undo};
 
 /// Does what the command line says.
@@ -22,6 +26,9 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(arguments) => run::run(&arguments).map(Into::into),
         Command::Explain(arguments) => run::run(&RunArgs { verbose: true, ..arguments }).map(Into::into),
+        Command::Matrix(arguments) => matrix::matrix(&arguments).map(Into::into),
+        Command::Bisect(arguments) => bisect::bisect(&arguments).map(Into::into),
+        Command::New(arguments) => new::new(&arguments).map(Into::into),
         Command::List(arguments) => list::list(&arguments).map(Into::into),
         Command::Check(arguments) => check::check(&arguments).map(Into::into),
         Command::Schema => print(&schema::text()).map(|()| Exit::AsDeclared.into()),
@@ -41,10 +48,5 @@ fn load(arguments: &CaseArgs) -> Result<Vec<Case>> {
 /// Prints to standard output; a reader that has gone is no error.
 fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::cannot_run(format!("write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
+    report::unless_gone(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }

@@ -10,19 +10,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::cache::Cache;
+use crate::case::model::Case;
 use crate::cli::RunArgs;
 use crate::error::{Context as _, Error, Result};
 use crate::exit::Exit;
 use crate::plan::States;
 use crate::python::{Environments, Locks};
 use crate::report::{Console, OutputDirectory, Reporter, Results, Style};
-use crate::runner::{Event, Options, Run};
-use crate::service::{self, Choice};
+use crate::runner::{Event, Options, Run, RunReport};
+use crate::service::{self, Choice, Secret};
 
 /// Runs the selected cases.
 pub fn run(arguments: &RunArgs) -> Result<Exit> {
     let cases = super::load(&arguments.selection)?;
-    let services = choice(arguments)?;
+    let urls = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
+    let services = choice(&arguments.services, urls, &arguments.programs)?;
     let cache = Cache::open()?;
     for swept in service::sweep()?.iter().filter(|swept| swept.was_elsewhere()) {
         // On servers of others: somebody may have wondered.
@@ -41,39 +43,53 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
     let reporters: Vec<Box<dyn Reporter + Send>> =
         vec![Box::new(Console::new(&names, style)), Box::new(Results::new(output.path()))];
     let options = Options {
-        lanes: arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from),
+        lanes: lanes(arguments.jobs),
         states: if arguments.control { States::Twins } else { arguments.state },
         services,
         logs: output.logs()?,
         writes_of: arguments.writes.clone(),
+        skip_uninstallable: false,
     };
+    let locks = Locks::new(&arguments.selection.cases_dir, arguments.frozen);
+    let report = play(cache, cases, (locks, arguments.python.clone()), &options, reporters)?;
+    Ok(Exit::of_run(&report))
+}
+
+/// Plays cases to their end, or until an interrupt: with locks and the Python of cases that pin none.
+pub(super) fn play(
+    cache: Cache,
+    cases: Vec<Case>,
+    (locks, python): (Locks, Option<String>),
+    options: &Options,
+    reporters: Vec<Box<dyn Reporter + Send>>,
+) -> Result<RunReport> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().cannot_run(|| "start".to_owned())?;
     let (events, mut received) = mpsc::unbounded_channel();
     let announce = events.clone();
     let environments = Environments::new(
         cache.clone(),
-        Locks::new(&arguments.selection.cases_dir, arguments.frozen),
-        arguments.python.clone(),
+        locks,
+        python,
         Box::new(move |what| drop(announce.send(Event::Preparing(what)))),
     );
-    let exit = runtime.block_on(async {
+    let report = runtime.block_on(async {
         let reporting = tokio::spawn(async move {
             let mut reporters = reporters;
-            let mut exit = None;
+            let mut finished = None;
             while let Some(event) = received.recv().await {
                 for reporter in &mut reporters {
                     reporter.event(&event)?;
                 }
-                if let Event::Finished(report) = &event {
-                    exit = Some(Exit::of_run(report));
+                if let Event::Finished(report) = event {
+                    finished = Some(report);
                 }
             }
-            Ok::<_, Error>(exit)
+            Ok::<_, Error>(finished)
         });
         let run = Run::open(cache).await?;
         let played = tokio::select! {
-            played = run.play(Arc::new(cases), Arc::new(environments), &options, &events) => played,
+            played = run.play(Arc::new(cases), Arc::new(environments), options, &events) => played,
             interrupted = interrupted() => Err(interrupted),
         };
         let closed = run.close().await;
@@ -83,17 +99,25 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
     });
     // Blocking work (an install, say) may still be under way after an interrupt: it is not waited for.
     runtime.shutdown_background();
-    if exit.is_err() {
+    if report.is_err() {
         service::installer::end_all();
     }
-    exit?.ok_or_else(|| Error::bug("the run ended without a report"))
+    report?.ok_or_else(|| Error::bug("the run ended without a report"))
 }
 
-/// Where services come from: options, then the environment.
-fn choice(arguments: &RunArgs) -> Result<Choice> {
-    let place = if arguments.services == "auto" { None } else { Some(arguments.services.parse()?) };
-    let (postgres, redis) = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
-    Choice::new(place, postgres, redis, arguments.programs.parse()?, &|name| std::env::var(name).ok())
+/// Where services come from: options (the place, the URLs of Postgres and Redis, the programs), then the environment.
+pub(super) fn choice(
+    place: &str,
+    (postgres, redis): (Option<&Secret>, Option<&Secret>),
+    programs: &str,
+) -> Result<Choice> {
+    let place = if place == "auto" { service::preferred_place()? } else { Some(place.parse()?) };
+    Choice::new(place, postgres, redis, programs.parse()?, &|name| std::env::var(name).ok())
+}
+
+/// Arms at the same time: as many as are asked for, else one per processor.
+pub(super) fn lanes(jobs: Option<u16>) -> usize {
+    jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from)
 }
 
 /// Resolves when SIGINT, SIGTERM or SIGHUP comes.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use indexmap::IndexMap;
 
 use super::lock::{self, Lock, Locks};
-use super::uv::Uv;
+use super::uv::{Resolution, Uv};
 use crate::cache::Cache;
 use crate::case::model::Take;
 use crate::error::{Context as _, Error, Result};
@@ -86,7 +86,7 @@ impl Environments {
             packages.iter().map(|(package, version)| lock::requirement(package, version)).collect();
         requirements.sort();
         requirements.extend(harness().map(str::to_owned));
-        let lock = self.locks.get(name, &requirements, true, &|| self.uv())?;
+        let lock = self.locks.get(name, &requirements, self.locks.resolution(python), &|| self.uv())?;
         self.make(&lock, python)
     }
 
@@ -105,7 +105,7 @@ impl Environments {
     pub fn wheel(&self, take: &Take) -> Result<PathBuf> {
         let requirements = [lock::requirement(&take.package, &take.version)];
         let name = format!("{}.wheel", lock::name([(&take.package, &take.version)]));
-        let lock = self.locks.get(&name, &requirements, false, &|| self.uv())?;
+        let lock = self.locks.get(&name, &requirements, Resolution::Alone, &|| self.uv())?;
         self.cache.directory(&format!("wheels/{}", &lock.hash[..16]), |folder| self.uv()?.unpack(folder, &lock.path))
     }
 }

@@ -3,14 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::uv::Uv;
+use super::uv::{Resolution, Uv};
+use crate::cache::Cache;
 use crate::error::{Context as _, Error, Result};
 
-/// The folder of locks of a cases folder.
+/// Where locks are read and written.
 #[derive(Debug, Clone)]
 pub struct Locks {
     folder: PathBuf,
     frozen: bool,
+    /// Read first, and never written: the locks of the cases, for a run over releases that these do not name.
+    committed: Option<PathBuf>,
 }
 
 /// A lock that is there and fits its requirements.
@@ -32,7 +35,18 @@ impl Lock {
 impl Locks {
     /// The locks in `cases/locks`. When `frozen`, a lock that is missing or stale is an error.
     pub fn new(cases: &Path, frozen: bool) -> Self {
-        Self { folder: cases.join("locks"), frozen }
+        Self { folder: cases.join("locks"), frozen, committed: None }
+    }
+
+    /// Locks for releases that the cases do not name: in the cache, each for one Python, as not every release is for
+    /// every Python. A lock in `cases/locks` that fits is used where there is one.
+    pub fn of_releases(cases: &Path, cache: &Cache) -> Self {
+        Self { folder: cache.path("releases/locks"), frozen: false, committed: Some(cases.join("locks")) }
+    }
+
+    /// How packages are resolved that are to run with this Python.
+    pub fn resolution<'p>(&self, python: Option<&'p str>) -> Resolution<'p> {
+        if self.committed.is_some() { Resolution::For(python) } else { Resolution::Universal }
     }
 
     /// The lock of these requirements, made with uv where it is missing or was made for others.
@@ -40,11 +54,23 @@ impl Locks {
         &self,
         name: &str,
         requirements: &[String],
-        with_dependencies: bool,
+        resolution: Resolution<'_>,
         uv: &dyn Fn() -> Result<Uv>,
     ) -> Result<Lock> {
-        let path = self.folder.join(format!("{name}.txt"));
         let head = head(requirements);
+        if let Some(committed) = &self.committed {
+            let path = committed.join(format!("{name}.txt"));
+            if let Ok(text) = fs::read_to_string(&path)
+                && text.starts_with(&head)
+            {
+                return Ok(Lock { path, hash: hash(&text) });
+            }
+        }
+        let name = match resolution {
+            Resolution::For(python) => format!("{name}_python-{}", file_name(python.unwrap_or("any"))),
+            Resolution::Universal | Resolution::Alone => name.to_owned(),
+        };
+        let path = self.folder.join(format!("{name}.txt"));
         match fs::read_to_string(&path) {
             Ok(text) if text.starts_with(&head) => return Ok(Lock { path, hash: hash(&text) }),
             _ if self.frozen => {
@@ -57,7 +83,7 @@ impl Locks {
             }
             _ => {}
         }
-        let text = format!("{head}{}", uv()?.compile(requirements, with_dependencies)?);
+        let text = format!("{head}{}", uv()?.compile(requirements, resolution)?);
         fs::create_dir_all(&self.folder).cannot_run(|| format!("create {}", self.folder.display()))?;
         // Written beside and renamed: another run may be reading it.
         let new = self.folder.join(format!(".{name}.{}", std::process::id()));
@@ -80,17 +106,16 @@ fn hash(text: &str) -> String {
 pub fn name<'a>(packages: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
     let mut parts: Vec<String> = packages
         .into_iter()
-        .map(|(package, version)| {
-            let version: String = version
-                .replace('*', "x")
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
-                .collect();
-            format!("{package}-{}", version.trim_matches('-'))
-        })
+        .map(|(package, version)| format!("{package}-{}", file_name(&version.replace('*', "x"))))
         .collect();
     parts.sort();
     parts.join("_")
+}
+
+/// A text with nothing in it that file names should not have.
+fn file_name(text: &str) -> String {
+    let plain = text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' });
+    plain.collect::<String>().trim_matches('-').to_owned()
 }
 
 /// A requirement in pip's words: a bare version means exactly that one.
@@ -129,8 +154,9 @@ mod tests {
     fn a_frozen_lock_that_is_missing_is_an_error_that_says_what_to_do() {
         let folder = tempfile::tempdir().expect("a temp folder");
         let locks = Locks::new(folder.path(), true);
-        let error =
-            locks.get("x", &["x==1".to_owned()], true, &|| panic!("uv is not needed")).expect_err("it is missing");
+        let error = locks
+            .get("x", &["x==1".to_owned()], Resolution::Universal, &|| panic!("uv is not needed"))
+            .expect_err("it is missing");
         assert!(error.hint.expect("a hint").contains("without `--frozen`"));
     }
 
@@ -141,7 +167,29 @@ mod tests {
         fs::write(folder.path().join("locks/x.txt"), format!("{}x==1\n", head(&["x==1".to_owned()]))).expect("a lock");
         let locks = Locks::new(folder.path(), true);
         let uv: &dyn Fn() -> Result<Uv> = &|| panic!("uv is not needed");
-        assert!(locks.get("x", &["x==1".to_owned()], true, uv).is_ok());
-        assert!(locks.get("x", &["x==2".to_owned()], true, uv).is_err());
+        assert!(locks.get("x", &["x==1".to_owned()], Resolution::Universal, uv).is_ok());
+        assert!(locks.get("x", &["x==2".to_owned()], Resolution::Universal, uv).is_err());
+    }
+
+    #[test]
+    fn locks_of_releases_are_read_from_the_cases_and_kept_in_the_cache() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let cache = Cache::at(&folder.path().join("cache")).expect("a cache");
+        let (one, two) = (vec!["x==1".to_owned()], vec!["x==2".to_owned()]);
+        let write = |path: &Path, requirements: &[String]| {
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, head(requirements)).expect("a lock");
+        };
+        let (committed, kept) = (folder.path().join("locks/x-1.txt"), "releases/locks/x-2_python-3.12.txt");
+        write(&committed, &one);
+        write(&cache.path(kept), &two);
+        let locks = Locks::of_releases(folder.path(), &cache);
+        let uv: &dyn Fn() -> Result<Uv> = &|| Err(Error::cannot_run("uv is not here"));
+        let get = |name: &str, requirements: &[String], python| {
+            locks.get(name, requirements, locks.resolution(Some(python)), uv).map(|lock| lock.path)
+        };
+        assert_eq!(get("x-1", &one, "3.12").expect("it is committed"), committed);
+        assert_eq!(get("x-2", &two, "3.12").expect("it was made before"), cache.path(kept));
+        assert!(get("x-2", &two, "3.11").is_err(), "it was made for another Python");
     }
 }

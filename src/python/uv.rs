@@ -16,6 +16,20 @@ const VERSION: &str = "0.13.8";
 /// What to do when packages cannot be had.
 const INDEX: &str = "is a package index reachable? What is installed once is kept in the cache";
 
+/// The interpreter where none is asked for.
+const ANY: &str = ">=3.10";
+
+/// For whom requirements are resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution<'p> {
+    /// With dependencies, for every Python from 3.10.
+    Universal,
+    /// With dependencies, for this interpreter; without one, for the first that is new enough.
+    For(Option<&'p str>),
+    /// Without dependencies.
+    Alone,
+}
+
 /// A uv that can be run.
 #[derive(Debug, Clone)]
 pub struct Uv {
@@ -48,14 +62,16 @@ impl Uv {
         &self.program
     }
 
-    /// Resolves requirements to exact releases with hashes, for every Python from 3.10.
-    pub fn compile(&self, requirements: &[String], with_dependencies: bool) -> Result<String> {
+    /// Resolves requirements to exact releases with hashes.
+    pub fn compile(&self, requirements: &[String], resolution: Resolution<'_>) -> Result<String> {
         let mut command = self.command();
-        command.args(["pip", "compile", "--quiet", "--universal", "--python-version", "3.10", "--generate-hashes"]);
+        command.args(["pip", "compile", "--quiet", "--generate-hashes"]);
         command.args(["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]);
-        if !with_dependencies {
-            command.arg("--no-deps");
-        }
+        match resolution {
+            Resolution::Universal => command.args(["--universal", "--python-version", "3.10"]),
+            Resolution::Alone => command.args(["--universal", "--python-version", "3.10", "--no-deps"]),
+            Resolution::For(python) => command.args(["--no-python-downloads", "--python", python.unwrap_or(ANY)]),
+        };
         command.arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let doing = || format!("resolve {} with uv", requirements.join(", "));
         let mut child = installer::tie(&mut command).spawn().cannot_run(doing)?;
@@ -72,18 +88,11 @@ impl Uv {
     /// Makes a virtual environment in `folder` with exactly what the lock says, compiled to bytecode.
     pub fn environment(&self, folder: &Path, python: Option<&str>, lock: &Path) -> Result<()> {
         let mut venv = self.command();
-        venv.args([
-            "venv",
-            "--quiet",
-            "--relocatable",
-            "--no-python-downloads",
-            "--python",
-            python.unwrap_or(">=3.10"),
-        ])
-        .arg(folder);
-        run(&mut venv, &format!("make an environment with Python {}", python.unwrap_or(">=3.10"))).map_err(
-            |error| error.hint("`--python` takes a version or the path of an interpreter that is installed"),
-        )?;
+        venv.args(["venv", "--quiet", "--relocatable", "--no-python-downloads", "--python", python.unwrap_or(ANY)])
+            .arg(folder);
+        run(&mut venv, &format!("make an environment with Python {}", python.unwrap_or(ANY))).map_err(|error| {
+            error.hint("`--python` takes a version or the path of an interpreter that is installed")
+        })?;
         let mut install = self.command();
         install.args(["pip", "install", "--quiet", "--require-hashes", "--no-deps", "--compile-bytecode", "--python"]);
         install.arg(folder.join("bin/python")).arg("-r").arg(lock);

@@ -2,9 +2,9 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
-use super::Reporter;
 use super::text::{self, ms};
-use crate::error::{Error, Result};
+use super::{Progress, Reporter};
+use crate::error::Result;
 use crate::judge::Verdict;
 use crate::probe::statements::Writer;
 use crate::runner::{ArmReport, CaseReport, Event, FixReport, RunReport, Setting, Timings};
@@ -31,8 +31,7 @@ pub struct Console<W: Write> {
     cases: usize,
     number: usize,
     colour: bool,
-    /// Progress goes to standard error, and only where that is a terminal.
-    progress: bool,
+    progress: Progress,
 }
 
 impl Console<io::Stdout> {
@@ -46,7 +45,7 @@ impl Console<io::Stdout> {
             cases: names.len(),
             number: 0,
             colour,
-            progress: io::stderr().is_terminal(),
+            progress: Progress::new(),
         }
     }
 }
@@ -54,51 +53,24 @@ impl Console<io::Stdout> {
 impl<W: Write> Reporter for Console<W> {
     fn event(&mut self, event: &Event) -> Result<()> {
         let written = match event {
-            Event::Preparing(what) => self.preparing(what),
+            Event::Preparing(what) => self.progress.announce(what),
             Event::Ready(setting) => self.ready(setting),
-            Event::ArmStarted { case, state } => self.progress(&format!("{case} ({state})")),
+            Event::ArmStarted { case, state } => self.progress.show(&format!("{case} ({state})")),
             Event::CaseFinished(case) => self.case(case),
             Event::Finished(run) => self.finished(run),
         };
-        // `dj-regress | head` ends here: the reader has gone, the run goes on to its exit code.
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.map_err(|error| Error::cannot_run(format!("write to standard output: {error}"))),
-        }
+        super::unless_gone(written)
     }
 }
 
 impl<W: Write> Console<W> {
-    fn preparing(&mut self, what: &str) -> io::Result<()> {
-        self.progress("")?;
-        // Slow and rare: said also where there is no terminal, so that a CI log explains its minute.
-        writeln!(io::stderr(), "# {what}")
-    }
-
-    fn progress(&mut self, what: &str) -> io::Result<()> {
-        if self.progress {
-            write!(io::stderr(), "\r\x1b[K{what}\r")?;
-        }
-        Ok(())
-    }
-
     fn ready(&mut self, setting: &Setting) -> io::Result<()> {
-        self.progress("")?;
-        let redis = setting.redis.as_ref().map(|redis| format!(", {redis}")).unwrap_or_default();
-        let lanes = if setting.lanes == 1 { "lane" } else { "lanes" };
-        writeln!(
-            self.out,
-            "# {}{redis} ({}) · Python {} · {} {lanes}",
-            setting.postgres,
-            setting.services,
-            setting.python.join(", "),
-            setting.lanes
-        )?;
-        setting.notes.iter().try_for_each(|note| writeln!(self.out, "# {note}"))
+        self.progress.show("")?;
+        text::setting(setting).iter().try_for_each(|line| writeln!(self.out, "{line}"))
     }
 
     fn case(&mut self, case: &CaseReport) -> io::Result<()> {
-        self.progress("")?;
+        self.progress.show("")?;
         self.number += 1;
         let (word, ok) =
             if case.as_declared { ("ok", self.paint("ok", "32")) } else { ("not ok", self.paint("not ok", "31;1")) };
@@ -213,7 +185,7 @@ impl<W: Write> Console<W> {
     }
 
     fn finished(&mut self, run: &RunReport) -> io::Result<()> {
-        self.progress("")?;
+        self.progress.show("")?;
         let skipped = if run.skipped > 0 { format!(", {} skipped", run.skipped) } else { String::new() };
         let summary = if run.otherwise == 0 && run.as_declared == 0 {
             format!("nothing was run: {} skipped", count(run.skipped))

@@ -58,6 +58,9 @@ pub struct Options {
     pub logs: PathBuf,
     /// The table whose writers are to be told.
     pub writes_of: Option<String>,
+    /// Whether a case whose packages cannot be installed is skipped; else its arms are inconclusive, and a run of nothing
+    /// else cannot run.
+    pub skip_uninstallable: bool,
 }
 
 /// Where a run's events go. A reporter that is gone does not stop the run.
@@ -91,7 +94,7 @@ impl Run {
         let folder = self.run_directory.path().to_owned();
         let tree = Tree::new(self.keeper.clone(), folder.clone(), worker::package(&self.cache)?)?;
         let prepared = async {
-            let ready = prepare(&cases, &environments, options.states).await?;
+            let ready = prepare(&cases, &environments, options).await?;
             // Importing Django takes longer than starting Postgres: both at once. An environment that
             // does not start is found again, and told, by the arms that need it.
             if let Some(first) = ready.environments.first() {
@@ -182,8 +185,9 @@ impl Ready {
 
 /// Finds or makes every environment of the run. A case whose pinned Python is not here is skipped;
 /// when no environment at all can be had, nothing can run.
-async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, states: States) -> Result<Ready> {
+async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, options: &Options) -> Result<Ready> {
     let (cases, environments) = (Arc::clone(cases), Arc::clone(environments));
+    let (states, skip_uninstallable) = (options.states, options.skip_uninstallable);
     let prepare = move || {
         let start = Instant::now();
         let mut ready = Ready { skipped: BTreeMap::new(), environments: Vec::new(), needs: Vec::new(), took: 0.0 };
@@ -202,6 +206,7 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, state
                     Some(python) if !crate::python::is_installed(python) => {
                         ready.skipped.insert(index, format!("needs Python {python}, which is not installed"));
                     }
+                    _ if skip_uninstallable => drop(ready.skipped.insert(index, error.message)),
                     _ => failure = Some(error),
                 },
             }

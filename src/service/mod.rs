@@ -25,5 +25,5 @@ pub use endpoint::Endpoint;
 pub use files::write_private;
 pub use report::{Finding, report};
 pub use secret::Secret;
-pub use services::{Choice, Needs, Place, Services};
+pub use services::{Choice, Needs, Place, Services, preferred_place};
 pub use sweep::{Swept, sweep, sweep_base};

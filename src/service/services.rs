@@ -20,6 +20,9 @@ use super::secret::Secret;
 use crate::cache::Cache;
 use crate::error::{Context as _, Error, Result};
 
+/// The variable that names the place, where `--services` does not.
+pub const SERVICES_VARIABLE: &str = "DJ_REGRESS_SERVICES";
+
 /// The variable that names a Postgres to use, before all others.
 pub const POSTGRES_VARIABLE: &str = "DJ_REGRESS_POSTGRES_URL";
 
@@ -76,6 +79,22 @@ impl FromStr for Place {
         let place = [Self::Docker, Self::Local, Self::Given].into_iter().find(|place| place.name() == text);
         let unknown = || Error::usage(format!("services from `{text}`")).hint("one of: auto, docker, local, given");
         place.ok_or_else(unknown)
+    }
+}
+
+/// The place that the environment names for runs that name none.
+///
+/// # Errors
+///
+/// Usage if it is none.
+pub fn preferred_place() -> Result<Option<Place>> {
+    match std::env::var(SERVICES_VARIABLE) {
+        Ok(text) if !matches!(text.as_str(), "" | "auto") => {
+            let place =
+                text.parse().map_err(|error: Error| Error::usage(format!("{SERVICES_VARIABLE}: {}", error.message)))?;
+            Ok(Some(place))
+        }
+        _ => Ok(None),
     }
 }
 

@@ -65,6 +65,8 @@ impl Context {
         for variable in ["NO_COLOR", "CLICOLOR_FORCE", "PYENV_VERSION", "VIRTUAL_ENV"] {
             command.env_remove(variable);
         }
+        // Where docker runs, most tests would take twice as long. Those that want it say so.
+        command.env("DJ_REGRESS_SERVICES", "local");
         command.env("COLUMNS", "100");
         command
     }

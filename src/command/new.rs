@@ -1,0 +1,84 @@
+//! `new`: the skeleton of a case.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Component, Path};
+
+use crate::case::load;
+use crate::cli::NewArgs;
+use crate::error::{Context as _, Error, Result};
+use crate::exit::Exit;
+use crate::plan::Version;
+
+/// The case, with blanks in braces for what is asked for.
+const SKELETON: &str = include_str!("skeleton.yaml");
+
+/// Writes the case's file and says what to do next. A file that is there is left alone.
+pub fn new(arguments: &NewArgs) -> Result<Exit> {
+    let name = checked(&arguments.name)?;
+    let path = arguments.cases_dir.join(format!("{name}.yaml"));
+    let text = skeleton(name, arguments)?;
+    // What is written is a good case, whatever was asked for.
+    load::load_str(&text, &path, &arguments.cases_dir)?;
+    let folder = path.parent().unwrap_or(&arguments.cases_dir);
+    fs::create_dir_all(folder).cannot_run(|| format!("create {}", folder.display()))?;
+    let mut file = File::create_new(&path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            Error::usage(format!("{} is there already", path.display())).hint("name another case, or remove the file")
+        }
+        _ => Error::cannot_run(format!("create {}: {error}", path.display())),
+    })?;
+    file.write_all(text.as_bytes()).cannot_run(|| format!("write {}", path.display()))?;
+    let option = if arguments.cases_dir == Path::new("cases") {
+        String::new()
+    } else {
+        format!(" --cases-dir {}", arguments.cases_dir.display())
+    };
+    super::print(&format!(
+        "wrote {}\nnext: run it as it stands, with `dj-regress run{option} {name}`; then replace what says EXAMPLE\n",
+        path.display()
+    ))?;
+    Ok(Exit::AsDeclared)
+}
+
+/// The name, if it is one: a file in the folder of the cases or in a folder below it.
+fn checked(name: &str) -> Result<&str> {
+    let is_plain = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+    };
+    let is_inside = Path::new(name).components().all(|component| matches!(component, Component::Normal(_)));
+    if is_inside && name.split('/').all(is_plain) {
+        return Ok(name);
+    }
+    let message = format!("`{name}` is no name of a case");
+    Err(Error::usage(message).hint("letters, digits, `_` and `-`, in folders if need be: `django_q/tasks_run_twice`"))
+}
+
+fn skeleton(name: &str, arguments: &NewArgs) -> Result<String> {
+    let issue = match &arguments.issue {
+        None => "",
+        Some(issue) if is_issue(issue) => issue,
+        Some(issue) => {
+            return Err(Error::usage(format!("`{issue}` is no issue, such as `django-q2#300`")));
+        }
+    };
+    let release = &arguments.release;
+    if Version::parse(release).is_none() {
+        return Err(Error::usage(format!("`{release}` is no final release, such as `1.11.1`")));
+    }
+    let schema = format!("{}case.schema.json", "../".repeat(name.matches('/').count()));
+    let blanks = [("{schema}", schema.as_str()), ("{name}", name), ("{issue}", issue), ("{release}", release)];
+    Ok(blanks.iter().fold(SKELETON.to_owned(), |text, (blank, value)| text.replace(blank, value)))
+}
+
+/// `PROJECT#NUMBER`
+fn is_issue(text: &str) -> bool {
+    let is_project = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    text.split_once('#').is_some_and(|(project, number)| {
+        project.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && project.chars().all(is_project)
+            && !number.is_empty()
+            && number.chars().all(|c| c.is_ascii_digit())
+    })
+}
