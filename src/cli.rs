@@ -119,7 +119,7 @@ pub struct RunArgs {
 /// Options of `clean`.
 #[derive(Debug, Clone, Args)]
 pub struct CleanArgs {
-    /// Empty the cache as well: environments, wheels, overlays, the templates of Postgres
+    /// Empty the cache as well: environments, wheels, overlays, the templates of Postgres, the images that hold them
     #[arg(long)]
     pub cache: bool,
 }

@@ -22,6 +22,13 @@ pub fn clean(arguments: &CleanArgs) -> Result<Exit> {
         let cache = Cache::open()?;
         fs::remove_dir_all(cache.root()).cannot_run(|| format!("remove {}", cache.root().display()))?;
         let _ = writeln!(text, "removed {}", cache.root().display());
+        for (image, result) in service::docker::remove_made_images()? {
+            is_clean &= result.is_ok();
+            let _ = match result {
+                Ok(()) => writeln!(text, "removed the image {image}"),
+                Err(error) => writeln!(text, "left the image {image}: {}", error.message),
+            };
+        }
     }
     super::print(if text.is_empty() { "nothing to clean\n" } else { &text })?;
     Ok(if is_clean { Exit::AsDeclared } else { Exit::CannotRun })

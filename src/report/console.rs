@@ -66,7 +66,7 @@ impl<W: Write> Reporter for Console<W> {
 impl<W: Write> Console<W> {
     fn ready(&mut self, setting: &Setting) -> io::Result<()> {
         self.progress.show("")?;
-        writeln!(self.out, "{}", text::setting(setting))
+        text::setting(setting).iter().try_for_each(|line| writeln!(self.out, "{line}"))
     }
 
     fn case(&mut self, case: &CaseReport) -> io::Result<()> {

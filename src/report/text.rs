@@ -5,13 +5,14 @@ use serde_json::Value;
 use crate::plan::State;
 use crate::runner::{ArmReport, CaseReport, FixReport, GrowthReport, InvariantReport, Setting};
 
-/// What a run stands on, in a line.
-pub fn setting(setting: &Setting) -> String {
+/// What a run stands on, in a line, and a line for each thing that could not be had.
+pub fn setting(setting: &Setting) -> Vec<String> {
     let redis = setting.redis.as_ref().map(|redis| format!(", {redis}")).unwrap_or_default();
     let python =
         if setting.python.is_empty() { String::new() } else { format!(" · Python {}", setting.python.join(", ")) };
     let lanes = if setting.lanes == 1 { "lane" } else { "lanes" };
-    format!("# {}{redis} ({}){python} · {} {lanes}", setting.postgres, setting.services, setting.lanes)
+    let line = format!("# {}{redis} ({}){python} · {} {lanes}", setting.postgres, setting.services, setting.lanes);
+    [line].into_iter().chain(setting.notes.iter().map(|note| format!("# {note}"))).collect()
 }
 
 /// A value as a reader wants it: no more than six significant digits, long texts cut.

@@ -40,6 +40,8 @@ pub struct Setting {
     pub redis: Option<String>,
     /// Where services come from, e.g. `local`.
     pub services: String,
+    /// What was not taken of them and why, e.g. `given: no pg_stat_statements: ...`.
+    pub notes: Vec<String>,
     /// Python versions of the environments.
     pub python: Vec<String>,
     /// Arms that run at the same time.

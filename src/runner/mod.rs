@@ -108,6 +108,7 @@ impl Run {
             postgres: format!("PostgreSQL {}", postgres.version()),
             redis,
             services: services.describe(),
+            notes: services.notes().into_iter().map(|note| format!("{}: {note}", services.place())).collect(),
             python: ready.pythons(),
             lanes: options.lanes,
         }));

@@ -430,7 +430,7 @@ async fn usable_daemon(notes: &mut Vec<String>) -> Option<Daemon> {
     match found.unwrap_or_else(|_| Err(Error::cannot_run(format!("no image within {} s", PULL_DEADLINE.as_secs())))) {
         Ok(_) => Some(daemon),
         Err(error) => {
-            notes.push(format!("services are local: docker answers, but {}", error.message));
+            notes.push(format!("docker answers, but {}", error.message));
             None
         }
     }

@@ -101,6 +101,11 @@ impl Fault {
         }
     }
 
+    /// Whether all who use the server notice: its processes are hurt, or Redis is filled or emptied as a whole.
+    pub fn is_noticed_by_all(&self) -> bool {
+        self.hurts().is_some() || matches!(self, Self::Fill | Self::Flush | Self::Evict)
+    }
+
     /// The server whose processes it hurts; what only stands between actors and servers hurts none.
     pub fn hurts(&self) -> Option<Server> {
         match self {

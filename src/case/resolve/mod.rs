@@ -122,9 +122,9 @@ impl ResolvedState {
             )
     }
 
-    /// Whether a step hurts the processes of a server; what only stands between does not.
+    /// Whether a step disturbs a server as a whole, so that all who use it notice; what only stands between does not.
     pub fn server_faults(&self) -> bool {
-        self.any_step(|action| matches!(action, Action::Fault { fault, .. } if fault.hurts().is_some()))
+        self.any_step(|action| matches!(action, Action::Fault { fault, .. } if fault.is_noticed_by_all()))
     }
 
     /// All that is done, within other steps too, in the order of the case.

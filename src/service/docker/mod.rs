@@ -13,14 +13,38 @@ pub mod redis;
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use container::Container;
 pub use daemon::{Daemon, Labelled, Owner, Spec};
 
+use super::bounded::bounded;
 use crate::error::{Context, Result};
 
 /// Where a container sees the folder of its socket.
 pub(super) const INSIDE: &str = "/dj-regress";
+
+/// How long images may take to be removed, all together.
+const REMOVAL_DEADLINE: Duration = Duration::from_mins(1);
+
+/// Removes the images that we have made of others, where a daemon answers; gives their names, each with the error if it
+/// could not be removed.
+///
+/// # Errors
+///
+/// Cannot run if the daemon cannot say which they are, or takes over a minute.
+pub fn remove_made_images() -> Result<Vec<(String, Result<()>)>> {
+    bounded(REMOVAL_DEADLINE, async {
+        // Where there is no docker, there is nothing to remove.
+        let Ok(daemon) = Daemon::connect().await else { return Ok(Vec::new()) };
+        let mut removed = Vec::new();
+        for image in daemon.made_images().await? {
+            let result = daemon.remove_made_image(&image).await;
+            removed.push((image, result));
+        }
+        Ok(removed)
+    })
+}
 
 /// Makes a folder for the socket of a container and returns it: `<within>/<name>/s`. A container's own user, whoever
 /// that is, can make its socket there, and this user can remove it; the folder around it is private.
