@@ -2,7 +2,6 @@
 
 mod worker;
 
-use std::fs;
 use std::thread;
 
 use dj_regress_protocol::{ActorKind, Entry, Hold, Reply};

@@ -162,13 +162,15 @@ fn fix_report(case: &Case, name: &str, fix: &Fix, played: &[&Played]) -> FixRepo
     let finding = judge::over_repetitions(findings.collect());
     // Where the fix does not hold whole, what its parts do says nothing.
     let holds = finding.as_ref().is_none_or(|(finding, _)| finding.verdict == Verdict::Proven);
+    let grows = case.invariants.values().any(|invariant| matches!(invariant.of, Quantity::Growth { .. }));
     let edits = fix.delta.edits.iter().filter(|_| holds).filter_map(|(edit, declared)| {
         let without = *of(State::Without(edit.clone())).first()?;
         let only = of(State::Only(edit.clone())).first().copied();
         let found = judge::on_edit(&without.invariants, without.values(), only.map(Played::values));
         let (pinned_by, inconclusive) =
             found.pinned_by.map_or_else(|why| (Vec::new(), Some(why)), |names| (names, None));
-        let sufficient_alone = found.sufficient_alone;
+        // How a value grows is not measured with one edit alone: what else holds does not make it enough.
+        let sufficient_alone = found.sufficient_alone.filter(|suffices| !suffices || !grows);
         Some(EditReport {
             edit: edit.clone(),
             pinned_by,
