@@ -10,6 +10,7 @@ use dj_regress::case::resolve::{
     Action, Enqueue, HoldSpec, ResolvedState, Role, Schedule, WaitFor, What, resolve, resolve_control,
 };
 use dj_regress::error::{ErrorKind, Result};
+use nix::sys::signal::Signal;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -90,14 +91,14 @@ fn an_actor_may_change_the_state_for_itself_alone() {
 fn steps_resolve_to_what_they_say() {
     let actions: Vec<Action> = state().steps.into_iter().map(|step| step.action).collect();
     let q = || "q".to_owned();
-    let hold = HoldSpec { moment: "before_ack".into(), at_return: false, call: 2 };
+    let hold = HoldSpec { moment: "before_ack".into(), at_return: false, call: 2, role: None };
     assert_eq!(actions[0], Action::Hold { actor: q(), hold });
-    assert_eq!(actions[2], Action::Start { actor: "next".into(), expect_exit: true });
+    assert_eq!(actions[2], Action::Start { actor: "next".into(), expect_exit: true, within: None });
     assert_eq!(actions[9], Action::Tick { actor: "sim".into(), count: 2 });
     let within = Some(Duration::from_secs(5));
     assert_eq!(actions[10], Action::Wait { for_: WaitFor::Held { actor: q() }, within });
     assert_eq!(actions[11], Action::Kill { actor: q(), role: Role::Held });
-    let hold = HoldSpec { moment: "shop.tasks:Order.pay".into(), at_return: true, call: 1 };
+    let hold = HoldSpec { moment: "shop.tasks:Order.pay".into(), at_return: true, call: 1, role: None };
     assert_eq!(actions[12], Action::Hold { actor: q(), hold });
     assert_eq!(actions[13], Action::Release { actor: q() });
     let moments: Vec<String> = state().holds("q").iter().map(|hold| hold.moment.clone()).collect();
@@ -108,6 +109,66 @@ fn steps_resolve_to_what_they_say() {
     assert!(matches!(actions[19], Action::Wait { for_: WaitFor::Until { .. }, within: None }));
     assert_eq!(actions[20], Action::Drain { actor: q(), within: Some(Duration::from_secs(20)) });
     assert_eq!(actions[21], Action::Stop { actor: q(), within: Some(Duration::from_secs(10)) });
+}
+
+/// What a step is that stands in the place of `pause: {q: sentinel}`.
+fn action(step: &str) -> Action {
+    let text = GOOD.replace("pause: {q: sentinel}", step).replace("  - resume: {q: sentinel}\n", "");
+    let case = load(&text).unwrap_or_else(|error| panic!("error: {error}"));
+    let state = resolve(&case, None).unwrap_or_else(|error| panic!("error: {error}"));
+    state.steps[14].action.clone()
+}
+
+#[rstest]
+#[case::to_the_parent("signal: q", Role::Parent, Signal::SIGTERM, "send SIGTERM to q's parent")]
+#[case::of_one_role("signal: {q: worker, send: USR1}", Role::Worker, Signal::SIGUSR1, "send SIGUSR1 to q's worker")]
+#[case::to_all("signal: {q: group, send: INT}", Role::Group, Signal::SIGINT, "send SIGINT to q")]
+#[case::with_variables("signal: {q: $role, send: HUP}", Role::Held, Signal::SIGHUP, "send SIGHUP to q's held process")]
+#[case::without_a_role("signal: {q: , send: USR2}", Role::Parent, Signal::SIGUSR2, "send SIGUSR2 to q's parent")]
+fn a_signal_goes_to_the_parent_or_a_role(
+    #[case] step: &str,
+    #[case] role: Role,
+    #[case] send: Signal,
+    #[case] words: &str,
+) {
+    let action = action(step);
+    assert_eq!(action, Action::Signal { actor: "q".into(), role, send });
+    assert_eq!(action.to_string(), words);
+}
+
+#[test]
+fn a_cluster_that_was_sent_a_signal_can_be_stopped_but_not_started() {
+    let text = GOOD.replace("pause: {q: sentinel}", "signal: q");
+    load(&text).unwrap_or_else(|error| panic!("error: {error}"));
+    let text = GOOD.replace("  - kill: q\n", "  - signal: q\n");
+    assert!(message(&text).contains("`q` is started already"));
+}
+
+#[test]
+fn a_hold_may_be_for_one_role_only() {
+    let action = action("hold: {q: before_ack, role: monitor}");
+    let hold = HoldSpec { moment: "before_ack".into(), at_return: false, call: 1, role: Some(Role::Monitor) };
+    assert_eq!(action, Action::Hold { actor: "q".into(), hold });
+    assert_eq!(action.to_string(), "hold q's monitor at before_ack");
+}
+
+#[test]
+fn a_cluster_may_have_so_long_to_end_by_itself() {
+    let text = GOOD.replace("    expect: exit\n", "    expect: exit\n    within: $delay\n");
+    let text = text.replace("of: boot.exit", "of: boot.reached");
+    let case = load(&text).unwrap_or_else(|error| panic!("error: {error}"));
+    let action = &resolve(&case, None).unwrap().steps[2].action;
+    let within = Some(Duration::from_secs(10));
+    assert_eq!(*action, Action::Start { actor: "next".into(), expect_exit: true, within });
+    assert_eq!(action.to_string(), "start next, which is to exit, within 10s");
+}
+
+#[test]
+fn a_setting_that_the_harness_needs_is_refused_in_every_state() {
+    let error = load(&GOOD.replace("{settings: {fsync: on}}", "{settings: {Port: \"1\"}}")).expect_err("refused");
+    let place = GOOD.lines().nth(13).unwrap().find("fsync").unwrap() + "Port: ".len() + 1;
+    assert!(error.message.contains("Postgres' `Port` cannot be set: the harness needs it as it is"), "{error}");
+    assert!(error.message.contains(&format!(":14:{place}")), "{error}");
 }
 
 #[test]
@@ -185,6 +246,10 @@ fn steps_are_said_in_words() {
 #[case("policy: noeviction", "policy: allkeys-lur", &["`allkeys-lur` is not a policy of Redis", ":7:36", "did you mean `allkeys-lru`?"])]
 #[case("$delay}}", "$dely}}", &["unknown variable `$dely`", "did you mean `delay`?"])]
 #[case("{policy: allkeys-lru}", "{policy: none}", &["`none` is not a policy of Redis", ":14:65"])]
+#[case("wal_writer_delay: $delay", "shared_preload_libraries: x", &["`shared_preload_libraries` cannot be set", ":6:100"])]
+#[case("wal_writer_delay: $delay", "pg_stat_statements.max: 5", &["`pg_stat_statements.max` cannot be set", ":6:98"])]
+#[case("wal_writer_delay: $delay", "wal writer delay: $delay", &["`wal writer delay` is not a setting of Postgres", "a name of postgresql.conf"])]
+#[case("wal_writer_delay: $delay", "wal_writer_delay: \"1\\n2\"", &["has more than one line"])]
 // Actors.
 #[case("{stranger: psql}", "{stranger: psql, env: {A: b}}", &["a stranger does not run the app", ":13:3"])]
 #[case("{django-q2: 1.10}", "{django-q2: \">1\"}", &["`>1` is not a version"])]
@@ -193,6 +258,8 @@ fn steps_are_said_in_words() {
 #[case("orders: 3", "orders: 3, i: 1", &["a var cannot be called `i`"])]
 #[case("tick: {sim: 2}", "python: {client: x}", &["unknown actor `client`", "only enqueues and schedules"])]
 // Start, stop, restart, drain and what stands beside them.
+#[case("expect: exit", "within: 5s", &["`within` does not belong to a `start` that comes up", ":19:5", "`expect: exit`"])]
+#[case("    expect: exit\n", "    expect: exit\n    within: 5\n", &["`5` has no unit", ":20:13"])]
 #[case("expect: exit", "expect: exits", &["unknown word `exits`", ":19:13", "did you mean `exit`?"])]
 #[case("  - start: sim\n", "  - start: sim\n    expect: exit\n", &["a simulated cluster takes no `expect`", ":22:5"])]
 #[case("- tick: {sim: 2}", "- tick: {sim: 2}\n    expect: exit", &["`expect` does not belong to `tick`", "only a start"])]
@@ -206,6 +273,12 @@ fn steps_are_said_in_words() {
 #[case("within: 20s", "within: 20", &["`20` has no unit", ":42:13"])]
 #[case("  - stop: q\n", "  - stop: q\n    while: [{start: q}]\n", &["`while` does not belong to `stop`"])]
 // Processes.
+#[case("pause: {q: sentinel}", "signal: {q: sentinel, send: TREM}", &["`TREM` is not a signal that can be sent", ":34:33", "did you mean `TERM`?"])]
+#[case("pause: {q: sentinel}", "signal: {q: sentinel, send: KILL}", &["`KILL` is not a signal that can be sent", ":34:33"])]
+#[case("pause: {q: sentinel}", "signal: {q: sentinel, sned: TERM}", &["unknown option `sned`", "did you mean `send`?"])]
+#[case("pause: {q: sentinel}", "signal: {q: sentinl}", &["`sentinl` is not a process of a cluster", ":34:17", "did you mean `sentinel`?"])]
+#[case("pause: {q: sentinel}", "signal: sim", &["`sim` is a simulated cluster and cannot do `signal`", ":34:13"])]
+#[case("pause: {q: sentinel}", "signl: q", &["unknown key `signl`", "did you mean `signal`?"])]
 #[case("kill: {q: $role}", "kill: {q: wroker}", &["`wroker` is not a process of a cluster", ":31:15", "did you mean `worker`?"])]
 #[case("role: held,", "role: wrker,", &["`wrker` is not a process of a cluster", ":31:15"])]
 #[case("pause: {q: sentinel}", "pause: {q: held}", &["what is held stands already", ":34:16"])]
@@ -217,6 +290,10 @@ fn steps_are_said_in_words() {
 // Holds.
 #[case("hold: {q: $moment,", "hold: {sim: $moment,", &["`sim` is a simulated cluster and cannot do `hold`", "no step before holds a process of `q`"])]
 #[case("hold: {q: $moment, call: 2}", "hold: q", &["`hold` without a moment", ":16:11"])]
+#[case("call: 2", "role: wroker", &["`wroker` is not a process of a cluster", ":16:30", "did you mean `worker`?"])]
+#[case("call: 2", "role: group", &["`group` is not the role of one process", ":16:30", "parent, sentinel, pusher, monitor or worker"])]
+#[case("call: 2", "role: $role", &["`held` is not the role of one process", ":16:30"])]
+#[case("call: 2", "rol: worker", &["unknown option `rol`", "did you mean `role`?"])]
 #[case("call: 2", "call: 0", &["it is counted from 1", ":16:30"])]
 #[case("call: 2", "cal: 2", &["unknown option `cal`", "did you mean `call`?"])]
 #[case("call: 2", "at: return", &["`before_ack` is a moment, not a function: it has no `at`"])]

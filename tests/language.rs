@@ -41,3 +41,10 @@ fn a_run_whose_cases_use_redis_says_which() {
     let redis = RESULTS["setting"]["redis"].as_str().unwrap();
     assert!(redis.starts_with("Redis "), "{redis}");
 }
+
+/// They were waited for until the harness lost its patience, after a minute.
+#[test]
+fn an_arm_whose_clusters_stand_still_ends_at_once() {
+    let arms = case(&RESULTS, "language/ends_while_it_stands")["arms"].as_array().unwrap();
+    assert!(arms.iter().all(|arm| arm["timings"]["steps"].as_f64().unwrap() < 50.0), "{arms:#?}");
+}

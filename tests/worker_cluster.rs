@@ -69,7 +69,7 @@ fn settings(workers: u64) -> Value {
 }
 
 fn hold(id: u32, moment: &str) -> Hold {
-    Hold { id, moment: moment.into(), at_return: false, call: 1 }
+    Hold { id, moment: moment.into(), at_return: false, call: 1, role: None }
 }
 
 fn signal(pid: u32, signal: Signal) {
@@ -135,6 +135,41 @@ fn of_all_processes_only_the_one_with_the_call_that_counts_is_held() {
     signal(held, Signal::SIGCONT);
     eventually("none is lost", || scene.arm.effects() == ["0", "1", "2", "3", "4"]);
     assert_eq!(scene.arm.takers(), [held]);
+}
+
+#[test]
+fn only_a_process_of_the_role_takes_a_hold_and_only_its_calls_count() {
+    let mut scene = Scene::new(None, 1);
+    // Its sentinel saves a stat all the time, its parent never does; a worker does not look at what is queued.
+    let of = |id, moment, role: &str| Hold { role: Some(role.into()), ..hold(id, moment) };
+    let second = Hold { call: 2, ..of(1, "shop.tasks:remember", "worker") };
+    let holds = vec![of(0, "django_q.status:Stat.save", "parent"), second, of(2, "shop.tasks:remember", "monitor")];
+    let _cluster = scene.cluster(holds);
+    (0..3).for_each(|id| scene.arm.arm_hold(id));
+    let mut two = task("remember", &[json!("$i")]);
+    two.times = 2;
+    scene.client.enqueue(two);
+    let held = scene.arm.held(1);
+    assert_eq!(scene.role(held), "worker");
+    eventually("the first call passed", || scene.arm.effects() == ["0"]);
+    assert_eq!(scene.arm.takers(), [held]);
+}
+
+#[rstest]
+#[case::oldest(Some("1.6.2"))]
+#[case::of_the_environment(None)]
+#[case::newest(Some("1.11.1"))]
+fn a_cluster_is_up_when_its_parent_ends_in_order(#[case] version: Option<&str>) {
+    let mut scene = Scene::new(version, 1);
+    let cluster = scene.cluster(Vec::new());
+    let is_up = |entry: &Entry| matches!(entry, Entry::Up { pid, .. } if *pid == cluster.pid);
+    eventually("it says that it is up", || scene.arm.journal().iter().any(is_up));
+    signal(cluster.pid, Signal::SIGTERM);
+    eventually("its processes are gone", || {
+        scene.processes().iter().all(|process| state(process.0).is_none_or(|state| state == 'Z'))
+    });
+    let log = fs::read_to_string(scene.arm.folder.join("log")).expect("the log");
+    assert!(!log.contains("Traceback"), "{log}");
 }
 
 #[rstest]

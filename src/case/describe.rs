@@ -9,16 +9,19 @@ use super::resolve::{Action, CutAt, Enqueue, Fault, Schedule, WaitFor};
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Start { actor, expect_exit: false } => write!(f, "start {actor}"),
-            Self::Start { actor, expect_exit: true } => write!(f, "start {actor}, which is to exit"),
+            Self::Start { actor, expect_exit: false, .. } => write!(f, "start {actor}"),
+            Self::Start { actor, expect_exit: true, within } => {
+                write!(f, "start {actor}, which is to exit{}", Deadline(*within))
+            }
             Self::Stop { actor, within } => write!(f, "stop {actor}{}", Deadline(*within)),
+            Self::Signal { actor, role, send } => write!(f, "send {send} to {}", Processes(actor, *role)),
             Self::Kill { actor, role } => write!(f, "kill {}", Processes(actor, *role)),
             Self::Pause { actor, role } => write!(f, "pause {}", Processes(actor, *role)),
             Self::Resume { actor, role } => write!(f, "resume {}", Processes(actor, *role)),
             Self::Restart { actor, count, by_kill: false } => write!(f, "restart {actor} {count} times"),
             Self::Restart { actor, count, by_kill: true } => write!(f, "kill and restart {actor} {count} times"),
             Self::Hold { actor, hold } => {
-                write!(f, "hold {actor} at {}", hold.moment)?;
+                write!(f, "hold {} at {}", Processes(actor, hold.role.unwrap_or(Role::Group)), hold.moment)?;
                 if hold.at_return {
                     f.write_str(" on its return")?;
                 }

@@ -54,6 +54,11 @@ impl Journal {
         })
     }
 
+    /// Whether the cluster of this parent is up.
+    pub fn is_up(&self, of: u32) -> bool {
+        self.entries.iter().any(|entry| matches!(entry, Entry::Up { pid, .. } if *pid == of))
+    }
+
     /// The process that took a hold.
     pub fn holder(&self, of: u32) -> Option<u32> {
         self.entries.iter().rev().find_map(|entry| match entry {
@@ -71,15 +76,31 @@ impl Journal {
     /// Tasks that were accepted or begun and have not ended, with the processes that have begun them.
     pub fn unfinished(&self) -> BTreeMap<String, BTreeSet<u32>> {
         let mut unfinished: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+        let groups = self.groups();
         for entry in &self.entries {
             match entry {
                 Entry::Accepted { id, .. } => drop(unfinished.entry(id.clone()).or_default()),
                 Entry::Execution { id, pid, .. } => drop(unfinished.entry(id.clone()).or_default().insert(*pid)),
-                Entry::Executed { id, .. } => drop(unfinished.remove(id)),
-                Entry::Process { .. } | Entry::Effect { .. } | Entry::Held { .. } => {}
+                Entry::Executed { id, .. } => {
+                    unfinished.remove(id);
+                    unfinished
+                        .retain(|part, _| !groups.get(id.as_str()).is_some_and(|parts| parts.contains(part.as_str())));
+                }
+                Entry::Process { .. } | Entry::Up { .. } | Entry::Effect { .. } | Entry::Held { .. } => {}
             }
         }
         unfinished
+    }
+
+    /// The tasks of each group, as far as they were begun.
+    fn groups(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut groups: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for entry in &self.entries {
+            if let Entry::Execution { id, group: Some(group), .. } = entry {
+                groups.entry(group).or_default().insert(id);
+            }
+        }
+        groups
     }
 
     /// Held against what django-q2 says in the end.
@@ -87,12 +108,16 @@ impl Journal {
         let mut accepted = BTreeSet::new();
         let mut begun: BTreeMap<&str, u64> = BTreeMap::new();
         let mut settled: BTreeSet<&str> = BTreeSet::new();
+        let groups = self.groups();
         for entry in &self.entries {
             match entry {
                 Entry::Accepted { id, .. } => drop(accepted.insert(id.as_str())),
                 Entry::Execution { id, .. } => *begun.entry(id).or_default() += 1,
-                Entry::Executed { id, .. } => drop(settled.insert(id)),
-                Entry::Process { .. } | Entry::Effect { .. } | Entry::Held { .. } => {}
+                Entry::Executed { id, .. } => {
+                    settled.insert(id);
+                    settled.extend(groups.get(id.as_str()).into_iter().flatten());
+                }
+                Entry::Process { .. } | Entry::Up { .. } | Entry::Effect { .. } | Entry::Held { .. } => {}
             }
         }
         settled.extend(said.queued.iter().chain(&said.succeeded).chain(&said.failed).map(String::as_str));
@@ -118,7 +143,12 @@ mod tests {
     }
 
     fn begun(id: &str) -> Entry {
-        Entry::Execution { id: id.into(), name: "f".into(), pid: 1, actor: "q".into(), at: 2, time: 0.0 }
+        part(id, None)
+    }
+
+    fn part(id: &str, group: Option<&str>) -> Entry {
+        let group = group.map(Into::into);
+        Entry::Execution { id: id.into(), name: "f".into(), group, pid: 1, actor: "q".into(), at: 2, time: 0.0 }
     }
 
     fn ended(id: &str) -> Entry {
@@ -138,6 +168,8 @@ mod tests {
     #[case::ran_twice(vec![accepted("a"), begun("a"), begun("a"), ended("a")], said(&[], &["a"], &[]), (0, 1, 2))]
     #[case::failed(vec![accepted("a"), begun("a")], said(&[], &[], &["a"]), (0, 0, 1))]
     #[case::nobody_enqueued_it(vec![begun("a"), ended("a")], said(&[], &["a"], &[]), (0, 0, 1))]
+    #[case::last_of_an_iter(vec![accepted("a"), part("a", Some("g")), ended("g")], said(&[], &["g"], &[]), (0, 0, 1))]
+    #[case::not_the_last(vec![accepted("a"), part("a", Some("g")), ended("b")], said(&[], &[], &[]), (1, 0, 1))]
     fn what_became_of_a_task_is_told_by_both(
         #[case] entries: Vec<Entry>,
         #[case] said: Tasks,
@@ -154,6 +186,15 @@ mod tests {
         let line = dj_regress_protocol::line(&accepted("a")).expect("json");
         fs::write(&path, [&line[..line.len() / 2], &line].concat()).expect("a file");
         assert_eq!(Journal::read(&path).map(|journal| journal.entries), Ok(vec![accepted("a")]));
+    }
+
+    #[test]
+    fn an_iter_is_finished_when_its_last_part_has_the_id_of_the_group() {
+        let mut entries = vec![accepted("a"), accepted("b"), part("a", Some("g")), part("b", Some("g")), ended("a")];
+        let unfinished = |entries: &[Entry]| Journal { entries: entries.to_vec() }.unfinished();
+        assert_eq!(unfinished(&entries).into_keys().collect::<Vec<_>>(), ["b"]);
+        entries.push(ended("g"));
+        assert!(unfinished(&entries).is_empty());
     }
 
     #[test]

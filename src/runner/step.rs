@@ -38,7 +38,7 @@ impl Session<'_> {
         let undone = self.undo_all().await;
         whole.add(&played?);
         undone.map_err(|trouble| explain(&self.log, "undo the faults", &trouble))?;
-        self.stop_clusters(None, None).await.map_err(|trouble| explain(&self.log, "stop the clusters", &trouble))?;
+        self.stop_all().await.map_err(|trouble| explain(&self.log, "stop the clusters", &trouble))?;
         self.close(&mut whole);
         self.windows.whole = whole;
         let after = self.snapshot().await?;
@@ -160,11 +160,15 @@ impl Session<'_> {
     async fn act(&mut self, step: &Step, action: &Action, clock: &Clock) -> Result<Stepped, Trouble> {
         let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         match action {
-            Action::Start { actor, expect_exit: true } => {
-                let readings = self.start_to_exit(actor).await?;
-                Ok(named(step, readings))
+            Action::Start { actor, expect_exit: true, within } => {
+                let count = match self.state.actors.get(actor) {
+                    Some(ResolvedActor::RealCluster { count }) => *count,
+                    _ => 1,
+                };
+                let readings = self.start_to_exit(actor, count, *within).await?;
+                in_time(readings, within.is_some(), "the cluster did not end").map(|readings| named(step, readings))
             }
-            Action::Start { actor, expect_exit: false } => match self.state.actors.get(actor) {
+            Action::Start { actor, expect_exit: false, .. } => match self.state.actors.get(actor) {
                 Some(ResolvedActor::SimulatedCluster) => self.stepped(actor, &Request::Start).await,
                 Some(ResolvedActor::RealCluster { count }) => {
                     self.start_clusters(actor, *count).await.map(|()| Stepped::default())
@@ -173,9 +177,10 @@ impl Session<'_> {
                 _ => self.process(actor).await.map(|_| Stepped::default()),
             },
             Action::Stop { actor, within } => {
-                let readings = self.stop_clusters(Some(actor), *within).await?;
+                let readings = self.stop_clusters(actor, *within).await?;
                 in_time(readings, within.is_some(), "the cluster did not stop").map(|readings| named(step, readings))
             }
+            Action::Signal { actor, role, send } => self.send(actor, *role, *send).await.map(|()| Stepped::default()),
             Action::Kill { actor, role } => self.kill(actor, *role).await.map(|()| Stepped::default()),
             Action::Pause { actor, role } => {
                 self.signal(actor, *role, Signal::SIGSTOP).await.map(|()| Stepped::default())
@@ -192,7 +197,7 @@ impl Session<'_> {
                     if *by_kill {
                         self.kill(actor, Role::Group).await?;
                     } else {
-                        in_time(self.stop_clusters(Some(actor), None).await?, false, "the cluster did not stop")?;
+                        in_time(self.stop_clusters(actor, None).await?, false, "the cluster did not stop")?;
                     }
                     self.start_clusters(actor, *clusters).await?;
                 }

@@ -12,9 +12,11 @@ pub struct Hold {
     pub moment: String,
     /// Whether it holds after the function has returned (not when it has raised), instead of before it is called.
     pub at_return: bool,
-    /// Which call (at return: which return) holds, from 1: counted over all processes of the actor, while the hold is
-    /// armed.
+    /// Which call (at return: which return) holds, from 1: counted over all processes of the actor that have the role,
+    /// while the hold is armed.
     pub call: u64,
+    /// Only a process of this role takes it: as in [`Entry::Process`](crate::Entry::Process); absent: any.
+    pub role: Option<String>,
 }
 
 /// The moments that every release of django-q2 has.

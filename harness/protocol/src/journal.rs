@@ -22,6 +22,13 @@ pub enum Entry {
         /// When.
         at: u64,
     },
+    /// A real cluster is up: its parent has seen that its sentinel is, and from now on ends in order when it is told to.
+    Up {
+        /// Process: the parent.
+        pid: u32,
+        /// When.
+        at: u64,
+    },
     /// A task was put into the queue, and the call that did it has returned. A chain puts its first task there, an iter
     /// all of its tasks: the ids are theirs, not that of the group which those calls return.
     Accepted {
@@ -38,6 +45,8 @@ pub enum Entry {
         id: String,
         /// The dotted name of its function.
         name: String,
+        /// Its group, where it has one. That of an iter is also the id of the one task that its parts end as.
+        group: Option<String>,
         /// Process.
         pid: u32,
         /// The actor's name in the case.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process;
+use std::sync::{Mutex, PoisonError};
 
 use dj_regress_protocol::Entry;
 use pyo3::prelude::*;
@@ -9,12 +10,18 @@ use pyo3::prelude::*;
 use crate::append::{Records, monotonic};
 use crate::clock::Clock;
 
-/// Writes records of an actor, in whatever process or thread of it. It keeps nothing: a forked child just goes on.
+/// What the process that enters an arm is to a real cluster.
+const PARENT: &str = "parent";
+
+/// Writes records of an actor, in whatever process or thread of it. It keeps no record: a forked child just goes on.
 #[pyclass(frozen, module = "dj_regress.worker")]
 pub struct Journal {
     records: Records,
     actor: String,
     clock: Py<Clock>,
+    /// Of this process. A forked child says its own before it does anything. Only locked by threads that have the GIL, as
+    /// the one that forks does: no child ever inherits it locked.
+    role: Mutex<String>,
 }
 
 #[pymethods]
@@ -23,13 +30,19 @@ impl Journal {
     #[new]
     #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
     fn new(path: PathBuf, actor: String, clock: Py<Clock>) -> PyResult<Self> {
-        Ok(Self { records: Records::open(&path)?, actor, clock })
+        Ok(Self { records: Records::open(&path)?, actor, clock, role: Mutex::new(PARENT.to_owned()) })
     }
 
     /// This process has come into being, as a part of a real cluster.
     fn process(&self, role: String) -> PyResult<()> {
+        self.role.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&role);
         let parent = std::os::unix::process::parent_id();
         self.write(&Entry::Process { pid: process::id(), parent, role, actor: self.actor.clone(), at: monotonic() })
+    }
+
+    /// The cluster of this process is up.
+    fn up(&self) -> PyResult<()> {
+        self.write(&Entry::Up { pid: process::id(), at: monotonic() })
     }
 
     /// A task was put into the queue.
@@ -38,10 +51,11 @@ impl Journal {
     }
 
     /// A task's function is about to be called by this process.
-    fn execution(&self, task: String, name: String) -> PyResult<()> {
+    fn execution(&self, task: String, name: String, group: Option<String>) -> PyResult<()> {
         self.write(&Entry::Execution {
             id: task,
             name,
+            group,
             pid: process::id(),
             actor: self.actor.clone(),
             at: monotonic(),
@@ -56,6 +70,11 @@ impl Journal {
 }
 
 impl Journal {
+    /// Whether this process has a role.
+    pub fn is(&self, role: &str) -> bool {
+        *self.role.lock().unwrap_or_else(PoisonError::into_inner) == role
+    }
+
     /// This process is about to stop itself.
     pub fn held(&self, hold: u32) -> PyResult<()> {
         self.write(&Entry::Held { hold, pid: process::id(), at: monotonic() })

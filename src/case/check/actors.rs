@@ -79,7 +79,7 @@ impl Checker<'_> {
             Action::Start { expect_exit, .. } => (*expect_exit, false),
             Action::Stop { .. } => (true, false),
             Action::Kill { role, .. } => (self.is_role(role, "group"), self.is_role(role, "held")),
-            Action::Resume { role, .. } => (false, self.is_role(role, "held")),
+            Action::Resume { role, .. } | Action::Signal { role, .. } => (false, self.is_role(role, "held")),
             Action::Release { .. } => (false, true),
             _ => (false, false),
         };
@@ -189,7 +189,8 @@ fn refusal(action: &Action, actor: &str, spec: &ActorSpec) -> Option<(String, &'
             Some((cannot, "it ends with its arm; only a real cluster can be stopped: `actors: {q: {cluster: real}}`"))
         }
         (
-            Action::Kill { .. }
+            Action::Signal { .. }
+            | Action::Kill { .. }
             | Action::Pause { .. }
             | Action::Resume { .. }
             | Action::Hold { .. }

@@ -64,8 +64,8 @@ impl Checker<'_> {
     fn given(&mut self, action: &Action, name: &str, span: Span) {
         let parts: &[&str] = match action {
             Action::Sql { .. } => return self.reading(name, span),
-            Action::Start { expect_exit: true, .. } => &["exit", "seconds"],
-            Action::Stop { .. } | Action::Wait { .. } => &["reached", "seconds"],
+            Action::Start { expect_exit: true, .. } | Action::Stop { .. } => &["reached", "exit", "seconds"],
+            Action::Wait { .. } => &["reached", "seconds"],
             Action::Drain { actor, .. } if self.is_real(actor) => &["reached", "seconds"],
             Action::Enqueue(_) => &["accepted", "refused"],
             _ => &[],

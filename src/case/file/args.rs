@@ -35,6 +35,24 @@ pub enum Processes {
     Role(IndexMap<String, Option<String>>),
 }
 
+/// `q`, or `{q: worker, send: USR1}`.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes ActorArgs to the schema")]
+pub enum Signals {
+    /// The actor; TERM to its parent.
+    Term(String),
+    /// The actor and which of its processes.
+    Send {
+        /// TERM (default), INT, HUP, USR1 or USR2.
+        send: Option<String>,
+        /// The actor and which of its processes: parent (default), sentinel, pusher, monitor, worker, held, or group for
+        /// all of them.
+        #[serde(flatten)]
+        actor: IndexMap<String, Option<String>>,
+    },
+}
+
 /// `q`, or `{q: 3, by: kill}`.
 #[derive(JsonSchema)]
 #[serde(untagged)]
@@ -60,6 +78,8 @@ pub struct Holds {
     at: Option<String>,
     /// The n-th call counts (default 1).
     call: Option<Scalar>,
+    /// Only calls by a process of this role count: parent, sentinel, pusher, monitor or worker.
+    role: Option<String>,
     /// The actor and the moment: `before_task`, `after_task`, `before_ack`, `after_ack`, one of the app's own, or
     /// `module:function`.
     #[serde(flatten)]

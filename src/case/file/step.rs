@@ -7,33 +7,42 @@ use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::args::{ActorArgs, Beats, Counted, Holds, Processes, Restarts, Sources};
+use super::args::{ActorArgs, Beats, Counted, Holds, Processes, Restarts, Signals, Sources};
 use super::fault::FaultFile;
 use super::task::{EnqueueFile, ScheduleFile};
 use crate::case::model::Scalar;
 
 /// The verbs of a step, in the order of the documentation.
-pub const VERBS: [&str; 20] = [
-    "start", "stop", "kill", "pause", "resume", "restart", "hold", "release", "beat", "enqueue", "schedule", "tick",
-    "drain", "python", "sql", "read", "wait", "advance", "measure", "fault",
+pub const VERBS: [&str; 21] = [
+    "start", "stop", "signal", "kill", "pause", "resume", "restart", "hold", "release", "beat", "enqueue", "schedule",
+    "tick", "drain", "python", "sql", "read", "wait", "advance", "measure", "fault",
 ];
 
 /// One step: one verb, `as` to name it, and for some verbs what stands beside them.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a step (a mapping with one verb)")]
 #[schemars(extend("oneOf" = [
-    {"required": ["start"]}, {"required": ["stop"]}, {"required": ["kill"]}, {"required": ["pause"]},
-    {"required": ["resume"]}, {"required": ["restart"]}, {"required": ["hold"]}, {"required": ["release"]},
-    {"required": ["beat"]}, {"required": ["enqueue"]}, {"required": ["schedule"]}, {"required": ["tick"]},
-    {"required": ["drain"]}, {"required": ["python"]}, {"required": ["sql"]}, {"required": ["read"]},
-    {"required": ["wait"]}, {"required": ["advance"]}, {"required": ["measure"]}, {"required": ["fault"]}
+    {"required": ["start"]}, {"required": ["stop"]}, {"required": ["signal"]}, {"required": ["kill"]},
+    {"required": ["pause"]}, {"required": ["resume"]}, {"required": ["restart"]}, {"required": ["hold"]},
+    {"required": ["release"]}, {"required": ["beat"]}, {"required": ["enqueue"]}, {"required": ["schedule"]},
+    {"required": ["tick"]}, {"required": ["drain"]}, {"required": ["python"]}, {"required": ["sql"]},
+    {"required": ["read"]}, {"required": ["wait"]}, {"required": ["advance"]}, {"required": ["measure"]},
+    {"required": ["fault"]}
 ]))]
 pub struct StepFile {
     /// Starts a cluster; a simulated one gets a new identity and one registering beat. With `expect: exit` a real
-    /// one is to end by itself; `as: boot` then gives the readings `boot.exit` and `boot.seconds`.
+    /// one is to end by itself; `as: boot` then gives the readings `boot.reached`, `boot.exit` (its exit code, or a
+    /// text such as `signal 9`) and `boot.seconds`. With `within` it is killed if it has not ended then: `boot.exit`
+    /// is null.
     pub start: Option<String>,
-    /// Stops a real cluster (SIGTERM). `as: halt` gives the readings `halt.reached` and `halt.seconds`.
+    /// Stops a real cluster (SIGTERM) and waits for its end; one that has ended already is stopped. `as: halt` gives
+    /// the readings `halt.reached`, `halt.exit` (its exit code, or a text such as `signal 9`; null if it had to be
+    /// killed; of several clusters the first that is not 0) and `halt.seconds`.
     pub stop: Option<String>,
+    /// Sends a signal to a real cluster, and waits for nothing: TERM to its parent, or
+    /// `{q: worker, send: USR1}`.
+    #[schemars(with = "Option<Signals>")]
+    pub signal: Option<ActorArgs>,
     /// SIGKILL of a real cluster: all of it, or `{q: worker}`.
     #[schemars(with = "Option<Processes>")]
     pub kill: Option<ActorArgs>,
@@ -47,7 +56,8 @@ pub struct StepFile {
     /// or `{q: 3, by: kill}`.
     #[schemars(with = "Option<Restarts>")]
     pub restart: Option<ActorArgs>,
-    /// The first process of a real cluster that reaches the moment stops itself there: `{q: before_ack}`.
+    /// The first process of a real cluster that reaches the moment stops itself there: `{q: before_ack}`; with
+    /// `role: worker` only a process of that role does.
     #[schemars(with = "Option<Holds>")]
     pub hold: Option<ActorArgs>,
     /// The held process of this actor goes on.
@@ -88,7 +98,7 @@ pub struct StepFile {
     pub name: Option<String>,
     /// Of `start`: the cluster is to `exit` by itself.
     pub expect: Option<ExpectFile>,
-    /// Of `stop` and `drain`: how long it may take, e.g. `10s`.
+    /// Of `stop`, `drain` and a `start` that expects an exit: how long it may take, e.g. `10s`.
     pub within: Option<Scalar>,
     /// Of `fault`: what is done while it lasts.
     #[serde(rename = "while")]

@@ -1,5 +1,7 @@
 //! One verb per step.
 
+use serde_json::Value;
+
 use super::Lower;
 use crate::case::diagnostic::Diagnostic;
 use crate::case::file::{ActorArgs, ForFile, MeasureFile, StepFile, VERBS, WaitFile};
@@ -28,6 +30,7 @@ impl Lower<'_> {
         let given = [
             step.start.is_some(),
             step.stop.is_some(),
+            step.signal.is_some(),
             step.kill.is_some(),
             step.pause.is_some(),
             step.resume.is_some(),
@@ -72,7 +75,7 @@ impl Lower<'_> {
             (
                 "within",
                 step.within.is_some(),
-                &["stop", "drain"],
+                &["start", "stop", "drain"],
                 "`stop` and `drain` have a deadline; `wait` has its own inside: `wait: {until: ..., within: 5s}`",
             ),
             ("while", step.steps.is_some(), &["fault"], "it says what is done while a `fault` lasts"),
@@ -83,6 +86,11 @@ impl Lower<'_> {
                 self.error(Diagnostic::new(message).at(place.get(key).key_span()).help(help));
             }
         }
+        if verb == "start" && step.within.is_some() && step.expect.is_none() {
+            let message = "`within` does not belong to a `start` that comes up";
+            let help = "it says until when a cluster is to end by itself: put `expect: exit` beside it";
+            self.error(Diagnostic::new(message).at(place.get("within").key_span()).help(help));
+        }
         Some(verb)
     }
 
@@ -90,8 +98,12 @@ impl Lower<'_> {
         let StepFile { name, expect, within, .. } = step;
         let argument = place.get(verb);
         Some(match verb {
-            "start" => Action::Start { actor: step.start?, expect_exit: expect.is_some() },
+            "start" => Action::Start { actor: step.start?, expect_exit: expect.is_some(), within },
             "stop" => Action::Stop { actor: step.stop?, within },
+            "signal" => {
+                let (actor, role, [send]) = self.actor_args(step.signal?, ["send"], argument)?;
+                Action::Signal { actor, role: or(role, "parent"), send: send.unwrap_or(Scalar("TERM".into())) }
+            }
             "kill" => {
                 let (actor, role) = self.processes(step.kill?, argument)?;
                 Action::Kill { actor, role }
@@ -164,7 +176,7 @@ impl Lower<'_> {
     /// An actor, and which of its processes; the actor alone is all of them.
     fn processes(&mut self, args: ActorArgs, place: Place<'_>) -> Option<(String, Scalar)> {
         let (actor, role, []) = self.actor_args(args, [], place)?;
-        Some((actor, if role.0.is_null() { Scalar("group".into()) } else { role }))
+        Some((actor, or(role, "group")))
     }
 
     fn restart(&mut self, args: ActorArgs, place: Place<'_>) -> Option<Action> {
@@ -180,13 +192,13 @@ impl Lower<'_> {
     }
 
     fn hold(&mut self, args: ActorArgs, place: Place<'_>) -> Option<Action> {
-        let (actor, moment, [at, call]) = self.actor_args(args, ["at", "call"], place)?;
+        let (actor, moment, [at, call, role]) = self.actor_args(args, ["at", "call", "role"], place)?;
         if moment.0.is_null() {
             let help = format!("write `hold: {{{actor}: before_ack}}`, or a function: `module:function`");
             self.error(Diagnostic::new("`hold` without a moment").at(place.span()).help(help));
             return None;
         }
-        Some(Action::Hold { actor, hold: Hold { moment, at, call: call.unwrap_or(Scalar(1.into())) } })
+        Some(Action::Hold { actor, hold: Hold { moment, at, call: call.unwrap_or(Scalar(1.into())), role } })
     }
 
     fn python(&mut self, args: ActorArgs, place: Place<'_>) -> Option<Action> {
@@ -223,5 +235,9 @@ impl Lower<'_> {
 
 /// A verb with the actor alone is done once.
 fn or_once(count: Scalar) -> Scalar {
-    if count.0.is_null() { Scalar(1.into()) } else { count }
+    or(count, 1)
+}
+
+fn or(scalar: Scalar, default: impl Into<Value>) -> Scalar {
+    if scalar.0.is_null() { Scalar(default.into()) } else { scalar }
 }

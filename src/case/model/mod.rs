@@ -17,7 +17,7 @@ mod step;
 pub use fault::{Fault, Link, Server, Trigger};
 pub use quantity::{Direction, GROWTHS, Per, Quantity, RedisField, StatementFilter, StatementUnit, TaskCount, WRITES};
 pub use service::{POLICIES, PostgresService, RedisService, Services};
-pub use step::{Action, Enqueue, Hold, ROLES, Role, SCHEDULES, Schedule, Step, WaitFor, What};
+pub use step::{Action, Enqueue, Hold, ROLES, Role, SCHEDULES, SIGNALS, Schedule, Step, WaitFor, What};
 
 /// The python actor that every arm has: it enqueues and schedules where no other is named.
 pub const CLIENT: &str = "client";

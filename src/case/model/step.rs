@@ -1,6 +1,7 @@
 //! Steps: the incident, one verb after the other.
 
 use indexmap::IndexMap;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{Fault, Scalar};
@@ -25,6 +26,8 @@ pub enum Action {
         actor: String,
         /// Whether its process must end by itself, instead of coming up.
         expect_exit: bool,
+        /// It is killed if it has not ended by itself then.
+        within: Option<Scalar>,
     },
     /// Stops a real cluster.
     Stop {
@@ -32,6 +35,15 @@ pub enum Action {
         actor: String,
         /// It is killed if it has not ended by itself then.
         within: Option<Scalar>,
+    },
+    /// A signal to processes of a real cluster.
+    Signal {
+        /// The actor.
+        actor: String,
+        /// Which of its processes: of [`ROLES`].
+        role: Scalar,
+        /// Of [`SIGNALS`].
+        send: Scalar,
     },
     /// SIGKILL of processes of a real cluster.
     Kill {
@@ -155,7 +167,7 @@ pub enum Action {
 }
 
 /// Processes of a real cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// All of them.
     Group,
@@ -191,6 +203,15 @@ impl Role {
     }
 }
 
+/// Signals that an operator sends, as they are written.
+pub const SIGNALS: [(&str, Signal); 5] = [
+    ("TERM", Signal::SIGTERM),
+    ("INT", Signal::SIGINT),
+    ("HUP", Signal::SIGHUP),
+    ("USR1", Signal::SIGUSR1),
+    ("USR2", Signal::SIGUSR2),
+];
+
 /// Where a process stops itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hold {
@@ -200,6 +221,8 @@ pub struct Hold {
     pub at: Option<Scalar>,
     /// At the n-th call.
     pub call: Scalar,
+    /// Only a process of this role; absent: any.
+    pub role: Option<Scalar>,
 }
 
 /// What is waited for.
@@ -290,6 +313,7 @@ impl Action {
         match self {
             Self::Start { .. } => "start",
             Self::Stop { .. } => "stop",
+            Self::Signal { .. } => "signal",
             Self::Kill { .. } => "kill",
             Self::Pause { .. } => "pause",
             Self::Resume { .. } => "resume",
@@ -316,6 +340,7 @@ impl Action {
         match self {
             Self::Start { actor, .. }
             | Self::Stop { actor, .. }
+            | Self::Signal { actor, .. }
             | Self::Kill { actor, .. }
             | Self::Pause { actor, .. }
             | Self::Resume { actor, .. }

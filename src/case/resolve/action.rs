@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::Fault;
@@ -23,10 +24,12 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields are those of model::Action")]
 pub enum Action {
-    /// Starts an actor; with `expect_exit`, waits for its end.
-    Start { actor: String, expect_exit: bool },
+    /// Starts an actor; with `expect_exit`, waits for its end, and kills it if that takes longer than `within`.
+    Start { actor: String, expect_exit: bool, within: Option<Duration> },
     /// Stops a real cluster, which is killed if it takes longer than `within`.
     Stop { actor: String, within: Option<Duration> },
+    /// A signal; nothing is waited for.
+    Signal { actor: String, role: Role, send: Signal },
     /// SIGKILL.
     Kill { actor: String, role: Role },
     /// SIGSTOP.
@@ -76,6 +79,8 @@ pub struct HoldSpec {
     pub at_return: bool,
     /// At the n-th call, from 1.
     pub call: u64,
+    /// Only calls by a process of this role count.
+    pub role: Option<Role>,
 }
 
 /// What is waited for; see [`model::WaitFor`](crate::case::model::WaitFor).

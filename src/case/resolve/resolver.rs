@@ -12,6 +12,7 @@ use crate::case::model::{self, ActorChange, ActorSpec, POLICIES, Scalar, StateBo
 use crate::case::node::Segment;
 use crate::case::unit;
 use crate::case::vars::substitute;
+use crate::service::postgres::refusal;
 
 /// What was read, or what is wrong with it.
 pub type Resolved<T> = Result<T, Unresolved>;
@@ -125,7 +126,7 @@ impl Resolver {
 
     /// What is said of the servers, below this way.
     pub fn services(&mut self, way: &[&str], services: &model::Services) -> Resolved<Services> {
-        let settings = self.env(&[way, &["postgres", "settings"]].concat(), &services.postgres.settings)?;
+        let settings = self.postgres_settings(&[way, &["postgres", "settings"]].concat(), services)?;
         self.path = way.iter().map(|key| Segment::Key((*key).to_owned())).collect();
         let resolved = Services {
             postgres: self.within("postgres", |r| {
@@ -144,6 +145,15 @@ impl Resolver {
         };
         self.path.clear();
         Ok(resolved)
+    }
+
+    /// Settings below this way, none of which the harness needs as it is.
+    fn postgres_settings(&mut self, way: &[&str], services: &model::Services) -> Resolved<IndexMap<String, String>> {
+        let settings = self.env(way, &services.postgres.settings)?;
+        let refused = settings.iter().find_map(|(name, value)| Some((name, refusal(name, value)?)));
+        let Some((name, (message, help))) = refused else { return Ok(settings) };
+        self.path = way.iter().chain([&name.as_str()]).map(|key| Segment::Key((*key).to_owned())).collect();
+        Err(self.unresolved(Diagnostic::new(message).help(help)))
     }
 
     fn policy(&self, scalar: &Scalar) -> Resolved<String> {
@@ -223,6 +233,16 @@ impl Resolver {
         read: impl FnOnce(&Self, &Scalar) -> Resolved<T>,
     ) -> Resolved<Option<T>> {
         scalar.map(|scalar| self.within(key, |r| read(r, scalar))).transpose()
+    }
+
+    /// What one of these words means.
+    pub(super) fn one_of<T, const N: usize>(&self, scalar: &Scalar, what: &str, known: [(&str, T); N]) -> Resolved<T> {
+        let word = self.text(scalar)?;
+        let words = known.each_ref().map(|(word, _)| *word);
+        let found = known.into_iter().find(|(known, _)| *known == word);
+        found
+            .map(|(_, meaning)| meaning)
+            .ok_or_else(|| self.unresolved(Diagnostic::new(format!("`{word}` is not {what}")).suggest(&word, words)))
     }
 
     /// One of these words.

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::resolver::{Resolved, Resolver};
 use super::{Action, CutAt, Enqueue, Fault, HoldSpec, Schedule, Step, Trigger, WaitFor};
 use crate::case::diagnostic::Diagnostic;
-use crate::case::model::{self, ROLES, Role, SCHEDULES, Scalar, Server, What};
+use crate::case::model::{self, ROLES, Role, SCHEDULES, SIGNALS, Scalar, Server, What};
 use crate::case::node::Segment;
 use crate::case::unit;
 
@@ -34,6 +35,10 @@ impl Resolver {
     /// A verb, and what stands beside it.
     fn step(&mut self, action: &model::Action) -> Resolved<Action> {
         Ok(match action {
+            model::Action::Start { actor, expect_exit, within } => {
+                let within = self.optional("within", within.as_ref(), Self::duration)?;
+                Action::Start { actor: actor.clone(), expect_exit: *expect_exit, within }
+            }
             model::Action::Stop { actor, within } => {
                 let within = self.optional("within", within.as_ref(), Self::duration)?;
                 Action::Stop { actor: actor.clone(), within }
@@ -52,8 +57,9 @@ impl Resolver {
 
     fn action(&mut self, action: &model::Action) -> Resolved<Action> {
         Ok(match action {
-            model::Action::Start { actor, expect_exit } => {
-                Action::Start { actor: actor.clone(), expect_exit: *expect_exit }
+            model::Action::Signal { actor, role, send } => {
+                let role = self.role(actor, role)?;
+                Action::Signal { actor: actor.clone(), role, send: self.within("send", |r| r.signal(send))? }
             }
             model::Action::Kill { actor, role } => Action::Kill { actor: actor.clone(), role: self.role(actor, role)? },
             model::Action::Pause { actor, role } => match self.role(actor, role)? {
@@ -113,18 +119,19 @@ impl Resolver {
                 Duration::ZERO => r.refuse("a window of no time measures nothing"),
                 time => Ok(Action::MeasureFor { time }),
             })?,
-            model::Action::Stop { .. } | model::Action::Drain { .. } | model::Action::Fault { .. } => {
-                self.step(action)?
-            }
+            model::Action::Start { .. }
+            | model::Action::Stop { .. }
+            | model::Action::Drain { .. }
+            | model::Action::Fault { .. } => self.step(action)?,
         })
     }
 
     fn role(&mut self, actor: &str, role: &Scalar) -> Resolved<Role> {
-        self.within(actor, |r| {
-            let words = ROLES.map(|(word, _)| word);
-            let word = r.word(role, "a process of a cluster", words)?;
-            Ok(ROLES.into_iter().find(|(known, _)| *known == word).map_or(Role::Group, |(_, role)| role))
-        })
+        self.within(actor, |r| r.one_of(role, "a process of a cluster", ROLES))
+    }
+
+    fn signal(&self, send: &Scalar) -> Resolved<Signal> {
+        self.one_of(send, "a signal that can be sent", SIGNALS)
     }
 
     fn hold(&mut self, actor: &str, hold: &model::Hold) -> Resolved<HoldSpec> {
@@ -141,7 +148,20 @@ impl Resolver {
             let message = format!("`{moment}` is not a function: write `module:function` or `module:Class.method`");
             return self.within(actor, |r| r.refuse(message));
         }
-        Ok(HoldSpec { moment, at_return: at.as_deref() == Some("return"), call })
+        let role = self.optional("role", hold.role.as_ref(), Self::holder)?;
+        Ok(HoldSpec { moment, at_return: at.as_deref() == Some("return"), call, role })
+    }
+
+    /// The role of one process.
+    fn holder(&self, role: &Scalar) -> Resolved<Role> {
+        match self.one_of(role, "a process of a cluster", ROLES)? {
+            role @ (Role::Group | Role::Held) => {
+                let message = format!("`{}` is not the role of one process", role.word());
+                let help = "it can be parent, sentinel, pusher, monitor or worker";
+                Err(self.unresolved(Diagnostic::new(message).help(help)))
+            }
+            role => Ok(role),
+        }
     }
 
     /// A count from 1.

@@ -19,6 +19,9 @@ use crate::service::procfs;
 /// What django-q2 logs when a cluster is up, in every release.
 const CLUSTER_IS_UP: &str = " running.";
 
+/// How long a cluster that was hurt may take over its end when the arm ends.
+const DISTURBED: Duration = Duration::from_secs(10);
+
 /// A real cluster: the `qcluster` command in a session of its own.
 pub(super) struct Cluster {
     /// Its name for logs and the ledger: the actor's.
@@ -36,7 +39,8 @@ impl Session<'_> {
             let seen = self.clusters_up();
             let pid = self.launch(actor).await?;
             let deadline = Instant::now() + LIMIT;
-            while self.clusters_up() <= seen {
+            // The log is its sentinel's word. Its parent notices up to 100 ms later: told to end before, it raises.
+            while self.clusters_up() <= seen || !self.is_up(pid)? {
                 if Instant::now() > deadline {
                     let message = format!("the cluster {actor} did not come up within {} s", LIMIT.as_secs());
                     return Err(Trouble::Refused(message));
@@ -53,19 +57,19 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Starts a real cluster that is expected to end by itself; says how it did.
-    pub async fn start_to_exit(&mut self, actor: &str) -> Result<Readings, Trouble> {
+    /// Starts `count` real clusters that are expected to end by themselves; says whether they did, and how.
+    pub async fn start_to_exit(
+        &mut self,
+        actor: &str,
+        count: u64,
+        within: Option<Duration>,
+    ) -> Result<Readings, Trouble> {
         let start = Instant::now();
-        let pid = self.launch(actor).await?;
-        let Ok(exit) = tokio::time::timeout(LIMIT, self.stage.keeper.exited(pid)).await else {
-            return Err(Trouble::Refused(format!("the cluster {actor} did not end within {} s", LIMIT.as_secs())));
-        };
-        let exit = match exit? {
-            Exit::Code(code) => Value::from(code),
-            Exit::Signal(signal) => Value::from(format!("signal {signal}")),
-        };
-        self.clusters.retain(|cluster| cluster.pid != pid);
-        Ok(vec![("exit", exit), ("seconds", Value::from(start.elapsed().as_secs_f64()))])
+        for _ in 0..count {
+            self.launch(actor).await?;
+        }
+        let clusters = self.take_clusters(Some(actor));
+        self.ended(&clusters, start, within).await
     }
 
     async fn launch(&mut self, actor: &str) -> Result<u32, Trouble> {
@@ -76,38 +80,79 @@ impl Session<'_> {
         Ok(pid)
     }
 
+    fn is_up(&self, pid: u32) -> Result<bool, Trouble> {
+        Ok(Journal::read(&self.journal()).map_err(Trouble::Refused)?.is_up(pid))
+    }
+
     fn clusters_up(&self) -> usize {
         fs::read_to_string(&self.log).unwrap_or_default().matches(CLUSTER_IS_UP).count()
     }
 
-    /// Stops the real clusters of an actor (of all, without one) as an operator does: SIGTERM, and wait. One that does
-    /// not stop in time is killed. Says whether all did, and how long it took.
-    pub async fn stop_clusters(&mut self, actor: Option<&str>, within: Option<Duration>) -> Result<Readings, Trouble> {
+    /// Stops the real clusters of an actor as an operator does: SIGTERM, and wait. One that does not stop in time is
+    /// killed. Says whether all did, how and how long it took.
+    pub async fn stop_clusters(&mut self, actor: &str, within: Option<Duration>) -> Result<Readings, Trouble> {
+        let stopping = self.take_clusters(Some(actor));
+        self.stop(stopping, within).await
+    }
+
+    /// Stops all real clusters, at the end of the arm. One that cannot end in order is killed at once: a process of it
+    /// stands still, paused or held.
+    pub async fn stop_all(&mut self) -> Result<(), Trouble> {
+        let stands: Vec<u32> = procfs::Process::descendants(self.stage.keeper.pid())
+            .into_iter()
+            .filter_map(|process| (process.state == 'T').then_some(process.session))
+            .collect();
+        let (standing, stopping): (Vec<_>, Vec<_>) =
+            self.take_clusters(None).into_iter().partition(|cluster| stands.contains(&cluster.pid));
+        if !standing.is_empty() {
+            self.disturbed = true;
+            let sessions: Vec<u32> = standing.iter().map(|cluster| cluster.pid).collect();
+            self.stage.keeper.end_sessions(&sessions).await?;
+        }
+        // What was hurt may hang; nothing exact is lost with it.
+        let within = if self.disturbed { DISTURBED } else { LIMIT };
+        self.stop(stopping, Some(within)).await.map(drop)
+    }
+
+    async fn stop(&mut self, stopping: Vec<Cluster>, within: Option<Duration>) -> Result<Readings, Trouble> {
         let start = Instant::now();
-        let within = within.unwrap_or(LIMIT);
-        let stopping = self.take_clusters(actor);
         for cluster in &stopping {
             self.stage.keeper.signal(cluster.pid, Signal::SIGTERM).await?;
         }
-        let mut reached = true;
-        for cluster in &stopping {
+        self.ended(&stopping, start, within).await
+    }
+
+    /// Waits for the end of clusters. What has not ended by itself in time is killed, and so is what they leave behind.
+    /// Says whether all did, how (the first that did not end well) and how long it took.
+    async fn ended(
+        &mut self,
+        clusters: &[Cluster],
+        start: Instant,
+        within: Option<Duration>,
+    ) -> Result<Readings, Trouble> {
+        let within = within.unwrap_or(LIMIT);
+        let mut exits = Vec::new();
+        for Cluster { actor, pid, .. } in clusters {
             let left = within.saturating_sub(start.elapsed());
-            if tokio::time::timeout(left, self.stage.keeper.exited(cluster.pid)).await.is_err() {
+            if let Ok(exit) = tokio::time::timeout(left, self.stage.keeper.exited(*pid)).await {
+                exits.push(exit?);
+            } else {
                 let seconds = within.as_secs_f64();
-                note(
-                    &self.log,
-                    &format!("the cluster {} did not stop within {seconds} s and is killed", cluster.actor),
-                );
-                reached = false;
+                note(&self.log, &format!("the cluster {actor} did not end within {seconds} s and is killed"));
             }
         }
         let seconds = start.elapsed().as_secs_f64();
-        // One whose parent was killed has left others behind.
-        let sessions: Vec<u32> = stopping.iter().map(|cluster| cluster.pid).collect();
+        let reached = exits.len() == clusters.len();
+        let sessions: Vec<u32> = clusters.iter().map(|cluster| cluster.pid).collect();
         if self.stage.keeper.end_sessions(&sessions).await? > 0 {
             self.disturbed = true;
         }
-        Ok(vec![("reached", Value::from(reached)), ("seconds", Value::from(seconds))])
+        let exit = match exits.iter().find(|exit| **exit != Exit::Code(0)).or(exits.first()) {
+            Some(Exit::Code(code)) if reached => Value::from(*code),
+            Some(Exit::Signal(signal)) if reached => Value::from(format!("signal {signal}")),
+            _ => Value::Null,
+        };
+        Ok(vec![("reached", Value::from(reached)), ("exit", exit), ("seconds", Value::from(seconds))])
     }
 
     /// SIGKILLs processes of an actor's real clusters.
@@ -130,6 +175,14 @@ impl Session<'_> {
             tokio::time::sleep(POLL).await;
         }
         Ok(())
+    }
+
+    /// Sends an operator's signal to processes of an actor's real clusters.
+    pub async fn send(&mut self, actor: &str, role: Role, signal: Signal) -> Result<(), Trouble> {
+        // Only the parent ends in order, and only by these.
+        let is_order = role == Role::Parent && matches!(signal, Signal::SIGTERM | Signal::SIGINT);
+        self.disturbed |= !is_order;
+        self.signal(actor, role, signal).await
     }
 
     /// Signals processes of an actor's real clusters.

@@ -84,7 +84,13 @@ fn collect(steps: &[Step], holds: &mut Vec<Known>) {
     for step in steps {
         if let Action::Hold { actor, hold } = &step.action {
             let id = u32::try_from(holds.len()).unwrap_or(u32::MAX);
-            let hold = Hold { id, moment: hold.moment.clone(), at_return: hold.at_return, call: hold.call };
+            let hold = Hold {
+                id,
+                moment: hold.moment.clone(),
+                at_return: hold.at_return,
+                call: hold.call,
+                role: hold.role.map(|role| role.word().to_owned()),
+            };
             holds.push(Known { actor: actor.clone(), line: step.line, hold, is_armed: false });
         }
         collect(step.action.steps(), holds);

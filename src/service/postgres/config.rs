@@ -69,25 +69,33 @@ const OWN: &[&str] = &[
     "unix_socket_permissions",
 ];
 
+/// Why a case cannot set this, where it cannot: what is wrong, and what helps.
+pub fn refusal(name: &str, value: &str) -> Option<(String, &'static str)> {
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte));
+    if name.is_empty() || !is_name(name) {
+        return Some((format!("`{name}` is not a setting of Postgres"), "write a name of postgresql.conf"));
+    }
+    if value.contains(['\n', '\r', '\0']) {
+        return Some((format!("the value of Postgres' `{name}` has more than one line"), "write it in one line"));
+    }
+    let lower = name.to_ascii_lowercase();
+    if OWN.contains(&lower.as_str()) || lower.starts_with("include") || lower.starts_with("pg_stat_statements.") {
+        let message = format!("Postgres' `{name}` cannot be set: the harness needs it as it is");
+        return Some((message, "leave it out"));
+    }
+    None
+}
+
 /// Whether a case can set these.
 ///
 /// # Errors
 ///
-/// Usage if a name is none of a setting, or the harness needs it as it is.
+/// Usage if it cannot: see [`refusal`].
 pub(super) fn check(settings: &[(String, String)]) -> Result<()> {
-    for (name, value) in settings {
-        let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte));
-        if name.is_empty() || !is_name(name) || value.contains(['\n', '\r', '\0']) {
-            return Err(
-                Error::usage(format!("`{name}` is not a setting of Postgres")).hint("a name of postgresql.conf")
-            );
-        }
-        let lower = name.to_ascii_lowercase();
-        if OWN.contains(&lower.as_str()) || lower.starts_with("include") || lower.starts_with("pg_stat_statements.") {
-            return Err(Error::usage(format!("Postgres' `{name}` cannot be set: the harness needs it as it is")));
-        }
+    match settings.iter().find_map(|(name, value)| refusal(name, value)) {
+        Some((message, help)) => Err(Error::usage(message).hint(help)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The settings of a server that is configured by its arguments, and in a container; those of a case come last, and so

@@ -21,6 +21,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio_postgres::{Client, NoTls};
 
+pub use config::refusal;
 pub use given::{look_at, undo};
 pub use login::{Login, SERVICE};
 

@@ -52,6 +52,7 @@ class Actor:
         # Kept: multiprocessing only remembers it as long as somebody else does.
         self._processes = Processes(self._journal)
         run_command()
+        self._journal.up()
 
     def start(self) -> int:
         """Start the simulated cluster; returns the beats."""

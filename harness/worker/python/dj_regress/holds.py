@@ -18,6 +18,7 @@ class Hold(TypedDict):
     moment: str
     at_return: bool
     call: int
+    role: str | None
 
 
 Reach = Callable[[], None]
@@ -27,7 +28,7 @@ Reach = Callable[[], None]
 def hang(holds: list[Hold], shared: Holds) -> None:
     """Hang up all holds of an actor. Until they are armed they only cost a call."""
     for hold in holds:
-        reach = functools.partial(shared.reach, hold["id"], hold["call"])
+        reach = functools.partial(shared.reach, hold["id"], hold["call"], hold["role"])
         try:
             hang_one(hold["moment"], hold["at_return"], reach)
         except (ImportError, AttributeError, TypeError) as error:

@@ -45,10 +45,12 @@ def record_executions(journal: Journal) -> None:
     from django_q.signals import post_execute, pre_execute
 
     def tell(task: dict[str, Any], **_: Any) -> None:
-        journal.execution(str(task["id"]), dotted(task["func"]))
+        group = task.get("group")
+        journal.execution(str(task["id"]), dotted(task["func"]), str(group) if group else None)
 
     def tell_end(task: dict[str, Any], **_: Any) -> None:
-        # The monitor sends it when it has saved and acknowledged the result.
+        # The monitor sends it when it has saved and acknowledged the result. The last part of an iter then has the id of
+        # its group.
         journal.executed(str(task["id"]))
 
     pre_execute.connect(tell, weak=False, dispatch_uid="dj_regress.journal")
