@@ -2,6 +2,7 @@
 
 pub mod address;
 mod bounded;
+mod choice;
 pub mod docker;
 pub mod endpoint;
 mod files;
@@ -21,9 +22,10 @@ pub mod undo;
 mod user;
 mod wheels;
 
+pub use choice::{Choice, Place, preferred_place};
 pub use endpoint::Endpoint;
 pub use files::write_private;
 pub use report::{Finding, report};
 pub use secret::Secret;
-pub use services::{Choice, Needs, Place, Services, preferred_place};
+pub use services::{Needs, Services};
 pub use sweep::{Swept, sweep, sweep_base};

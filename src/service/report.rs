@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::bounded::bounded;
+use super::choice::{Choice, Place};
+use super::docker::Daemon;
 use super::locate::{self, Programs};
 use super::run_directory::{chosen_base, free};
-use super::services::{Choice, Place};
 use super::user::ServerUser;
 use super::wheels::Tools;
 use super::{postgres, redis};
@@ -47,8 +48,19 @@ pub fn report(cache: &Cache, variable: &dyn Fn(&str) -> Option<String>) -> Vec<F
         server_user(),
         Finding { subject: "cache".to_owned(), is_good: true, found: cache.root().display().to_string(), hint: None },
     ];
+    findings.push(containers());
     findings.extend(given(variable));
     findings
+}
+
+/// Whether services can come from containers: no run needs them to.
+fn containers() -> Finding {
+    let looked = bounded(LOOK_DEADLINE, async { Daemon::connect().await });
+    let found = match looked {
+        Ok(daemon) => format!("{}, for --services docker", daemon.version()),
+        Err(error) => format!("none: {}", error.message),
+    };
+    Finding { subject: "docker".to_owned(), is_good: true, found, hint: None }
 }
 
 /// Servers of others that the environment names. Those meant for runs are looked at; those of a CI job are only named.

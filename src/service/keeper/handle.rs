@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use super::message::{Exit, Order, Reply, Request, Spawn, Target};
 use super::{COMMAND, NOT_UNDONE};
 use crate::error::{Context, Error, Result};
+use crate::service::choice::{POSTGRES_VARIABLE, REDIS_VARIABLE};
 use crate::service::run_directory::{KEEPER_LOG as LOG, RunDirectory};
-use crate::service::services::{POSTGRES_VARIABLE, REDIS_VARIABLE};
 use crate::service::undo;
 
 /// Longer than the keeper itself waits for anything: for processes, then for servers of others.
