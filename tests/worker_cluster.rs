@@ -2,6 +2,7 @@
 
 mod worker;
 
+use std::fs;
 use std::thread;
 
 use dj_regress_protocol::{ActorKind, Entry, Hold, Reply};
