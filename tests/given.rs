@@ -355,7 +355,7 @@ async fn what_was_still_being_made_when_the_run_was_killed_is_undone_too() {
     let base = room.base().to_owned();
     let swept = tokio::task::spawn_blocking(move || sweep_base(&base).unwrap());
     // It ends that backend before it looks, and looks once the lock is gone.
-    assert!(made.await.unwrap().is_err());
+    assert!(tokio::time::timeout(DEADLINE, made).await.unwrap().unwrap().is_err());
     locking.batch_execute("COMMIT").await.unwrap();
     assert_eq!(swept.await.unwrap()[0].not_undone, None);
     everything_is_undone(&ci, &before).await;
