@@ -1,186 +1,29 @@
 //! Servers that somebody else runs: a run has its own there, touches nothing else, and leaves nothing.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod ci;
 mod common;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
+use ci::{Ci, PASSWORD, free_port};
 use common::{Controller, DEADLINE, PROGRAM, ROLE, Room, eventually};
 use dj_regress::cache::Cache;
-use dj_regress::service::keeper::{Ending, Keeper, Spawn};
-use dj_regress::service::locate::{self, Programs};
+use dj_regress::service::locate::Programs;
 use dj_regress::service::postgres::{Postgres, PostgresWants};
 use dj_regress::service::redis::{Redis, RedisWants};
-use dj_regress::service::run_directory::RunDirectory;
 use dj_regress::service::{Choice, Needs, Place, Secret, Services, sweep_base};
-use nix::unistd::{Uid, User, chown};
 use serde_json::json;
 use tokio_postgres::{Client, NoTls};
 
-/// Of all users on the servers of "the CI".
-const PASSWORD: &str = "hunter2-hunter2";
-
 const POSTGRES_URL: &str = "DJ_REGRESS_TEST_POSTGRES";
 const REDIS_URL: &str = "DJ_REGRESS_TEST_REDIS";
-
-/// Postgres and Redis on loopback, with a password: what a CI job gives. They are no part of any run.
-struct Ci {
-    keeper: Keeper,
-    room: Room,
-    _run_directory: Arc<RunDirectory>,
-    postgres: u16,
-    redis: u16,
-}
-
-impl Ci {
-    async fn start() -> Self {
-        Self::start_with("").await
-    }
-
-    /// With these lines in `postgresql.conf`.
-    async fn start_with(settings: &str) -> Self {
-        let room = Room::new();
-        // Of a base of its own: a sweep of the tests must not find it.
-        let base = room.base().join("ci");
-        fs::create_dir(&base).unwrap();
-        let (run_directory, keeper) = common::keeper(&base).await;
-        let (postgres, redis) = (free_port(), free_port());
-        let ci = Self { keeper, room, _run_directory: run_directory, postgres, redis };
-        ci.start_postgres(settings).await;
-        ci.start_redis().await;
-        ci
-    }
-
-    async fn start_postgres(&self, settings: &str) {
-        let folder = self.room.base().join("ci/postgres");
-        fs::create_dir(&folder).unwrap();
-        let user = User::from_name("postgres").unwrap().filter(|_| Uid::effective().is_root());
-        if let Some(user) = &user {
-            chown(&folder, Some(user.uid), Some(user.gid)).unwrap();
-        }
-        let binaries = locate::postgres(Programs::Auto, &self.room.cache).unwrap().folder;
-        fs::write(self.room.base().join("password"), PASSWORD).unwrap();
-        if let Some(user) = &user {
-            chown(&self.room.base().join("password"), Some(user.uid), Some(user.gid)).unwrap();
-        }
-        let program = |name: &str| binaries.join(name).to_str().unwrap().to_owned();
-        let data = folder.join("data").to_str().unwrap().to_owned();
-        let password = format!("--pwfile={}", self.room.base().join("password").display());
-        let initdb = ["-D", &data, "-U", "ci", "--auth=scram-sha-256", &password, "--no-sync"].map(str::to_owned);
-        let spawn = |name: &str, words: &[String]| {
-            let command = [&[program(name)], words].concat();
-            let mut spawn = Spawn::new(name, command, &folder, &self.room.base().join("ci/log"));
-            spawn.user = user.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw()));
-            spawn.ending = Ending::Quit;
-            spawn
-        };
-        let pid = self.keeper.spawn(spawn("initdb", &initdb)).await.unwrap();
-        assert_eq!(self.keeper.exited(pid).await.unwrap().to_string(), "exit code 0");
-        let mut text = String::new();
-        let port = self.postgres;
-        writeln!(text, "port = {port}\nlisten_addresses = '127.0.0.1'\nfsync = off\ndynamic_shared_memory_type = mmap\nunix_socket_directories = ''")
-            .unwrap();
-        let configuration = folder.join("data/postgresql.conf");
-        fs::write(&configuration, text + settings).unwrap();
-        self.keeper.spawn(spawn("postgres", &["-D".to_owned(), data])).await.unwrap();
-        let until = tokio::time::Instant::now() + DEADLINE;
-        while self.connect("ci", "postgres").await.is_err() {
-            assert!(
-                tokio::time::Instant::now() < until,
-                "{}",
-                fs::read_to_string(self.room.base().join("ci/log")).unwrap()
-            );
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    async fn start_redis(&self) {
-        let binary = locate::redis(Programs::Auto, &self.room.cache).unwrap().program;
-        let port = self.redis.to_string();
-        let words = [binary.to_str().unwrap(), "--port", &port, "--bind", "127.0.0.1"]
-            .into_iter()
-            .chain(["--requirepass", PASSWORD, "--save", "", "--databases", "4"])
-            .map(str::to_owned);
-        let spawn = Spawn::new("redis", words.collect(), self.room.base(), &self.room.base().join("ci/redis.log"));
-        self.keeper.spawn(spawn).await.unwrap();
-        let until = tokio::time::Instant::now() + DEADLINE;
-        while self.try_redis(0).await.is_err() {
-            assert!(tokio::time::Instant::now() < until);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    async fn connect(&self, user: &str, database: &str) -> Result<Client, tokio_postgres::Error> {
-        let mut config = tokio_postgres::Config::new();
-        config.host("127.0.0.1").port(self.postgres).user(user).password(PASSWORD).dbname(database);
-        let (client, connection) = config.connect(NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
-    }
-
-    async fn try_redis(&self, database: i64) -> Result<redis::aio::MultiplexedConnection, redis::RedisError> {
-        let url = format!("redis://:{PASSWORD}@127.0.0.1:{}/{database}", self.redis);
-        let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
-        redis::cmd("PING").query_async::<String>(&mut connection).await?;
-        Ok(connection)
-    }
-
-    async fn keys(&self, database: i64) -> BTreeSet<String> {
-        let mut connection = self.try_redis(database).await.unwrap();
-        redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap()
-    }
-
-    async fn set(&self, database: i64, key: &str) {
-        let mut connection = self.try_redis(database).await.unwrap();
-        redis::cmd("SET").arg(key).arg(1).query_async::<()>(&mut connection).await.unwrap();
-    }
-
-    /// Names of all databases and roles, but for the built-in ones.
-    async fn everything(&self) -> BTreeSet<String> {
-        let client = self.connect("ci", "postgres").await.unwrap();
-        let names = "SELECT datname::text FROM pg_database UNION SELECT rolname::text FROM pg_roles";
-        let rows = client.query(names, &[]).await.unwrap();
-        let names = rows.iter().map(|row| row.get::<_, String>(0));
-        names.filter(|name| !name.starts_with("pg_") && !name.starts_with("template")).collect()
-    }
-
-    async fn execute(&self, statement: &str) {
-        self.connect("ci", "postgres").await.unwrap().batch_execute(statement).await.unwrap();
-    }
-
-    fn postgres_url(&self, user: &str) -> String {
-        format!("postgres://{user}:{PASSWORD}@127.0.0.1:{}/postgres", self.postgres)
-    }
-
-    fn redis_url(&self) -> String {
-        format!("redis://:{PASSWORD}@127.0.0.1:{}", self.redis)
-    }
-
-    fn choice(&self, user: &str) -> Choice {
-        let (postgres, redis) = (Secret::new(self.postgres_url(user)), Secret::new(self.redis_url()));
-        Choice::new(None, Some(&postgres), Some(&redis), Programs::Auto, &|_| None).unwrap()
-    }
-
-    /// A run whose services are these.
-    async fn run(&self, user: &str) -> (Arc<RunDirectory>, Keeper, Services) {
-        let (run_directory, keeper) = self.room.keeper().await;
-        let services = Services::choose(&self.choice(user), &keeper, &run_directory, &self.room.cache).await.unwrap();
-        (run_directory, keeper, services)
-    }
-}
-
-/// A port that the system has just found free.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 async fn arm(postgres: &Postgres) -> String {
     let building = postgres.create_template_database("fruit").await.unwrap();
@@ -482,6 +325,40 @@ async fn a_sweep_undoes_it_when_the_keeper_was_killed_too() {
     }
     assert!(swept[0].was_elsewhere() && swept[0].lines().join("\n").contains("  removed database dj_regress_"));
     assert!(!said.contains("hunter2") && !controller.run_directory().exists());
+    ci.keeper.shutdown().await.unwrap();
+}
+
+/// The server goes on with what it was told: nobody need be there any more.
+#[tokio::test]
+async fn what_was_still_being_made_when_the_run_was_killed_is_undone_too() {
+    let (ci, room) = (Ci::start().await, Room::new());
+    let before = ci.everything().await;
+    let mut controller = controller_of(&ci, &room);
+    // As the backend of the killed run that copies a database: it waits for a lock, and is not done when we look.
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(controller.run_directory().join("manifest.json")).unwrap()).unwrap();
+    let (run, locking) = (&manifest["token"].as_str().unwrap()[..8], ci.connect("ci", "postgres").await.unwrap());
+    locking.batch_execute("BEGIN; LOCK pg_shdescription IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let making = ci.connect("ci", "postgres").await.unwrap();
+    making.batch_execute(&format!("SET application_name = 'dj-regress {run}'")).await.unwrap();
+    let make = format!("BEGIN; CREATE ROLE dj_regress_late; COMMENT ON ROLE dj_regress_late IS '{run}'; COMMIT");
+    let made = tokio::spawn(async move { making.batch_execute(&make).await });
+    let waits =
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'dj-regress %'";
+    let until = tokio::time::Instant::now() + DEADLINE;
+    while locking.query(waits, &[]).await.unwrap().is_empty() {
+        assert!(tokio::time::Instant::now() < until);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    kill_pid(controller.pid("keeper"));
+    controller.kill();
+    let base = room.base().to_owned();
+    let swept = tokio::task::spawn_blocking(move || sweep_base(&base).unwrap());
+    // It ends that backend before it looks, and looks once the lock is gone.
+    assert!(tokio::time::timeout(DEADLINE, made).await.unwrap().unwrap().is_err());
+    locking.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(swept.await.unwrap()[0].not_undone, None);
+    everything_is_undone(&ci, &before).await;
     ci.keeper.shutdown().await.unwrap();
 }
 

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use dj_regress::cache::{Cache, VARIABLE};
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::{Pid, Uid};
+use nix::unistd::Pid;
 use rstest::rstest;
-use support::{Context, eventually};
+use support::{Context, eventually, nothing_is_left_of, processes_of, run_directory_of};
 
 /// A case that says when it is in the middle, and stays there.
 const ENDLESS: &str = r#"actors: {app: {python: }}
@@ -59,13 +59,9 @@ impl Running {
         Pid::from_raw(self.child.id().cast_signed())
     }
 
-    /// Its private folder, which is named for its pid.
+    /// Its private folder.
     fn run_directory(&self) -> Option<PathBuf> {
-        let prefix = format!("run-{}-", self.child.id());
-        let bases = [PathBuf::from("/dev/shm"), std::env::temp_dir(), PathBuf::from("/tmp")];
-        let mine = |base: PathBuf| base.join(format!("dj-regress-{}", Uid::effective()));
-        let folders = bases.into_iter().flat_map(|base| fs::read_dir(mine(base)).into_iter().flatten().flatten());
-        folders.map(|entry| entry.path()).find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&prefix))
+        run_directory_of(self.child.id())
     }
 
     fn wait(&mut self) -> (ExitStatus, String) {
@@ -81,24 +77,6 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Pids of a run's processes: by the variable that the keeper gives them, or their working directory.
-fn processes_of(run_directory: &Path) -> Vec<u32> {
-    let variable = format!("DJ_REGRESS_RUN={}", run_directory.display());
-    let belongs = |process: &Path| {
-        let environment = fs::read(process.join("environ")).unwrap_or_default();
-        let here = fs::read_link(process.join("cwd")).is_ok_and(|path| path.starts_with(run_directory));
-        here || environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
-    };
-    let all = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    let numbers = all.filter(|path| belongs(path)).filter_map(|path| path.file_name()?.to_str()?.parse().ok());
-    numbers.collect()
-}
-
-fn nothing_is_left_of(run_directory: &Path) {
-    eventually("the processes are gone", || processes_of(run_directory).is_empty());
-    eventually("the folder is gone", || !run_directory.exists());
 }
 
 #[rstest]

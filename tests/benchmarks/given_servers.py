@@ -71,7 +71,18 @@ class GivenServers:
 
     def sql(self, statement: str) -> list[str]:
         """The lines that a statement gives."""
-        words = ["-h", "127.0.0.1", "-p", str(self.postgres_port), "-U", USER, "-d", "postgres", "-XAtqc", statement]
+        words = [
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.postgres_port),
+            "-U",
+            USER,
+            "-d",
+            "postgres",
+            "-XAtqc",
+            statement,
+        ]
         env = os.environ | {"PGPASSWORD": PASSWORD}
         return self._said([str(self.binaries / "psql"), *words], env)
 
@@ -122,14 +133,30 @@ class GivenServers:
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         redis = [
-            *("redis-server", "--port", str(self.redis_port), "--bind", "127.0.0.1", "--requirepass", PASSWORD),
+            *(
+                "redis-server",
+                "--port",
+                str(self.redis_port),
+                "--bind",
+                "127.0.0.1",
+                "--requirepass",
+                PASSWORD,
+            ),
             *("--save", "", "--databases", str(REDIS_DATABASES), "--dir", str(self.folder)),
         ]
         with (self.folder / "log").open("wb") as log:
-            for command, user_id in (([str(self.binaries / "postgres"), "-D", str(data), *options], who), (redis, None)):
+            for command, user_id in (
+                ([str(self.binaries / "postgres"), "-D", str(data), *options], who),
+                (redis, None),
+            ):
                 # A session of its own: Ctrl-C ends the benchmark first, which ends these.
                 started = subprocess.Popen(
-                    command, user=user_id, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                    command,
+                    user=user_id,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
                 )
                 self.processes.append(started)
         until = time.monotonic() + DEADLINE

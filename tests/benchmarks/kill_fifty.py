@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""SIGKILLs the controller at random moments of runs with faults, and looks for what is left after the next start.
+"""SIGKILLs the controller at random moments of runs with faults, and looks for what is left afterwards.
 
     cargo build
     tests/benchmarks/kill_fifty.py [-n ROUNDS] [--seed SEED] [--places local,docker,given] [--program PATH]
 
-Each round runs planted cases (faults, a real cluster) on local, docker or given services in turn, and SIGKILLs the
-controller at a moment drawn evenly from the time that such a run takes; in every third round its keeper, too. Then
-comes the next start: `clean`, or another run. Nothing of the killed run may be left within a deadline: processes,
-containers, databases, roles, Redis keys, System V segments, files of /dev/shm and of the temporary folder. What belongs
-to others must stay: containers without our labels and with one of them, databases, keys, a process.
+Each round runs planted cases (faults, a real cluster) on local, docker or given services in turn, and
+SIGKILLs the controller at a moment drawn evenly from the time that such a run takes; in every third round
+its keeper, too. Then comes the next start: `clean`, or another run. Nothing of the killed run may be left after
+a while: processes, containers, databases, roles, Redis keys, System V segments, files of /dev/shm and of the
+temporary folder. What belongs to others must stay: containers without our labels and with one of them,
+databases, keys, a process.
 
-Exits with 1 if anything is left, or a stranger's is gone. Needs Postgres and Redis installed; docker for its rounds.
+Exits with 1 if anything is left, or a stranger's is gone. Needs Postgres and Redis installed; docker for its
+rounds.
 """
 
 from __future__ import annotations
@@ -78,7 +80,7 @@ def read(path: Path) -> str:
 def link(path: Path) -> str:
     """Where a link of /proc leads; empty where the process is gone."""
     try:
-        return os.readlink(path)
+        return str(path.readlink())
     except OSError:
         return ""
 
@@ -93,7 +95,7 @@ def living() -> Iterator[Path]:
 
 
 def processes_of(run: str, temporary: Path) -> dict[int, str]:
-    """Those that carry a mark of the run: its folder or ours in their environment, directory, output or arguments."""
+    """Those that have the run's folder or ours in their environment, directory, output or arguments."""
     marks = (f"/{run}", str(temporary))
     found = {}
     for process in living():
@@ -161,7 +163,9 @@ class Strangers:
         if self.containers:
             there = set(docker("ps", "-a", "-q", "--no-trunc").split())
             running = set(docker("ps", "-q", "--no-trunc").split())
-            gone += [f"a stranger's container {one[:12]} is gone" for one in self.containers if one not in there]
+            gone += [
+                f"a stranger's container {one[:12]} is gone" for one in self.containers if one not in there
+            ]
             if self.containers[0] not in running:
                 gone.append("a stranger's container was stopped")
         return gone
@@ -205,7 +209,12 @@ class Bench:
             }
         with (self.folder / f"{output}.log").open("ab") as log:
             return subprocess.Popen(
-                [self.program, *words], cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [self.program, *words],
+                cwd=self.folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def run(self, place: str, output: str, *cases: str) -> subprocess.Popen[bytes]:
@@ -222,10 +231,16 @@ class Bench:
         """What there is of a run, and of what it has made on servers of others."""
         left = {f"process {pid}: {what}" for pid, what in processes_of(run, self.temporary).items()}
         left |= {f"folder {folder}" for folder in self.folders_of(run)}
-        left |= {f"temporary {path}" for path in self.temporary.rglob("*") if path.name != "lock" and path.is_file()}
+        left |= {
+            f"temporary {path}"
+            for path in self.temporary.rglob("*")
+            if path.name != "lock" and path.is_file()
+        }
         left |= orphaned_segments(since) | orphaned_memory(since)
         if self.strangers.containers:
-            names = docker("ps", "-a", "--filter", f"name=dj-regress-{run}", "--format", "{{.Names}} {{.Status}}")
+            names = docker(
+                "ps", "-a", "--filter", f"name=dj-regress-{run}", "--format", "{{.Names}} {{.Status}}"
+            )
             left |= {f"container {name}" for name in names.splitlines()}
         databases, keys = self.given
         left |= (self.servers.databases_and_roles() - databases) | (self.servers.keys() - keys)
@@ -244,7 +259,9 @@ class Bench:
                 with contextlib.suppress(OSError, ValueError):
                     manifest = json.loads((folder / "manifest.json").read_text())
                     self.strangers.container(f"dj-regress.run={manifest['run']}")
-                    self.strangers.container(f"dj-regress.token={manifest['token']}", "dj-regress.run=another")
+                    self.strangers.container(
+                        f"dj-regress.token={manifest['token']}", "dj-regress.run=another"
+                    )
                     return
             time.sleep(0.005)
 
@@ -306,19 +323,30 @@ def whole_run(bench: Bench, place: str) -> float:
         code = bench.run(place, "whole").wait(RUN_DEADLINE)
         took = time.monotonic() - begun
         if code:
-            sys.exit(f"{(bench.folder / 'whole.log').read_text()}an undisturbed run on {place} exited with {code}")
+            sys.exit(
+                f"{(bench.folder / 'whole.log').read_text()}an undisturbed run on {place} exited with {code}"
+            )
     return took
 
 
 def show(rounds: list[Round], places: list[str]) -> int:
     """Prints the tables; how many rounds went wrong."""
-    print("| round | place | killed at | keeper too | next start | there was | gone after |\n|---|---|---|---|---|---|---|")
+    titles = ("round", "place", "killed at", "keeper too", "next start", "there was", "gone after")
+    print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
     for one in rounds:
-        cells = (one.number, one.place, f"{one.moment:.2f} s", "yes" if one.keeper_too else "", one.next_start, one.had)
+        cells = (
+            one.number,
+            one.place,
+            f"{one.moment:.2f} s",
+            "yes" if one.keeper_too else "",
+            one.next_start,
+            one.had,
+        )
         print(f"| {' | '.join(map(str, cells))} | {one.took:.1f} s |")
         for wrong in one.wrong:
             print(f"    {wrong}")
-    print("\n| place | rounds | in the middle | clean afterwards | gone after, median (max) |\n|---|---|---|---|---|")
+    columns = ("place", "rounds", "in the middle", "clean afterwards", "gone after, median (max)")
+    print(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for place in places:
         here = [one for one in rounds if one.place == place]
         if here:
@@ -345,7 +373,9 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=50, metavar="ROUNDS", help="kills [default: 50]")
     parser.add_argument("--seed", type=int, default=4, help="of the moments [default: 4]")
     parser.add_argument("--places", default="local,docker,given", help="[default: local,docker,given]")
-    parser.add_argument("--program", type=Path, default=REPOSITORY / "target/debug/dj-regress", help="a built dj-regress")
+    parser.add_argument(
+        "--program", type=Path, default=REPOSITORY / "target/debug/dj-regress", help="a built dj-regress"
+    )
     options = parser.parse_args()
     places = options.places.split(",")
     has_docker = has_image()
@@ -370,11 +400,17 @@ def main() -> None:
                 bench.play(round_)
                 rounds.append(round_)
                 state = "; ".join(round_.wrong) or "clean"
-                print(f"{round_.number}/{options.n} {place} at {moment:.2f} s ({round_.had}): {state}", file=sys.stderr)
+                print(
+                    f"{round_.number}/{options.n} {place} at {moment:.2f} s ({round_.had}): {state}",
+                    file=sys.stderr,
+                )
         finally:
             strangers.end()
     wrong = show(rounds, places)
-    print(f"\nseed {options.seed}; undisturbed: " + ", ".join(f"{place} {took:.1f} s" for place, took in takes.items()))
+    print(
+        f"\nseed {options.seed}; undisturbed: "
+        + ", ".join(f"{place} {took:.1f} s" for place, took in takes.items())
+    )
     if wrong:
         print(f"{wrong} of {len(rounds)} rounds left something; what was said: {folder}")
         sys.exit(1)

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use dj_regress::error::Error;
+use dj_regress::service::docker::Daemon;
+use nix::unistd::Uid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -146,6 +149,47 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// The private folder of a run, which is named for its pid.
+pub fn run_directory_of(pid: u32) -> Option<PathBuf> {
+    let prefix = format!("run-{pid}-");
+    let bases = [PathBuf::from("/dev/shm"), std::env::temp_dir(), PathBuf::from("/tmp")];
+    let mine = |base: PathBuf| base.join(format!("dj-regress-{}", Uid::effective()));
+    let folders = bases.into_iter().flat_map(|base| fs::read_dir(mine(base)).into_iter().flatten().flatten());
+    folders.map(|entry| entry.path()).find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&prefix))
+}
+
+/// Pids of a run's processes: by the variable that the keeper gives them, or their working directory.
+pub fn processes_of(run_directory: &Path) -> Vec<u32> {
+    let variable = format!("DJ_REGRESS_RUN={}", run_directory.display());
+    let belongs = |process: &Path| {
+        let environment = fs::read(process.join("environ")).unwrap_or_default();
+        let here = fs::read_link(process.join("cwd")).is_ok_and(|path| path.starts_with(run_directory));
+        here || environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
+    };
+    let all = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let numbers = all.filter(|path| belongs(path)).filter_map(|path| path.file_name()?.to_str()?.parse().ok());
+    numbers.collect()
+}
+
+pub fn nothing_is_left_of(run_directory: &Path) {
+    eventually("the processes are gone", || processes_of(run_directory).is_empty());
+    eventually("the folder is gone", || !run_directory.exists());
+}
+
+/// Docker, if it answers and services can be had from it; else says loudly that there is none.
+pub async fn docker(what: &str) -> Option<Daemon> {
+    let found = async {
+        let daemon = Daemon::connect().await?;
+        for images in [["postgres:17", "dj-regress/postgres:15"], ["redis:7", "dj-regress/redis:7"]] {
+            if !(daemon.has_image(images[0]).await? || daemon.has_image(images[1]).await?) {
+                return Err(Error::cannot_run(format!("docker has neither {}", images.join(" nor "))));
+            }
+        }
+        Ok(daemon)
+    };
+    found.await.map_err(|error| skip(&format!("{what}: {error}"))).ok()
 }
 
 /// Says that a test did not do its work here, past the capture of the test harness.

@@ -4,6 +4,7 @@
 //! logs in as a role of the run, if one can be made, else as the user of the URL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_postgres::Client;
 
@@ -16,6 +17,9 @@ use crate::service::secret::{self, Secret};
 
 /// Digits of the token in names: Postgres cuts names after 63 bytes.
 const DIGITS: usize = 8;
+
+/// Between two looks for backends that were told to end.
+const BACKENDS_POLL: Duration = Duration::from_millis(10);
 
 /// What a run has on somebody else's server.
 #[derive(Debug)]
@@ -44,6 +48,11 @@ fn role(token: &str) -> String {
     format!("dj_regress_app_{}", &token[..DIGITS.min(token.len())])
 }
 
+/// What the harness's connections of a run are called, so that whoever comes after it can end them.
+fn application(token: &str) -> String {
+    format!("dj-regress {}", &token[..DIGITS.min(token.len())])
+}
+
 impl Postgres {
     /// Connects to a server that somebody else runs, and makes the app's role there; also says what cannot be had.
     ///
@@ -54,9 +63,9 @@ impl Postgres {
         url: &PostgresUrl,
         run_directory: &Arc<RunDirectory>,
     ) -> Result<(Self, Vec<String>)> {
-        let admin = log_in(url).await?;
-        let rights = Rights::of(&admin, url).await?;
         let (token, mut notes) = (run_directory.token(), Vec::new());
+        let admin = log_in_as(url, &application(&token)).await?;
+        let rights = Rights::of(&admin, url).await?;
         run_directory.note(|elsewhere| elsewhere.postgres = Some(url.clone()))?;
         let own = make_role(&admin, url, &rights, &token).await;
         let app = own.unwrap_or_else(|why| {
@@ -106,6 +115,13 @@ impl Postgres {
 }
 
 impl Given {
+    /// How the harness connects to one of its databases.
+    pub fn config(&self, database: &str) -> tokio_postgres::Config {
+        let mut config = self.url.config(database);
+        config.application_name(application(&self.token));
+        config
+    }
+
     /// Removes all that the run has on the server.
     pub async fn finish(&self, admin: &Client) -> Result<()> {
         remove(admin, &self.token).await?;
@@ -138,9 +154,15 @@ impl Rights {
     }
 }
 
-/// Connects to the database of the URL.
+/// Connects to the database of the URL, as nobody's in particular.
 async fn log_in(url: &PostgresUrl) -> Result<Client> {
-    connect(&url.config(&url.database)).await.map_err(|error| failed(&format!("connect to {url}"), &error))
+    log_in_as(url, "dj-regress").await
+}
+
+async fn log_in_as(url: &PostgresUrl, application: &str) -> Result<Client> {
+    let mut config = url.config(&url.database);
+    config.application_name(application);
+    connect(&config).await.map_err(|error| failed(&format!("connect to {url}"), &error))
 }
 
 /// Makes the role of the app and tries it; or says why the app has none.
@@ -217,8 +239,26 @@ pub async fn look_at(url: &PostgresUrl) -> Result<String> {
 
 /// Removes what a run that is over has on a server that somebody else runs; says what that was.
 pub async fn undo(url: &PostgresUrl, token: &str) -> Result<Vec<String>> {
-    let removed = remove(&log_in(url).await?, token).await?;
+    let admin = log_in(url).await?;
+    end_backends(&admin, token).await?;
+    let removed = remove(&admin, token).await?;
     Ok(removed.into_iter().map(|name| format!("{name} of {url}")).collect())
+}
+
+/// Ends the backends of a run that is over. They finish what they were told though nobody listens any more: a database
+/// that is being copied would come up after all others were dropped.
+async fn end_backends(admin: &Client, token: &str) -> Result<()> {
+    let statement = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                     WHERE application_name = $1 AND usename = current_user AND pid <> pg_backend_pid()";
+    loop {
+        let row = admin.query_one(statement, &[&application(token)]).await;
+        let left: i64 = row.map_err(|error| failed("end the backends of the run", &error))?.get(0);
+        if left == 0 {
+            return Ok(());
+        }
+        // Whoever undoes has a deadline for all of it.
+        tokio::time::sleep(BACKENDS_POLL).await;
+    }
 }
 
 /// Drops the databases and the role of the run with this token, and nothing else.

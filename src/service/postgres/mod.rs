@@ -132,7 +132,7 @@ impl Postgres {
         let config = match &self.host {
             Host::Local(local) => local.config(database),
             Host::Contained(contained) => contained.config(database),
-            Host::Given(given) => given.url.config(database),
+            Host::Given(given) => given.config(database),
         };
         connect(&config).await.map_err(|error| failed(&format!("connect to {database}"), &error))
     }
