@@ -30,7 +30,6 @@ impl Holds {
 
     /// This process has come to the moment of a hold. If it is armed, for this process's role, and this is the call
     /// that counts, the process stops here until it is told to go on (SIGCONT).
-    #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts an owned text where there may be none")]
     fn reach(&self, hold: u32, call: u64, role: Option<String>) -> PyResult<()> {
         let (state, calls) = self.slot(hold)?;
         if state.load(Ordering::SeqCst) != HoldState::Armed as u8 {

@@ -49,8 +49,8 @@ def record_executions(journal: Journal) -> None:
         journal.execution(str(task["id"]), dotted(task["func"]), str(group) if group else None)
 
     def tell_end(task: dict[str, Any], **_: Any) -> None:
-        # The monitor sends it when it has saved and acknowledged the result. The last part of an iter then has the id of
-        # its group.
+        # The monitor sends it when it has saved and acknowledged the result. The last part of an iter
+        # then has the id of its group.
         journal.executed(str(task["id"]))
 
     pre_execute.connect(tell, weak=False, dispatch_uid="dj_regress.journal")
