@@ -61,17 +61,17 @@ fn start(context: &Context, place: &str) -> Child {
 
 /// Seconds that a run takes which nobody disturbs, with all that is kept between runs.
 fn whole(context: &Context, place: &str) -> Duration {
-    let took = (0..2).map(|_| {
+    let once = || {
         let begun = Instant::now();
         assert!(start(context, place).wait().unwrap().success());
         begun.elapsed()
-    });
-    took.last().unwrap()
+    };
+    once();
+    once()
 }
 
 /// What a killed run was.
 struct Killed {
-    run: String,
     token: String,
     /// It, and all processes of it.
     pids: BTreeSet<u32>,
@@ -82,7 +82,10 @@ struct Killed {
 fn kill_at(context: &Context, place: &str, moment: Duration, with_keeper: bool) -> Option<Killed> {
     let begun = Instant::now();
     let mut controller = start(context, place);
-    while begun.elapsed() < moment && controller.try_wait().unwrap().is_none() {
+    while begun.elapsed() < moment {
+        if controller.try_wait().unwrap().is_some() {
+            return None;
+        }
         std::thread::sleep(Duration::from_millis(1));
     }
     let pid = Pid::from_raw(controller.id().cast_signed());
@@ -92,12 +95,12 @@ fn kill_at(context: &Context, place: &str, moment: Duration, with_keeper: bool) 
     let killed = folder.as_ref().and_then(|folder| {
         let manifest: Value = serde_json::from_slice(&fs::read(folder.join("manifest.json")).ok()?).ok()?;
         let pids = processes_of(folder).into_iter().chain([controller.id()]).collect();
-        let text = |name: &str| manifest[name].as_str().unwrap().to_owned();
         let keeper = manifest["keeper"]["pid"].as_i64().and_then(|keeper| i32::try_from(keeper).ok());
         if let Some(keeper) = keeper.filter(|_| with_keeper) {
-            kill(Pid::from_raw(keeper), Signal::SIGKILL).unwrap();
+            // Gone already if the run was just over.
+            let _ = kill(Pid::from_raw(keeper), Signal::SIGKILL);
         }
-        Some(Killed { run: text("run"), token: text("token"), pids })
+        Some(Killed { token: manifest["token"].as_str().unwrap().to_owned(), pids })
     });
     controller.kill().unwrap();
     controller.wait().unwrap();
@@ -122,7 +125,8 @@ fn kill_often(place: &str, rounds: usize, mut beside: impl FnMut(&Killed)) {
     let mut in_the_middle = 0;
     for (round, fraction) in fractions().take(rounds).enumerate() {
         let with_keeper = round % 2 == 1;
-        if let Some(killed) = kill_at(&context, place, whole.mul_f64(fraction), with_keeper) {
+        // What the next run takes differs: most are in the middle.
+        if let Some(killed) = kill_at(&context, place, whole.mul_f64(0.8 * fraction), with_keeper) {
             in_the_middle += usize::from(killed.pids.len() > 2);
             eventually("no shared memory is left", || segments_of(&killed.pids) == 0);
             beside(&killed);
@@ -178,7 +182,7 @@ async fn a_controller_killed_at_any_moment_leaves_no_container_and_takes_nobody_
     }
     let strangers = Containers(Vec::new()).with(&[]).with(&["dj-regress.run=another".to_owned()]);
     kill_often("docker", 3, |killed| {
-        let own = format!("label=dj-regress.run={}", killed.run);
+        let own = format!("label=dj-regress.token={}", killed.token);
         let left = || docker_says(&["ps", "-a", "-q", "--filter", &own]);
         // The keeper, where it lives, undoes beside.
         let until = Instant::now() + DEADLINE;
@@ -186,7 +190,7 @@ async fn a_controller_killed_at_any_moment_leaves_no_container_and_takes_nobody_
             assert!(Instant::now() < until, "{}", docker_says(&["ps", "-a", "--filter", &own]));
             std::thread::sleep(Duration::from_millis(20));
         }
-        assert!(!docker_says(&["ps", "-a"]).contains(&killed.token) && strangers.are_there());
+        assert!(strangers.are_there());
     });
 }
 
