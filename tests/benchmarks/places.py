@@ -64,7 +64,8 @@ def counts(case: dict[str, Any]) -> Counts:
         for invariant in arm["invariants"]:
             value = invariant["value"]
             if type(value) is int:
-                found[(*label, invariant["name"])] = (value, is_exact(invariant["bound"]))
+                key = (*label, invariant["name"])
+                found[key] = (value, is_exact(invariant["bound"]))
     return found
 
 
