@@ -66,6 +66,7 @@ def counts(case: dict[str, Any]) -> Counts:
         label = (arm["fix"] or "", arm["state"], str(arm["repetition"]), str(arm["growth"]))
         for invariant in arm["invariants"]:
             value = invariant["value"]
+            key = (*label, invariant["name"])
             if type(value) is int:
                 found[(*label, invariant["name"])] = (
                     value,
