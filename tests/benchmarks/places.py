@@ -68,7 +68,7 @@ def counts(case: dict[str, Any]) -> Counts:
             value = invariant["value"]
             key = (*label, invariant["name"])
             if type(value) is int:
-                found[(*label, invariant["name"])] = (
+                found[key] = (
                     value,
                     is_exact(invariant["bound"]) and invariant["name"] not in loose,
                 )
