@@ -110,6 +110,8 @@ fn a_control_may_move_a_fault() {
 #[case("fault: {refuse: redis}", (false, true, false))]
 #[case("fault: {terminate: q}", (false, false, false))]
 #[case("fault: {fill: redis}", (false, true, true))]
+#[case("fault: {flush: redis}", (false, true, true))]
+#[case("fault: {evict: redis}", (false, true, true))]
 #[case("beat: q", (false, false, false))]
 #[case("fault: {refuse: postgres}, while: [{measure: [{fault: {kill: redis}}], as: x}]", (false, true, true))]
 fn a_fault_says_which_servers_the_arm_needs(#[case] step: &str, #[case] expected: (bool, bool, bool)) {

@@ -8,8 +8,8 @@ Each round runs planted cases (faults, a real cluster) on local, docker or given
 SIGKILLs the controller at a moment drawn evenly from the time that such a run takes; in every third round
 its keeper, too. Then comes the next start: `clean`, or another run. Nothing of the killed run may be left
 after a while: processes, containers, databases, roles, Redis keys, System V segments, files of /dev/shm and
-of the temporary folder. What belongs to others must stay: containers without our labels and with one of them,
-databases, keys, a process.
+of the temporary folder. What belongs to others must stay: containers without our labels and with one of
+them, databases, keys, a process.
 
 Exits with 1 if anything is left, or a stranger's is gone. Needs Postgres and Redis installed; docker for its
 rounds.
