@@ -18,11 +18,20 @@ use super::run_directory::RunDirectory;
 use crate::cache::Cache;
 use crate::error::{Context as _, Error, Result};
 
-/// The images of Postgres that are taken where a case names none: the official one, else one of `harness/images/build`.
-const POSTGRES_IMAGES: &[&str] = &["postgres:17", "dj-regress/postgres:15"];
+/// The images of Postgres that are taken where a case names none: the official one, else one of `harness/images/build`,
+/// which has the version of the machine that made it.
+const POSTGRES_IMAGES: &[&str] = &[
+    "postgres:17",
+    "dj-regress/postgres:18",
+    "dj-regress/postgres:17",
+    "dj-regress/postgres:16",
+    "dj-regress/postgres:15",
+    "dj-regress/postgres:14",
+    "dj-regress/postgres:13",
+];
 
 /// The same of Redis.
-const REDIS_IMAGES: &[&str] = &["redis:7", "dj-regress/redis:7"];
+const REDIS_IMAGES: &[&str] = &["redis:7", "dj-regress/redis:8", "dj-regress/redis:7", "dj-regress/redis:6"];
 
 /// How long images may take to be pulled where nobody has asked for docker.
 const PULL_DEADLINE: Duration = Duration::from_mins(1);
