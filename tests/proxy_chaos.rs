@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dj_regress::proxy::{Cut, Faults, RedisProxy};
+use dj_regress::case::resolve::CutAt;
+use dj_regress::proxy::{Faults, RedisProxy};
 use dj_regress::service::Endpoint;
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
@@ -108,10 +109,10 @@ fn hurt(faults: &Faults, random: &mut TestRng) {
         1 => faults.black_hole(true),
         2 => faults.black_hole(false),
         3 => faults.refuse(random.next_u32().is_multiple_of(2)),
-        4 => faults.cut(Some(Cut::AfterBytes(random.next_u64() % 100_000))),
-        5 => faults.cut(Some(Cut::AfterStatements(random.next_u64() % 5))),
-        6 => faults.cut(Some(Cut::AfterCommit)),
-        _ => faults.cut(Some(Cut::BeforeCommit)),
+        4 => faults.cut(Some(CutAt::AfterBytes(random.next_u64() % 100_000))),
+        5 => faults.cut(Some(CutAt::AfterStatements(random.next_u64() % 5))),
+        6 => faults.cut(Some(CutAt::AfterCommit)),
+        _ => faults.cut(Some(CutAt::BeforeCommit)),
     }
 }
 
@@ -228,7 +229,7 @@ proptest! {
     fn whatever_both_sides_say_is_passed_on(
         said in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"*$+:\r\n\r\n0123|%>-".to_vec())], 0..400),
         piece in 1_usize..100,
-        cut in prop::option::of(prop::sample::select(vec![Cut::AfterCommit, Cut::AfterStatements(1 << 40)])),
+        cut in prop::option::of(prop::sample::select(vec![CutAt::AfterCommit, CutAt::AfterStatements(1 << 40)])),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

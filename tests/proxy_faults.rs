@@ -7,7 +7,7 @@ mod proxy;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dj_regress::proxy::Cut;
+use dj_regress::case::resolve::CutAt;
 use dj_regress::service::postgres::SUPERUSER;
 use proxy::{PostgresStage, not_now, shortest, soon};
 use rstest::rstest;
@@ -87,7 +87,7 @@ async fn bandwidth_is_shared_by_the_connections_and_adds_to_latency() {
 async fn a_commit_cut_off_after_it_has_happened(
     #[case] prepared: bool,
     #[case] latency: Option<(Duration, Duration)>,
-    #[values(Cut::AfterCommit, Cut::BeforeCommit)] cut: Cut,
+    #[values(CutAt::AfterCommit, CutAt::BeforeCommit)] cut: CutAt,
 ) {
     let stage = PostgresStage::new().await;
     let (client, other) = (stage.client().await, stage.client().await);
@@ -101,7 +101,7 @@ async fn a_commit_cut_off_after_it_has_happened(
         soon(client.batch_execute("COMMIT")).await
     };
     assert!(error.unwrap_err().is_closed());
-    let rows = i64::from(cut == Cut::AfterCommit);
+    let rows = i64::from(cut == CutAt::AfterCommit);
     soon(async { while stage.rows().await != rows {} }).await;
     // Once: the next commit is none of its business.
     let begun = format!("BEGIN; {INSERT}; COMMIT");
@@ -118,7 +118,7 @@ async fn a_commit_cut_off_after_it_has_happened(
 async fn what_was_answered_before_the_commit_is_passed_on() {
     let stage = PostgresStage::new().await;
     let mut raw = raw(&stage).await;
-    stage.proxy.faults().cut(Some(Cut::AfterCommit));
+    stage.proxy.faults().cut(Some(CutAt::AfterCommit));
     // A COMMIT of a failed transaction commits nothing.
     raw.write_all(&query("BEGIN; SELECT 1/0")).await.unwrap();
     assert_eq!(read_to(&mut raw, b'Z').await, "CEZ");
@@ -134,7 +134,7 @@ async fn what_was_answered_before_the_commit_is_passed_on() {
 async fn a_cut_that_is_undone_does_not_come() {
     let stage = PostgresStage::new().await;
     let client = stage.client().await;
-    for cut in [Cut::AfterCommit, Cut::BeforeCommit, Cut::AfterStatements(9), Cut::AfterBytes(2000)] {
+    for cut in [CutAt::AfterCommit, CutAt::BeforeCommit, CutAt::AfterStatements(9), CutAt::AfterBytes(2000)] {
         stage.proxy.faults().cut(Some(cut));
         client.batch_execute(INSERT).await.unwrap();
         stage.proxy.faults().cut(None);
@@ -151,7 +151,7 @@ async fn the_nth_statement_is_executed_and_nothing_of_its_answer_comes() {
     let (mut first, mut other) = (raw(&stage).await, raw(&stage).await);
     // What another connection sends counts as well.
     for long in ["SELECT repeat('x', 1000) FROM generate_series(1, 5000), fruit", INSERT] {
-        faults.cut(Some(Cut::AfterStatements(3)));
+        faults.cut(Some(CutAt::AfterStatements(3)));
         let before = stage.rows().await;
         first.write_all(&query(INSERT)).await.unwrap();
         assert_eq!(read_to(&mut first, b'Z').await, "CZ");
@@ -165,12 +165,12 @@ async fn the_nth_statement_is_executed_and_nothing_of_its_answer_comes() {
         first = raw(&stage).await;
     }
     // In a pipeline, with those before it answered.
-    faults.cut(Some(Cut::AfterStatements(2)));
+    faults.cut(Some(CutAt::AfterStatements(2)));
     first.write_all(&[query("SELECT 1"), query("SELECT 2"), query("SELECT 3")].concat()).await.unwrap();
     assert_eq!(read_to(&mut first, b'?').await, "TDCZ");
     // As Django sends them, one by one.
     let client = stage.client().await;
-    faults.cut(Some(Cut::AfterStatements(1)));
+    faults.cut(Some(CutAt::AfterStatements(1)));
     assert!(soon(client.execute(INSERT, &[])).await.unwrap_err().is_closed());
     soon(async { while stage.rows().await != 4 {} }).await;
     stage.end().await;
@@ -181,7 +181,7 @@ async fn after_so_many_bytes_nothing_is_passed_to_the_server() {
     let stage = PostgresStage::new().await;
     let mut raw = raw(&stage).await;
     let insert = query(INSERT);
-    stage.proxy.faults().cut(Some(Cut::AfterBytes(insert.len() as u64 * 2 - 1)));
+    stage.proxy.faults().cut(Some(CutAt::AfterBytes(insert.len() as u64 * 2 - 1)));
     raw.write_all(&insert).await.unwrap();
     assert_eq!(read_to(&mut raw, b'Z').await, "CZ");
     raw.write_all(&insert).await.unwrap();
@@ -189,7 +189,7 @@ async fn after_so_many_bytes_nothing_is_passed_to_the_server() {
     stage.nobody_is_connected().await;
     assert_eq!(stage.rows().await, 1);
     // Of start-up, too.
-    stage.proxy.faults().cut(Some(Cut::AfterBytes(20)));
+    stage.proxy.faults().cut(Some(CutAt::AfterBytes(20)));
     assert!(soon(stage.connect()).await.is_err());
     stage.client().await;
     stage.end().await;

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dj_regress::proxy::{Counters, Cut, PostgresProxy};
+use dj_regress::case::resolve::CutAt;
+use dj_regress::proxy::{Counters, PostgresProxy};
 use dj_regress::service::Endpoint;
 use proptest::prelude::*;
 use rstest::rstest;
@@ -143,7 +144,7 @@ async fn an_answer_in_pieces_is_cut_off_whole_or_passed_on_whole(#[case] answer:
     let room = Room::before(folder, &socket).await;
     for latency in [None, Some((Duration::from_millis(5), Duration::ZERO))] {
         room.proxy.faults().latency(latency);
-        room.proxy.faults().cut(Some(Cut::AfterCommit));
+        room.proxy.faults().cut(Some(CutAt::AfterCommit));
         let mut client = room.connect().await;
         client.write_all(STARTUP).await.unwrap();
         let (mut server, _) = listener.accept().await.unwrap();

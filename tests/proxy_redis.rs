@@ -7,8 +7,9 @@ mod proxy;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use dj_regress::case::resolve::CutAt;
 use dj_regress::probe::sql::Shape;
-use dj_regress::proxy::{Counters, Cut, RedisProxy, Tally};
+use dj_regress::proxy::{Counters, RedisProxy, Tally};
 use dj_regress::service::Endpoint;
 use proxy::{RedisStage, not_now, shortest, soon};
 use redis::aio::MultiplexedConnection;
@@ -133,10 +134,10 @@ async fn a_server_at_a_port_is_reached() {
 }
 
 #[rstest]
-#[case(Cut::AfterCommit, 1)]
-#[case(Cut::BeforeCommit, 0)]
+#[case(CutAt::AfterCommit, 1)]
+#[case(CutAt::BeforeCommit, 0)]
 #[tokio::test]
-async fn a_transaction_is_cut_at_its_exec_once(#[case] cut: Cut, #[case] executed: i64) {
+async fn a_transaction_is_cut_at_its_exec_once(#[case] cut: CutAt, #[case] executed: i64) {
     let stage = RedisStage::new().await;
     let (mut client, mut other) = (stage.client().await, stage.client().await);
     stage.proxy.faults().cut(Some(cut));
@@ -152,7 +153,7 @@ async fn a_transaction_is_cut_at_its_exec_once(#[case] cut: Cut, #[case] execute
 async fn an_exec_that_does_nothing_is_no_commit() {
     let stage = RedisStage::new().await;
     let mut raw = UnixStream::connect(stage.proxy.socket()).await.unwrap();
-    stage.proxy.faults().cut(Some(Cut::AfterCommit));
+    stage.proxy.faults().cut(Some(CutAt::AfterCommit));
     let mut ask = async |request: &[u8], reply: &[u8]| {
         raw.write_all(request).await.unwrap();
         let mut answer = vec![0; reply.len()];
@@ -177,14 +178,14 @@ async fn an_exec_that_does_nothing_is_no_commit() {
 async fn the_nth_command_is_executed_and_its_answer_does_not_come() {
     let stage = RedisStage::new().await;
     let mut client = stage.client().await;
-    stage.proxy.faults().cut(Some(Cut::AfterStatements(3)));
+    stage.proxy.faults().cut(Some(CutAt::AfterStatements(3)));
     assert_eq!((increase(&mut client).await.unwrap(), increase(&mut client).await.unwrap()), (1, 2));
     assert!(increase(&mut client).await.is_err());
     assert_eq!(stage.value().await, 3);
     let mut client = stage.client().await;
     assert_eq!(increase(&mut client).await.unwrap(), 4);
     // The third byte of a command is the last to come through.
-    stage.proxy.faults().cut(Some(Cut::AfterBytes(3)));
+    stage.proxy.faults().cut(Some(CutAt::AfterBytes(3)));
     assert!(increase(&mut client).await.is_err());
     assert_eq!(stage.value().await, 4);
     stage.end().await;

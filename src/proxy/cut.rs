@@ -4,20 +4,7 @@ use std::ops::Range;
 
 use super::fault::Link;
 use super::observer::Side;
-
-/// Where to cut, once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    /// The server has executed COMMIT (Redis: EXEC), and nothing of its answer is passed on.
-    AfterCommit,
-    /// COMMIT (Redis: EXEC) is not passed on.
-    BeforeCommit,
-    /// The server has executed the statement (Redis: the command) that was sent as the n-th since the cut was set, and
-    /// nothing of its answer is passed on.
-    AfterStatements(u64),
-    /// The clients' first n bytes since the cut was set are passed on.
-    AfterBytes(u64),
-}
+use crate::case::resolve::CutAt;
 
 /// What one chunk of a connection means for the cut.
 #[derive(Debug)]
@@ -53,8 +40,8 @@ impl<'a> Aim<'a> {
             return;
         }
         match self.link.cut() {
-            Some(Cut::BeforeCommit) if commits() => self.take(Cut::BeforeCommit, start),
-            Some(Cut::AfterStatements(_)) => {
+            Some(CutAt::BeforeCommit) if commits() => self.take(CutAt::BeforeCommit, start),
+            Some(CutAt::AfterStatements(_)) => {
                 let doomed = self.link.cut_after_statements(statements.end - statements.start);
                 *self.doomed = doomed.map(|index| statements.start + index).or(*self.doomed);
             }
@@ -80,10 +67,10 @@ impl<'a> Aim<'a> {
 
     /// The server's message that begins at `start` says that a COMMIT was executed.
     pub(super) fn committed(&mut self, start: usize) {
-        self.take(Cut::AfterCommit, start);
+        self.take(CutAt::AfterCommit, start);
     }
 
-    fn take(&mut self, cut: Cut, at: usize) {
+    fn take(&mut self, cut: CutAt, at: usize) {
         if self.link.take_cut(cut) {
             self.fire(at);
         }

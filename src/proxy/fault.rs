@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::cut::Cut;
 use super::meter::lock;
 use super::observer::Side;
+use crate::case::resolve::CutAt;
 
 /// The faults of one proxy: they act on all its present and future connections until they are undone. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +51,7 @@ pub(super) struct Set {
     /// Bytes per second; one way.
     pub bandwidth: Option<u64>,
     /// Where to cut; the numbers are what is left of them.
-    pub cut: Option<Cut>,
+    pub cut: Option<CutAt>,
     pub black_hole: bool,
     pub partition: bool,
 }
@@ -78,7 +78,7 @@ impl Faults {
 
     /// Closes the one connection that comes to this place first, both sides of it, once. Counted from now; zero
     /// statements count as one.
-    pub fn cut(&self, cut: Option<Cut>) {
+    pub fn cut(&self, cut: Option<CutAt>) {
         self.change(|state| state.set.cut = cut);
     }
 
@@ -173,19 +173,19 @@ impl Link {
     }
 
     /// Where to cut.
-    pub fn cut(&self) -> Option<Cut> {
+    pub fn cut(&self) -> Option<CutAt> {
         lock(&self.faults.shared.state).set.cut
     }
 
     /// Takes this cut, if it is still there: it is made once.
-    pub fn take_cut(&self, cut: Cut) -> bool {
+    pub fn take_cut(&self, cut: CutAt) -> bool {
         lock(&self.faults.shared.state).set.cut.take_if(|set| *set == cut).is_some()
     }
 
     /// The client sends so many bytes: how many of them come before the cut, if it is among them.
     pub fn cut_after_bytes(&self, length: usize) -> Option<usize> {
         let mut state = lock(&self.faults.shared.state);
-        let Some(Cut::AfterBytes(left)) = &mut state.set.cut else { return None };
+        let Some(CutAt::AfterBytes(left)) = &mut state.set.cut else { return None };
         let passes = usize::try_from(*left).ok().filter(|left| *left <= length);
         *left -= length.min(usize::try_from(*left).unwrap_or(length)) as u64;
         if passes.is_some() {
@@ -197,7 +197,7 @@ impl Link {
     /// The client sends so many statements: the index of the one to be cut after, if it is among them.
     pub fn cut_after_statements(&self, statements: u64) -> Option<u64> {
         let mut state = lock(&self.faults.shared.state);
-        let Some(Cut::AfterStatements(left)) = &mut state.set.cut else { return None };
+        let Some(CutAt::AfterStatements(left)) = &mut state.set.cut else { return None };
         let index = left.saturating_sub(1);
         if index >= statements {
             *left -= statements;
@@ -234,10 +234,10 @@ mod tests {
     fn a_cut_after_bytes_counts_those_of_all_connections() {
         let faults = Faults::default();
         let (one, other) = (faults.link(), faults.link());
-        faults.cut(Some(Cut::AfterBytes(10)));
+        faults.cut(Some(CutAt::AfterBytes(10)));
         assert_eq!((one.cut_after_bytes(4), other.cut_after_bytes(5)), (None, None));
         assert_eq!((one.cut_after_bytes(3), other.cut_after_bytes(100)), (Some(1), None));
-        faults.cut(Some(Cut::AfterBytes(0)));
+        faults.cut(Some(CutAt::AfterBytes(0)));
         assert_eq!(one.cut_after_bytes(1), Some(0));
     }
 
@@ -245,7 +245,7 @@ mod tests {
     fn a_cut_after_statements_counts_those_of_all_connections() {
         let faults = Faults::default();
         let (one, other) = (faults.link(), faults.link());
-        faults.cut(Some(Cut::AfterStatements(3)));
+        faults.cut(Some(CutAt::AfterStatements(3)));
         assert_eq!((one.cut_after_statements(1), other.cut_after_statements(1)), (None, None));
         assert_eq!((one.cut_after_statements(2), other.cut_after_statements(9)), (Some(0), None));
     }
@@ -254,9 +254,9 @@ mod tests {
     fn a_cut_is_made_once() {
         let faults = Faults::default();
         let link = faults.link();
-        faults.cut(Some(Cut::AfterCommit));
-        assert!(!link.take_cut(Cut::BeforeCommit));
-        assert!(link.take_cut(Cut::AfterCommit) && !link.take_cut(Cut::AfterCommit));
+        faults.cut(Some(CutAt::AfterCommit));
+        assert!(!link.take_cut(CutAt::BeforeCommit));
+        assert!(link.take_cut(CutAt::AfterCommit) && !link.take_cut(CutAt::AfterCommit));
     }
 
     #[test]

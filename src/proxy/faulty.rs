@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::cut::{Aim, Cut};
+use super::cut::Aim;
 use super::fault::{Link, Set};
 use super::line::jittered;
 use super::meter::{Meter, lock};
 use super::observer::{Broken, Observer, Side};
 use super::relay::{Half, Relay, Stop};
 use super::stream::Stream;
+use crate::case::resolve::CutAt;
 
 /// A slow link takes what it passes on in so long: its reader sees a stream, not bursts.
 const SLICE: Duration = Duration::from_millis(20);
@@ -155,7 +156,7 @@ impl Half {
             if self.start < self.end && self.admit(&mut lock(meter), link, set, doomed, now)? {
                 return Ok(Now::Cut);
             }
-            let held = if set.cut == Some(Cut::AfterCommit) { self.undecided } else { 0 };
+            let held = if set.cut == Some(CutAt::AfterCommit) { self.undecided } else { 0 };
             let front = self.line.front(held);
             let may_write = front.is_some_and(|(_, due)| is_prompt || due <= now);
             let has_room = if is_prompt { front.is_none() } else { self.line.has_room() };

@@ -23,7 +23,6 @@ mod relay;
 mod stream;
 
 pub use counters::{Client, Counters, Tallies, Tally};
-pub use cut::Cut;
 pub use fault::Faults;
 pub use postgres::PostgresProxy;
 pub use redis::RedisProxy;

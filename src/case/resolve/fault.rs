@@ -13,16 +13,17 @@ pub struct Trigger {
     pub statements: u64,
 }
 
-/// Where a connection is cut.
+/// Where a connection is cut, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CutAt {
-    /// The server executed COMMIT; its answer never arrives.
+    /// The server has executed COMMIT (Redis: EXEC), and nothing of its answer is passed on.
     AfterCommit,
-    /// The COMMIT never reaches the server.
+    /// COMMIT (Redis: EXEC) is not passed on.
     BeforeCommit,
-    /// The n-th statement (Redis: command) is answered by the server; its answer never arrives.
+    /// The server has executed the statement (Redis: the command) that was sent as the n-th since the cut was set, and
+    /// nothing of its answer is passed on.
     AfterStatements(u64),
-    /// After so many bytes, both ways together.
+    /// The clients' first n bytes since the cut was set are passed on.
     AfterBytes(u64),
 }
 

@@ -8,10 +8,10 @@ use tokio::task::JoinHandle;
 use super::Session;
 use crate::actor::Trouble;
 use crate::case::model::{CLIENT, Link, Server as Kind};
-use crate::case::resolve::{CutAt, Fault, Trigger};
+use crate::case::resolve::{Fault, Trigger};
 use crate::error::{Error, Result};
 use crate::probe::rows;
-use crate::proxy::{Cut, Faults};
+use crate::proxy::Faults;
 use crate::runner::event::{FaultReport, seconds};
 use crate::runner::server::Server;
 use crate::service::redis::{Memory, Redis};
@@ -111,12 +111,7 @@ impl Session<'_> {
             }
             Fault::Cut { link, at } => {
                 let link = self.link(link).await?;
-                link.cut(Some(match at {
-                    CutAt::AfterCommit => Cut::AfterCommit,
-                    CutAt::BeforeCommit => Cut::BeforeCommit,
-                    CutAt::AfterStatements(count) => Cut::AfterStatements(*count),
-                    CutAt::AfterBytes(count) => Cut::AfterBytes(*count),
-                }));
+                link.cut(Some(*at));
                 Undo::Links(vec![link])
             }
             Fault::Reset { link } => {
