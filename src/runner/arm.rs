@@ -167,7 +167,8 @@ async fn measure(
 }
 
 async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Result<Measured, String> {
-    let tasks = session.task_counts().await?;
+    let journal = session.journal()?;
+    let tasks = session.task_counts(&journal).await?;
     let ledger = Ledger::read(&session.folder.join("ledger"))?;
     let mut differences = Vec::new();
     if session.has_statistics() {
@@ -182,7 +183,8 @@ async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Result<Me
     }
     let mut measured = Measured::default();
     for (name, invariant) in &session.state.invariants {
-        let Some(value) = quantity(session, (&ledger, &tasks), name, &invariant.of, &mut measured).await? else {
+        let Some(value) = quantity(session, (&ledger, &journal, &tasks), name, &invariant.of, &mut measured).await?
+        else {
             continue;
         };
         let value = match invariant.per {
@@ -206,7 +208,7 @@ async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Result<Me
 /// What an invariant looks at, before it is divided. Growth is not one arm's to tell.
 async fn quantity(
     session: &Session<'_>,
-    (ledger, tasks): (&Ledger, &TaskCounts),
+    (ledger, journal, tasks): (&Ledger, &Journal, &TaskCounts),
     name: &str,
     of: &Quantity,
     measured: &mut Measured,
@@ -258,9 +260,7 @@ async fn quantity(
             TaskCount::Succeeded => tasks.succeeded,
             TaskCount::Failed => tasks.failed,
         }),
-        Quantity::Effects { key } => {
-            Value::from(Journal::read(&session.journal()).map_err(about)?.effects(key.as_deref()))
-        }
+        Quantity::Effects { key } => Value::from(journal.effects(key.as_deref())),
         Quantity::Log { matching, .. } => Value::from(log::lines(&session.log, window.log, matching).map_err(about)?),
         Quantity::Redis { field, during } => session.redis_said(*field, during.as_deref()).map_err(about)?,
     }))

@@ -124,7 +124,7 @@ impl Session<'_> {
     /// Plays steps under a fault, which is undone whatever comes of them; one without steps lasts.
     async fn under(&mut self, step: &Step, fault: &Fault, steps: &[Step], clock: &Clock) -> Result<Window, String> {
         let doing = format!("line {}: {}", step.line, step.action);
-        if let Some(trigger) = fault.trigger() {
+        let (played, lasting) = if let Some(trigger) = fault.trigger() {
             let strike = self.lie_in_wait(fault, trigger).await;
             let strike = strike.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
             let (has_come, waiting) = strike.wait();
@@ -134,25 +134,24 @@ impl Session<'_> {
                 let played = played.map(|_| format!("{doing}: {} has not sent so much", trigger.actor));
                 return Err(played.unwrap_or_else(|why| why));
             }
-            let struck = waiting.await.map_err(|error| format!("{doing}: {error}"))?;
-            let undone = match struck {
+            let lasting = match waiting.await.map_err(|error| format!("{doing}: {error}"))? {
                 Ok(at) => self.struck(fault, step.line, at).await,
                 Err(trouble) => Err(trouble),
             };
-            let undone = match undone {
-                Ok(lasting) => self.undo(lasting).await,
-                Err(trouble) => Err(trouble),
-            };
-            let played = played?;
-            return undone.map(|()| played).map_err(|trouble| explain(&self.log, &doing, &trouble));
-        }
-        let lasting = self.begin(fault, step.line).await.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
-        if steps.is_empty() {
-            self.last(lasting);
-            return Ok(Window::default());
-        }
-        let played = self.steps(steps, clock).await;
-        let undone = self.undo(lasting).await;
+            (played, lasting)
+        } else {
+            let lasting = self.begin(fault, step.line).await.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
+            if steps.is_empty() {
+                self.last(lasting);
+                return Ok(Window::default());
+            }
+            (self.steps(steps, clock).await, Ok(lasting))
+        };
+        let undone = match lasting {
+            Ok(lasting) => self.undo(lasting).await,
+            Err(trouble) => Err(trouble),
+        };
+        // What went wrong first is what there is to say.
         let played = played?;
         undone.map(|()| played).map_err(|trouble| explain(&self.log, &doing, &trouble))
     }

@@ -67,6 +67,11 @@ impl Process {
         matches!(self.state, 'Z' | 'X')
     }
 
+    /// Whether a process with this id runs; a zombie does not.
+    pub fn is_running(pid: u32) -> bool {
+        Self::find(pid).is_some_and(|process| !process.is_zombie())
+    }
+
     /// Whether the same process still runs.
     pub fn is_alive(&self) -> bool {
         Self::find(self.pid).is_some_and(|now| now.started == self.started && !now.is_zombie())

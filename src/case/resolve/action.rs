@@ -132,10 +132,10 @@ pub struct Schedule {
 }
 
 impl Step {
-    /// What it does, and then what is done within it, in the order of the case.
-    pub fn actions(&self) -> Vec<&Action> {
-        let within = self.action.steps().iter().flat_map(Self::actions);
-        std::iter::once(&self.action).chain(within).collect()
+    /// It, and then the steps that are played within it, in the order of the case.
+    pub fn all(&self) -> Vec<&Self> {
+        let within = self.action.steps().iter().flat_map(Self::all);
+        std::iter::once(self).chain(within).collect()
     }
 }
 

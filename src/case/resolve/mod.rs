@@ -127,9 +127,14 @@ impl ResolvedState {
         self.any_step(|action| matches!(action, Action::Fault { fault, .. } if fault.is_noticed_by_all()))
     }
 
-    /// All that is done, within other steps too, in the order of the case.
+    /// All steps, those within others too, in the order of the case.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().flat_map(Step::all)
+    }
+
+    /// All that is done, in the same order.
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
-        self.steps.iter().flat_map(Step::actions)
+        self.all_steps().map(|step| &step.action)
     }
 
     /// Whether there is such a step, within others too.

@@ -11,7 +11,6 @@ use super::{LIMIT, POLL, Readings, Session};
 use crate::actor::{Process, Trouble};
 use crate::case::model::Role;
 use crate::error::Result;
-use crate::probe::journal::Journal;
 use crate::runner::arm::note;
 use crate::service::keeper::{Exit, Target};
 use crate::service::procfs;
@@ -81,7 +80,7 @@ impl Session<'_> {
     }
 
     fn is_up(&self, pid: u32) -> Result<bool, Trouble> {
-        Ok(Journal::read(&self.journal()).map_err(Trouble::Refused)?.is_up(pid))
+        Ok(self.journal().map_err(Trouble::Refused)?.is_up(pid))
     }
 
     fn clusters_up(&self) -> usize {
@@ -168,7 +167,7 @@ impl Session<'_> {
             self.stage.keeper.signal(*pid, Signal::SIGKILL).await?;
         }
         let deadline = Instant::now() + LIMIT;
-        while pids.iter().any(|pid| procfs::Process::find(*pid).is_some_and(|process| !process.is_zombie())) {
+        while pids.iter().any(|pid| procfs::Process::is_running(*pid)) {
             if Instant::now() > deadline {
                 return Err(Trouble::Refused(format!("{pids:?} of {actor} still run after SIGKILL")));
             }
@@ -201,18 +200,16 @@ impl Session<'_> {
 
     /// The processes of an actor's clusters that have this role and live; at least one.
     async fn pids(&self, actor: &str, role: Role) -> Result<Vec<u32>, Trouble> {
-        let is_alive = |pid: &u32| procfs::Process::find(*pid).is_some_and(|process| !process.is_zombie());
         let pids: Vec<u32> = match role {
             Role::Group | Role::Parent => {
                 self.clusters.iter().filter(|cluster| cluster.actor == actor).map(|cluster| cluster.pid).collect()
             }
             Role::Held => self.held(actor, LIMIT).await?.into_iter().collect(),
             Role::Sentinel | Role::Pusher | Role::Monitor | Role::Worker => {
-                let journal = Journal::read(&self.journal()).map_err(Trouble::Refused)?;
-                journal.processes(actor, role.word()).collect()
+                self.journal().map_err(Trouble::Refused)?.processes(actor, role.word()).collect()
             }
         };
-        let pids: Vec<u32> = pids.into_iter().filter(is_alive).collect();
+        let pids: Vec<u32> = pids.into_iter().filter(|pid| procfs::Process::is_running(*pid)).collect();
         if pids.is_empty() {
             let who = role.word();
             return Err(Trouble::Refused(format!("{actor} has no living process that is its {who}")));

@@ -162,11 +162,11 @@ impl Session<'_> {
     }
 
     /// What became of the arm's tasks, where an invariant wants to know.
-    pub async fn task_counts(&mut self) -> Result<TaskCounts, String> {
+    pub async fn task_counts(&mut self, journal: &Journal) -> Result<TaskCounts, String> {
         if !self.state.invariants.values().any(|invariant| matches!(invariant.of, Quantity::Tasks(_))) {
             return Ok(TaskCounts::default());
         }
         let said = self.tasks().await.map_err(|trouble| explain(&self.log, "ask django-q2 for its tasks", &trouble))?;
-        Ok(Journal::read(&self.journal())?.tasks(&said))
+        Ok(journal.tasks(&said))
     }
 }

@@ -61,7 +61,7 @@ enum Target {
 impl Session<'_> {
     /// Begins a fault. Undone by [`Session::undo`].
     pub async fn begin(&mut self, fault: &Fault, line: usize) -> Result<Lasting, Trouble> {
-        let report = self.record(fault, line);
+        let report = self.record(fault, line, Instant::now());
         let undo = self.strike(fault).await?;
         self.disturbed = true;
         Ok(self.keep(fault, report, undo))
@@ -194,14 +194,13 @@ impl Session<'_> {
 
     /// Takes over what a trigger did.
     pub async fn struck(&mut self, fault: &Fault, line: usize, at: Instant) -> Result<Lasting, Trouble> {
-        let report = self.record(fault, line);
-        self.faults[report].began = seconds(at.saturating_duration_since(self.opened));
+        let report = self.record(fault, line, at);
         let undo = self.suffered(fault).await?;
         Ok(self.keep(fault, report, undo))
     }
 
-    fn record(&mut self, fault: &Fault, line: usize) -> usize {
-        let began = seconds(self.opened.elapsed());
+    fn record(&mut self, fault: &Fault, line: usize, at: Instant) -> usize {
+        let began = seconds(at.saturating_duration_since(self.opened));
         self.faults.push(FaultReport { fault: fault.to_string(), line, began, ended: None });
         self.faults.len() - 1
     }

@@ -10,9 +10,8 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use super::{POLL, Session};
 use crate::actor::Trouble;
-use crate::case::resolve::{Action, Step};
+use crate::case::resolve::{Action, HoldSpec, ResolvedState};
 use crate::error::{Context as _, Result};
-use crate::probe::journal::Journal;
 use crate::service::procfs::Process;
 
 /// All holds of an arm, in the order of the case.
@@ -35,10 +34,13 @@ struct Known {
 }
 
 impl Holds {
-    /// The holds of these steps, none armed, in a file to be shared.
-    pub fn create(path: &Path, steps: &[Step]) -> Result<Self> {
-        let mut holds = Vec::new();
-        collect(steps, &mut holds);
+    /// The holds of a state, none armed, in a file to be shared.
+    pub fn create(path: &Path, state: &ResolvedState) -> Result<Self> {
+        let holds = state.all_steps().filter_map(|step| match &step.action {
+            Action::Hold { actor, hold } => Some((step.line, actor, hold)),
+            _ => None,
+        });
+        let holds: Vec<Known> = (0..).zip(holds).map(|(id, hold)| Known::new(id, hold)).collect();
         let map = if holds.is_empty() {
             None
         } else {
@@ -80,20 +82,16 @@ impl Holds {
     }
 }
 
-fn collect(steps: &[Step], holds: &mut Vec<Known>) {
-    for step in steps {
-        if let Action::Hold { actor, hold } = &step.action {
-            let id = u32::try_from(holds.len()).unwrap_or(u32::MAX);
-            let hold = Hold {
-                id,
-                moment: hold.moment.clone(),
-                at_return: hold.at_return,
-                call: hold.call,
-                role: hold.role.map(|role| role.word().to_owned()),
-            };
-            holds.push(Known { actor: actor.clone(), line: step.line, hold, is_armed: false });
-        }
-        collect(step.action.steps(), holds);
+impl Known {
+    fn new(id: u32, (line, actor, hold): (usize, &String, &HoldSpec)) -> Self {
+        let hold = Hold {
+            id,
+            moment: hold.moment.clone(),
+            at_return: hold.at_return,
+            call: hold.call,
+            role: hold.role.map(|role| role.word().to_owned()),
+        };
+        Self { actor: actor.clone(), line, hold, is_armed: false }
     }
 }
 
@@ -105,7 +103,7 @@ impl Session<'_> {
         };
         let deadline = Instant::now() + within;
         loop {
-            let journal = Journal::read(&self.journal()).map_err(Trouble::Refused)?;
+            let journal = self.journal().map_err(Trouble::Refused)?;
             // It writes that it is about to stop, then does.
             let held = journal.holder(hold).filter(|pid| Process::find(*pid).is_some_and(|found| found.state == 'T'));
             if held.is_some() || Instant::now() > deadline {

@@ -77,7 +77,7 @@ impl Session<'_> {
         let (mut looks, mut before) = (0, None);
         loop {
             let tasks = self.tasks().await?;
-            let journal = Journal::read(&self.journal()).map_err(Trouble::Refused)?;
+            let journal = self.journal().map_err(Trouble::Refused)?;
             let is_idle = tasks.queued.is_empty() && !is_busy(&journal, &tasks);
             looks = if is_idle && before.as_ref() == Some(&tasks) { looks + 1 } else { 0 };
             let reached = looks == IDLE_LOOKS;
@@ -120,6 +120,6 @@ fn is_busy(journal: &Journal, said: &Tasks) -> bool {
     unfinished.retain(|id, _| !said.succeeded.contains(id) && !said.failed.contains(id));
     unfinished.values().any(|runners| {
         // Nobody has begun it: it is on its way between two processes.
-        runners.is_empty() || runners.iter().any(|pid| Process::find(*pid).is_some_and(|found| !found.is_zombie()))
+        runners.is_empty() || runners.iter().any(|pid| Process::is_running(*pid))
     })
 }

@@ -30,6 +30,7 @@ use crate::actor::{Process, StateCode, Trouble, Zygote};
 use crate::case::model::RedisField;
 use crate::case::resolve::{ResolvedActor, ResolvedState};
 use crate::error::{Context as _, Result};
+use crate::probe::journal::Journal;
 use crate::probe::ledger::PROBE;
 use crate::proxy::{Counters, PostgresProxy, RedisProxy};
 use crate::service::keeper::Exit;
@@ -140,7 +141,7 @@ impl<'s> Session<'s> {
         let is_kept = !is_real(state) && !state.server_faults() && server.postgres.are_backends_here();
         Ok(Self {
             database: server.postgres.database_name(index),
-            holds: Holds::create(&folder.join("holds"), &state.steps)?,
+            holds: Holds::create(&folder.join("holds"), state)?,
             stage,
             server,
             codes,
@@ -197,9 +198,9 @@ impl<'s> Session<'s> {
         Ok(clock)
     }
 
-    /// The arm's journal.
-    pub fn journal(&self) -> PathBuf {
-        self.folder.join("journal")
+    /// The arm's journal so far.
+    pub fn journal(&self) -> Result<Journal, String> {
+        Journal::read(&self.folder.join("journal"))
     }
 
     /// The actor's process, forked when it is first needed.
