@@ -5,7 +5,7 @@ mod worker;
 use std::fs;
 use std::thread;
 
-use dj_regress_protocol::{ActorKind, Entry, Hold, Reply};
+use dj_regress_protocol::{ActorKind, Entry, Hold, Holder, Reply};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rstest::rstest;
@@ -70,7 +70,7 @@ fn settings(workers: u64) -> Value {
 }
 
 fn hold(id: u32, moment: &str) -> Hold {
-    Hold { id, moment: moment.into(), at_return: false, call: 1, role: None }
+    Hold { id, moment: moment.into(), at_return: false, call: 1, holder: Holder::Process, role: None }
 }
 
 fn signal(pid: u32, signal: Signal) {

@@ -86,7 +86,7 @@ impl Journal {
                     unfinished
                         .retain(|part, _| !groups.get(id.as_str()).is_some_and(|parts| parts.contains(part.as_str())));
                 }
-                Entry::Process { .. } | Entry::Up { .. } | Entry::Effect { .. } | Entry::Held { .. } => {}
+                _ => {}
             }
         }
         unfinished
@@ -117,7 +117,7 @@ impl Journal {
                     settled.insert(id);
                     settled.extend(groups.get(id.as_str()).into_iter().flatten());
                 }
-                Entry::Process { .. } | Entry::Up { .. } | Entry::Effect { .. } | Entry::Held { .. } => {}
+                _ => {}
             }
         }
         settled.extend(said.queued.iter().chain(&said.succeeded).chain(&said.failed).map(String::as_str));

@@ -93,6 +93,7 @@ impl Stage {
             settings: resolved.settings.clone().into_iter().collect(),
             env: resolved.env.clone().into_iter().collect(),
             watch: overlay.expected.keys().cloned().collect(),
+            app: None,
         };
         Ok(StateCode { environment, overlay, prepare, remainder })
     }

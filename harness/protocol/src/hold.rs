@@ -15,8 +15,24 @@ pub struct Hold {
     /// Which call (at return: which return) holds, from 1: counted over all processes of the actor that have the role,
     /// while the hold is armed.
     pub call: u64,
+    /// Who is held.
+    #[serde(default)]
+    pub holder: Holder,
     /// Only a process of this role takes it: as in [`Entry::Process`](crate::Entry::Process); absent: any.
     pub role: Option<String>,
+}
+
+/// Who is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holder {
+    /// The process that takes it stops itself.
+    #[default]
+    Process,
+    /// The thread that takes it waits while the slot says [`HoldState::Taken`]; its process goes on.
+    Thread,
+    /// Every thread that comes waits while the slot says [`HoldState::Armed`]. Nobody takes it.
+    EveryThread,
 }
 
 /// The moments that every release of django-q2 has.

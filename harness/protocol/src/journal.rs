@@ -80,7 +80,32 @@ pub enum Entry {
         /// Counts up from 1 where the app knows which try it is.
         attempt: Option<u64>,
     },
-    /// A process has taken a hold, and is about to stop itself (SIGSTOP). It is stopped when `/proc` says `T`.
+    /// A web actor has begun to handle a request.
+    Requested {
+        /// Different from all other requests of the arm.
+        id: String,
+        /// GET, POST, ...
+        method: String,
+        /// Path and query.
+        path: String,
+        /// The actor's name in the case.
+        actor: String,
+        /// Process.
+        pid: u32,
+        /// When.
+        at: u64,
+    },
+    /// A web actor has given its answer to the server that sends it; written when the last of the body is given.
+    Answered {
+        /// Of the request.
+        id: String,
+        /// E.g. 200.
+        status: u16,
+        /// When.
+        at: u64,
+    },
+    /// A process has taken a hold, and is about to stop itself (SIGSTOP). It is stopped when `/proc` says `T`. Of a
+    /// web actor it is a thread: each that waits there writes this once.
     Held {
         /// The hold's id.
         hold: u32,

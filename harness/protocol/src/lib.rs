@@ -11,11 +11,11 @@ mod ledger;
 mod lines;
 mod message;
 
-pub use hold::{HOLD_BYTES, HOLD_CALLS, Hold, HoldState, NAMED_MOMENTS};
+pub use hold::{HOLD_BYTES, HOLD_CALLS, Hold, HoldState, Holder, NAMED_MOMENTS};
 pub use job::{Enqueue, Schedule, Tasks};
 pub use journal::Entry;
 pub use ledger::Record;
 pub use lines::{line, records};
 pub use message::{
-    ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Prepare, Prepared, Reply, Request, Stepped, Texts,
+    ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Prepare, Prepared, Reply, Request, Serve, Stepped, Texts,
 };

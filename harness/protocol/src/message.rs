@@ -44,6 +44,8 @@ pub enum Request {
     /// Real cluster: run the `qcluster` command. Answered by `Done` when it is about to begin; from then on the process
     /// hears signals only.
     RunCluster,
+    /// Web actor: serve the app's pages from now on, in threads beside this loop. Answered by `Done` when it listens.
+    Serve(Serve),
     /// Simulated cluster: a new identity and one registering beat. Answered by `Stepped`.
     Start,
     /// Simulated cluster: `count` times, `downtime_ns` of virtual time pass, then a new identity
@@ -101,6 +103,19 @@ pub struct Prepare {
     pub env: BTreeMap<String, String>,
     /// Top-level packages whose loaded code is reported.
     pub watch: Vec<String>,
+    /// The case's own app: a package that is added to `INSTALLED_APPS`, and whose `urls`, where it has them, are the
+    /// `ROOT_URLCONF` unless the case's settings name another.
+    #[serde(default)]
+    pub app: Option<String>,
+}
+
+/// How a web actor serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Serve {
+    /// The unix socket to listen at; it is not there yet.
+    pub socket: String,
+    /// Requests that are handled at the same time.
+    pub threads: u32,
 }
 
 /// Two texts of one source file.
@@ -182,6 +197,8 @@ pub enum ActorKind {
     SimulatedCluster,
     /// The `qcluster` command, with its own processes.
     RealCluster,
+    /// Django's WSGI handler, served by waitress. Its holds hold threads.
+    Web,
     /// Code of the case, executed in the namespace of this module (empty: only the standard names).
     Python {
         /// A dotted module of the app.

@@ -126,6 +126,10 @@ impl Process {
                 self.step(py, "migrate", ())?;
                 return Ok(Reply::Done);
             }
+            Request::Serve(serve) => {
+                self.step(py, "serve", (serve.socket, serve.threads))?;
+                return Ok(Reply::Done);
+            }
             Request::CreateCacheTables => {
                 self.step(py, "create_cache_tables", ())?;
                 return Ok(Reply::Done);
@@ -174,7 +178,7 @@ impl Process {
         }
         let module = match &enter.kind {
             ActorKind::SimulatedCluster => None,
-            ActorKind::RealCluster => Some(String::new()),
+            ActorKind::RealCluster | ActorKind::Web => Some(String::new()),
             ActorKind::Python { module } => Some(module.clone()),
         };
         let arguments = PyDict::new(py);

@@ -10,11 +10,13 @@ use super::bound::Bound;
 use crate::judge::Verdict;
 
 mod fault;
+mod http;
 mod quantity;
 mod service;
 mod step;
 
 pub use fault::{Fault, Link, Server, Trigger};
+pub use http::{CACHES, CacheKind};
 pub use quantity::{Direction, GROWTHS, Per, Quantity, RedisField, StatementFilter, StatementUnit, TaskCount, WRITES};
 pub use service::{POLICIES, PostgresService, RedisService, Services};
 pub use step::{Action, Enqueue, Hold, ROLES, Role, SCHEDULES, SIGNALS, Schedule, Step, WaitFor, What};

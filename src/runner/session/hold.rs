@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use dj_regress_protocol::{HOLD_BYTES, Hold, HoldState};
+use dj_regress_protocol::{HOLD_BYTES, Hold, HoldState, Holder};
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::{POLL, Session};
@@ -89,6 +89,7 @@ impl Known {
             moment: hold.moment.clone(),
             at_return: hold.at_return,
             call: hold.call,
+            holder: Holder::Process,
             role: hold.role.map(|role| role.word().to_owned()),
         };
         Self { actor: actor.clone(), line, hold, is_armed: false }

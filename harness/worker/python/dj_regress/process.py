@@ -42,6 +42,7 @@ def prepare(
     settings: dict[str, Any],
     env: dict[str, str],
     watch: list[str],
+    app: str | None,
 ) -> Prepared:
     """Put code and settings in place, run ``django.setup()`` and say what was loaded."""
     if SETTINGS_MODULE in sys.modules:
