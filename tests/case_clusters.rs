@@ -91,14 +91,14 @@ fn an_actor_may_change_the_state_for_itself_alone() {
 fn steps_resolve_to_what_they_say() {
     let actions: Vec<Action> = state().steps.into_iter().map(|step| step.action).collect();
     let q = || "q".to_owned();
-    let hold = HoldSpec { moment: "before_ack".into(), at_return: false, call: 2, role: None };
+    let hold = HoldSpec { moment: "before_ack".into(), at_return: false, call: 2, role: None, every: false };
     assert_eq!(actions[0], Action::Hold { actor: q(), hold });
     assert_eq!(actions[2], Action::Start { actor: "next".into(), expect_exit: true, within: None });
     assert_eq!(actions[9], Action::Tick { actor: "sim".into(), count: 2 });
     let within = Some(Duration::from_secs(5));
     assert_eq!(actions[10], Action::Wait { for_: WaitFor::Held { actor: q() }, within });
     assert_eq!(actions[11], Action::Kill { actor: q(), role: Role::Held });
-    let hold = HoldSpec { moment: "shop.tasks:Order.pay".into(), at_return: true, call: 1, role: None };
+    let hold = HoldSpec { moment: "shop.tasks:Order.pay".into(), at_return: true, call: 1, role: None, every: false };
     assert_eq!(actions[12], Action::Hold { actor: q(), hold });
     assert_eq!(actions[13], Action::Release { actor: q() });
     let moments: Vec<String> = state().holds("q").iter().map(|hold| hold.moment.clone()).collect();
@@ -147,7 +147,8 @@ fn a_cluster_that_was_sent_a_signal_can_be_stopped_but_not_started() {
 #[test]
 fn a_hold_may_be_for_one_role_only() {
     let action = action("hold: {q: before_ack, role: monitor}");
-    let hold = HoldSpec { moment: "before_ack".into(), at_return: false, call: 1, role: Some(Role::Monitor) };
+    let hold =
+        HoldSpec { moment: "before_ack".into(), at_return: false, call: 1, role: Some(Role::Monitor), every: false };
     assert_eq!(action, Action::Hold { actor: "q".into(), hold });
     assert_eq!(action.to_string(), "hold q's monitor at before_ack");
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::model::{Link, Per, Role, What};
-use super::resolve::{Action, CutAt, Enqueue, Fault, Schedule, WaitFor};
+use super::resolve::{Action, CutAt, Enqueue, Fault, Http, Schedule, WaitFor};
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,9 +48,13 @@ impl fmt::Display for Action {
                 write!(f, "wait until {actor} is held{}", Deadline(*within))
             }
             Self::Advance { by } => write!(f, "advance {by:?}"),
+            Self::Wait { for_: WaitFor::Quiet { actor }, within } => {
+                write!(f, "wait until {actor} is quiet{}", Deadline(*within))
+            }
             Self::Measure { .. } => f.write_str("measure"),
             Self::MeasureFor { time } => write!(f, "measure for {time:?}"),
             Self::Fault { fault, .. } => write!(f, "fault: {fault}"),
+            Self::Http { http, .. } => write!(f, "{http}"),
         }
     }
 }
@@ -67,6 +71,25 @@ impl fmt::Display for Enqueue {
         }
         write!(f, " by {}", self.by)?;
         if self.times == 1 { Ok(()) } else { write!(f, ", {} times", self.times) }
+    }
+}
+
+impl fmt::Display for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, target, asked, times, callers, .. } = self;
+        write!(f, "{method} {target}")?;
+        if let Some(asked) = asked {
+            write!(f, " {} {}", asked.key(), asked.actor())?;
+        }
+        match callers {
+            1 => {}
+            callers => write!(f, " by {callers} callers")?,
+        }
+        match (times, self.until.is_empty()) {
+            (1, true) => Ok(()),
+            (times, true) => write!(f, ", {times} times"),
+            (times, false) => write!(f, ", at most {times} times"),
+        }
     }
 }
 
@@ -151,6 +174,7 @@ impl fmt::Display for Per {
             Self::Restart => "restart",
             Self::Day => "day",
             Self::Second => "second",
+            Self::Request => "request",
         })
     }
 }

@@ -15,4 +15,4 @@ mod node;
 pub mod resolve;
 pub mod schema;
 pub mod unit;
-mod vars;
+pub mod vars;

@@ -67,6 +67,32 @@ impl Journal {
         })
     }
 
+    /// How many records there are.
+    pub fn length(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Requests that web actors began to handle, by actor, path with query, and when.
+    pub fn requests(&self) -> impl Iterator<Item = (&str, &str, u64)> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Requested { actor, path, at, .. } => Some((actor.as_str(), path.as_str(), *at)),
+            _ => None,
+        })
+    }
+
+    /// Whether a web actor is not done with a request.
+    pub fn has_unanswered(&self, of: &str) -> bool {
+        let mut open = BTreeSet::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Requested { id, actor, .. } if actor == of => drop(open.insert(id)),
+                Entry::Answered { id, .. } => drop(open.remove(id)),
+                _ => {}
+            }
+        }
+        !open.is_empty()
+    }
+
     /// How often an effect happened; without a key: how often any did.
     pub fn effects(&self, of: Option<&str>) -> u64 {
         let is_one = |entry: &&Entry| matches!(entry, Entry::Effect { key, .. } if of.is_none_or(|of| of == key));

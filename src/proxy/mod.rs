@@ -13,6 +13,7 @@ mod counters;
 mod cut;
 mod fault;
 mod faulty;
+mod http;
 mod line;
 mod listener;
 mod meter;
@@ -24,5 +25,6 @@ mod stream;
 
 pub use counters::{Client, Counters, Tallies, Tally};
 pub use fault::Faults;
+pub use http::{HttpCounters, HttpProxy, HttpProxySpec};
 pub use postgres::PostgresProxy;
 pub use redis::RedisProxy;

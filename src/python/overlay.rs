@@ -20,10 +20,11 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// Copies each changed package into the cache, with its changes, and fingerprints it and the
+    /// Copies each changed package, and the case's own, into the cache, with its changes, and fingerprints it and the
     /// other packages in `watch`.
     pub fn build(cache: &Cache, sources: &Sources, watch: &[&str]) -> Result<Self> {
-        let changed: BTreeSet<&str> = sources.changed().keys().map(|file| package_of(file)).collect();
+        let changed: BTreeSet<&str> =
+            sources.changed().keys().map(|file| package_of(file)).chain(sources.copied()).collect();
         let mut overlay = Self::default();
         for package in changed.iter().copied().chain(watch.iter().copied().filter(|package| !changed.contains(package)))
         {

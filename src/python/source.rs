@@ -24,6 +24,8 @@ impl std::fmt::Display for Refusal {
 pub struct Sources {
     /// Folders of `sys.path`, first one first: the app's, then `site-packages`.
     roots: Vec<PathBuf>,
+    /// A package of the case's own, and the folder that it is in, of which nothing else belongs to the state.
+    own: Option<(String, PathBuf)>,
     /// What differs from the folders; `None`: the file is taken away.
     changed: BTreeMap<String, Option<String>>,
 }
@@ -31,7 +33,17 @@ pub struct Sources {
 impl Sources {
     /// The unchanged files below these folders.
     pub fn new(roots: Vec<PathBuf>) -> Self {
-        Self { roots, changed: BTreeMap::new() }
+        Self { roots, own: None, changed: BTreeMap::new() }
+    }
+
+    /// Adds a package of the case's own.
+    pub fn own(&mut self, package: &str, root: &Path) {
+        self.own = Some((package.to_owned(), root.to_owned()));
+    }
+
+    /// The packages that are copied though nothing in them is changed: nobody writes into the folder of a case.
+    pub fn copied(&self) -> impl Iterator<Item = &str> {
+        self.own.iter().map(|(package, _)| package.as_str())
     }
 
     /// What differs from the base: file -> new text, or `None` where it is taken away.
@@ -41,6 +53,11 @@ impl Sources {
 
     /// The folder that holds the package of this file in the base, i.e. its parent on `sys.path`.
     pub fn root_of(&self, package: &str) -> Option<&Path> {
+        if let Some((own, root)) = &self.own
+            && own == package
+        {
+            return Some(root);
+        }
         self.roots.iter().map(PathBuf::as_path).find(|root| root.join(package).exists())
     }
 

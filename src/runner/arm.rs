@@ -9,12 +9,14 @@ use std::time::Instant;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::browser::Exchange;
 use super::core::Core;
 use super::event::{FaultReport, Timings, seconds};
 use super::session::{Code, Codes, Session};
 use super::stage::Stage;
+use super::window::Window;
 use crate::actor::{StateCode, Trouble};
-use crate::case::model::{Case, Direction, Quantity, TaskCount, WRITES};
+use crate::case::model::{CacheCount, Case, Direction, HttpCount, Quantity, StatusFilter, TaskCount, WRITES};
 use crate::case::resolve::{self, ResolvedState};
 use crate::error::Context as _;
 use crate::plan::Arm;
@@ -23,7 +25,7 @@ use crate::probe::ledger::Ledger;
 use crate::probe::statements::{self, Writer};
 use crate::probe::writers::{self, TableWriter};
 use crate::probe::{log, reconcile};
-use crate::proxy::Counters;
+use crate::proxy::{Counters, HttpCounters};
 
 /// Call sites named for an invariant.
 const TOP_WRITERS: usize = 5;
@@ -260,10 +262,65 @@ async fn quantity(
             TaskCount::Succeeded => tasks.succeeded,
             TaskCount::Failed => tasks.failed,
         }),
+        Quantity::Http { count, status, matching, .. } => {
+            answers(session, *count, *status, matching.as_deref(), &window)
+        }
+        Quantity::Requests { actor, matching, .. } => {
+            let is_one = |(by, path, at): &(&str, &str, u64)| {
+                window.contains(*at)
+                    && actor.as_ref().is_none_or(|actor| actor == by)
+                    && matching.as_ref().is_none_or(|part| path.contains(part))
+            };
+            Value::from(journal.requests().filter(is_one).count())
+        }
+        Quantity::Cache { count, actor, during } => {
+            let flow = windows.flow(during.as_deref());
+            let proxies = flow.http.iter().filter(|(name, _)| actor.as_ref().is_none_or(|actor| actor == *name));
+            Value::from(proxies.map(|(_, counters)| cached(counters, *count)).sum::<u64>())
+        }
         Quantity::Effects { key } => Value::from(journal.effects(key.as_deref())),
         Quantity::Log { matching, .. } => Value::from(log::lines(&session.log, window.log, matching).map_err(about)?),
         Quantity::Redis { field, during } => session.redis_said(*field, during.as_deref()).map_err(about)?,
     }))
+}
+
+/// Of what the harness's own clients asked within a window.
+fn answers(
+    session: &Session<'_>,
+    count: HttpCount,
+    status: Option<StatusFilter>,
+    matching: Option<&str>,
+    window: &Window,
+) -> Value {
+    let asked = session.web.exchanges.iter().filter(|exchange| window.contains(exchange.begun));
+    match count {
+        HttpCount::Errors => Value::from(asked.filter(|exchange| exchange.outcome.is_err()).count()),
+        HttpCount::Latency => {
+            let slowest = asked.map(|exchange| exchange.ended - exchange.begun).max();
+            Value::from(slowest.unwrap_or_default() as f64 / 1e9)
+        }
+        HttpCount::Answers => {
+            let is_one = |exchange: &&Exchange| match &exchange.outcome {
+                Ok((found, body)) => {
+                    status.is_none_or(|status| status.takes(*found))
+                        && matching.is_none_or(|part| String::from_utf8_lossy(body).contains(part))
+                }
+                Err(_) => false,
+            };
+            Value::from(asked.filter(is_one).count())
+        }
+    }
+}
+
+fn cached(counters: &HttpCounters, count: CacheCount) -> u64 {
+    match count {
+        CacheCount::Hits => counters.hits,
+        CacheCount::Misses => counters.misses,
+        CacheCount::Revalidations => counters.revalidations,
+        CacheCount::Entries => counters.entries,
+        CacheCount::Bytes => counters.bytes,
+        CacheCount::Errors => counters.errors,
+    }
 }
 
 /// A rate; whole where it is.

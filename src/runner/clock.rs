@@ -43,10 +43,25 @@ impl Clock {
         self.offset().fetch_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 
+    /// The arm's time. To look at it moves nothing.
+    pub fn now(&self) -> SystemTime {
+        let stands_at = self.number(1).load(Ordering::SeqCst);
+        let real = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64);
+        let now = if stands_at == 0 { real() } else { stands_at }.saturating_add(self.offset().load(Ordering::SeqCst));
+        UNIX_EPOCH + Duration::from_nanos(now.unsigned_abs())
+    }
+
     fn offset(&self) -> &AtomicI64 {
-        // SAFETY: the mapping is 16 bytes long, page-aligned, writable and lives as long as `self`;
+        self.number(0)
+    }
+
+    fn number(&self, index: usize) -> &AtomicI64 {
+        assert!(index < 2, "the clock has two numbers");
+        #[expect(clippy::cast_ptr_alignment, reason = "a mapping begins with a page")]
+        // SAFETY: the mapping holds both, is page-aligned, writable and lives as long as `self`;
         // all processes that share it go through atomics as well.
-        unsafe { AtomicI64::from_ptr(self.map.as_mut_ptr().cast()) }
+        let number = unsafe { AtomicI64::from_ptr(self.map.as_mut_ptr().cast::<i64>().add(index)) };
+        number
     }
 }
 

@@ -1,6 +1,7 @@
 //! Runs arms on lanes and says what happens as events.
 
 mod arm;
+mod browser;
 mod clock;
 mod core;
 mod event;

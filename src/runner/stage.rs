@@ -82,9 +82,15 @@ impl Stage {
     /// network where something is not cached.
     pub fn code(&self, resolved: &ResolvedState, state: &State, python: Option<&str>) -> Result<StateCode, Refused> {
         let environment = self.environments.get(&resolved.packages, python)?;
-        let base = Sources::new(vec![self.shop.clone(), environment.site_packages.clone()]);
+        let mut base = Sources::new(vec![self.shop.clone(), environment.site_packages.clone()]);
+        let app = resolved.app.as_ref();
+        if let Some(app) = app {
+            base.own(&app.package, &app.root);
+        }
         let (sources, remainder) = self.change(&base, resolved, state)?;
-        let watch: Vec<&str> = WATCHED.iter().copied().filter(|package| sources.root_of(package).is_some()).collect();
+        let app = app.map(|app| app.package.as_str());
+        let watched = WATCHED.iter().copied().chain(app);
+        let watch: Vec<&str> = watched.filter(|package| sources.root_of(package).is_some()).collect();
         let overlay = Overlay::build(&self.cache, &sources, &watch)?;
         let folders = overlay.folders.iter().chain([&self.shop]);
         let prepare = Prepare {
@@ -93,7 +99,7 @@ impl Stage {
             settings: resolved.settings.clone().into_iter().collect(),
             env: resolved.env.clone().into_iter().collect(),
             watch: overlay.expected.keys().cloned().collect(),
-            app: None,
+            app: app.map(str::to_owned),
         };
         Ok(StateCode { environment, overlay, prepare, remainder })
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dj_regress_protocol::{Reply, Request, Stepped};
@@ -12,7 +13,7 @@ use super::clock::{Clock, monotonic};
 use super::session::{Readings, Session};
 use super::window::{Snapshot, Window};
 use crate::actor::Trouble;
-use crate::case::resolve::{Action, Fault, ResolvedActor, Role, Step};
+use crate::case::resolve::{Action, Fault, Http, ResolvedActor, Role, Step};
 use crate::probe::ledger::PROBE;
 
 /// Virtual time between the death of a simulated cluster and the next one: longer than the 3 s that
@@ -46,7 +47,7 @@ impl Session<'_> {
         self.look(None).await
     }
 
-    async fn steps(&mut self, steps: &[Step], clock: &Clock) -> Result<Window, String> {
+    async fn steps(&mut self, steps: &[Step], clock: &Arc<Clock>) -> Result<Window, String> {
         let mut window = Window::default();
         for step in steps {
             let part = Box::pin(self.step(step, clock)).await?;
@@ -58,7 +59,7 @@ impl Session<'_> {
     /// What went over the wires and into the write-ahead log so far.
     async fn snapshot(&self) -> Result<Snapshot, String> {
         let wal = if self.wants_wal() { self.executed().await?.wal } else { BTreeMap::new() };
-        Ok(Snapshot { wire: self.wire().await, wal })
+        Ok(Snapshot { wire: self.wire().await, http: self.http_counters(), wal })
     }
 
     /// A window that begins now.
@@ -82,7 +83,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn step(&mut self, step: &Step, clock: &Clock) -> Result<Window, String> {
+    async fn step(&mut self, step: &Step, clock: &Arc<Clock>) -> Result<Window, String> {
         let before = if step.name.is_some() { Some(self.snapshot().await?) } else { None };
         let mut window = self.window();
         let action = &step.action;
@@ -91,6 +92,10 @@ impl Session<'_> {
             Action::Fault { fault, steps } => {
                 note(&self.log, &format!("-- line {}: {action}", step.line));
                 window.add(&self.under(step, fault, steps, clock).await?);
+            }
+            Action::Http { http, steps } => {
+                note(&self.log, &format!("-- line {}: {action}", step.line));
+                window.add(&self.requests(step, http, steps, clock).await?);
             }
             action => {
                 note(&self.log, &format!("-- line {}: {action}", step.line));
@@ -121,8 +126,43 @@ impl Session<'_> {
         Ok(window)
     }
 
+    /// Sends requests, plays steps while they are under way, and waits for the answers.
+    async fn requests(
+        &mut self,
+        step: &Step,
+        http: &Http,
+        steps: &[Step],
+        clock: &Arc<Clock>,
+    ) -> Result<Window, String> {
+        let doing = format!("line {}: {}", step.line, step.action);
+        let under_way = self.send_requests(http, clock).await;
+        let under_way = under_way.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
+        let mut window = self.steps(steps, clock).await?;
+        let answered = self.answers(under_way).await.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
+        if let Some(wrong) = &answered.wrong {
+            if step.name.is_none() {
+                return Err(format!("{doing}: {wrong}"));
+            }
+            note(&self.log, &format!("   {wrong}"));
+        }
+        window.requests += answered.requests;
+        self.keep_backends().await?;
+        let readings = named(step, answered.readings).values.into_iter().chain(answered.kept);
+        for (name, value) in readings {
+            note(&self.log, &format!("   {name} = {value}"));
+            self.readings.insert(name, value);
+        }
+        Ok(window)
+    }
+
     /// Plays steps under a fault, which is undone whatever comes of them; one without steps lasts.
-    async fn under(&mut self, step: &Step, fault: &Fault, steps: &[Step], clock: &Clock) -> Result<Window, String> {
+    async fn under(
+        &mut self,
+        step: &Step,
+        fault: &Fault,
+        steps: &[Step],
+        clock: &Arc<Clock>,
+    ) -> Result<Window, String> {
         let doing = format!("line {}: {}", step.line, step.action);
         let (played, lasting) = if let Some(trigger) = fault.trigger() {
             let strike = self.lie_in_wait(fault, trigger).await;
@@ -156,7 +196,7 @@ impl Session<'_> {
         undone.map(|()| played).map_err(|trouble| explain(&self.log, &doing, &trouble))
     }
 
-    async fn act(&mut self, step: &Step, action: &Action, clock: &Clock) -> Result<Stepped, Trouble> {
+    async fn act(&mut self, step: &Step, action: &Action, clock: &Arc<Clock>) -> Result<Stepped, Trouble> {
         let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         match action {
             Action::Start { actor, expect_exit: true, within } => {
@@ -206,6 +246,10 @@ impl Session<'_> {
                 self.holds.arm(step.line);
                 Ok(Stepped::default())
             }
+            Action::Release { actor } if matches!(self.state.actors.get(actor), Some(ResolvedActor::Web { .. })) => {
+                self.holds.release(actor);
+                Ok(Stepped::default())
+            }
             Action::Release { actor } => {
                 self.signal(actor, Role::Held, Signal::SIGCONT).await.map(|()| Stepped::default())
             }
@@ -251,7 +295,7 @@ impl Session<'_> {
                 Ok(Stepped::default())
             }
             // Played by `step`.
-            Action::Measure { .. } | Action::Fault { .. } => Ok(Stepped::default()),
+            Action::Measure { .. } | Action::Fault { .. } | Action::Http { .. } => Ok(Stepped::default()),
         }
     }
 

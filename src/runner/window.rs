@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use crate::case::model::Per;
 use crate::probe::sql::Shape;
-use crate::proxy::Counters;
+use crate::proxy::{Counters, HttpCounters};
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
@@ -23,6 +23,8 @@ pub struct Window {
     pub tasks: u64,
     /// Restarts.
     pub restarts: u64,
+    /// Web requests of the harness's own clients.
+    pub requests: u64,
     /// Where the arm's log stood at its beginning and at its end, in bytes.
     pub log: (u64, u64),
 }
@@ -41,6 +43,7 @@ impl Window {
             Per::Beat => self.beats as f64,
             Per::Task => self.tasks as f64,
             Per::Restart => self.restarts as f64,
+            Per::Request => self.requests as f64,
             Per::Second => real_seconds,
             Per::Day if self.beats > 0 => self.beats as f64 * guard_cycle.unwrap_or(f64::NAN) / SECONDS_PER_DAY,
             Per::Day => real_seconds / SECONDS_PER_DAY,
@@ -52,6 +55,7 @@ impl Window {
         self.beats += part.beats;
         self.tasks += part.tasks;
         self.restarts += part.restarts;
+        self.requests += part.requests;
     }
 }
 
@@ -60,6 +64,8 @@ impl Window {
 pub struct Snapshot {
     /// By actor.
     pub wire: IndexMap<String, Counters>,
+    /// What each proxy between browsers and the app did.
+    pub http: IndexMap<String, HttpCounters>,
     /// Bytes of write-ahead log by statement; empty where no invariant asks for them.
     pub wal: BTreeMap<Shape, u64>,
 }
@@ -74,7 +80,11 @@ impl Snapshot {
         let wal = self.wal.iter().map(|(shape, after)| {
             (shape.clone(), after.saturating_sub(before.wal.get(shape).copied().unwrap_or_default()))
         });
-        Self { wire: wire.collect(), wal: wal.collect() }
+        let http = self
+            .http
+            .iter()
+            .map(|(proxy, after)| (proxy.clone(), before.http.get(proxy).map_or(*after, |before| after.since(before))));
+        Self { wire: wire.collect(), http: http.collect(), wal: wal.collect() }
     }
 
     /// The counters of one actor, or of all.

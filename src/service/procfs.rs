@@ -72,6 +72,17 @@ impl Process {
         Self::find(pid).is_some_and(|process| !process.is_zombie())
     }
 
+    /// Whether none of its threads runs or waits for a disk.
+    pub fn is_asleep(pid: u32) -> bool {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let mut states = threads.map(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).ok();
+            stat.and_then(|stat| Self::parse(&stat)).map(|thread| thread.state)
+        });
+        // One that has ended meanwhile does nothing any more.
+        states.all(|state| !matches!(state, Some('R' | 'D')))
+    }
+
     /// Whether the same process still runs.
     pub fn is_alive(&self) -> bool {
         Self::find(self.pid).is_some_and(|now| now.started == self.started && !now.is_zombie())

@@ -39,11 +39,28 @@ impl Checker<'_> {
         self.options(action, spec, place);
         if spec.is_cluster() {
             self.life(action, actor, span);
+        } else if matches!(action, Action::Hold { .. }) {
+            self.names.held.insert(actor.to_owned());
+        } else if matches!(action, Action::Release { .. }) {
+            self.held(actor, span);
         }
     }
 
     /// What only one kind of cluster takes.
     fn options(&mut self, action: &Action, spec: &ActorSpec, place: Place<'_>) {
+        if let Action::Hold { hold, .. } = action {
+            let is_web = matches!(spec, ActorSpec::Web { .. });
+            let foreign = if is_web && hold.role.is_some() {
+                Some(("role", "a web actor has threads, and no roles"))
+            } else if !is_web && hold.every {
+                Some(("every", "`every` is of a web actor, whose threads are held: a cluster's process stops alone"))
+            } else {
+                None
+            };
+            if let Some((option, message)) = foreign {
+                self.error(Diagnostic::new(message).at(place.get("hold").get(option).key_span()));
+            }
+        }
         if !matches!(spec, ActorSpec::SimulatedCluster) {
             return;
         }
@@ -114,11 +131,26 @@ impl Checker<'_> {
             let unknown = Diagnostic::new(format!("unknown actor `{actor}`")).at(span);
             return self.error(unknown.suggest(actor, self.case.actors.keys().map(String::as_str)));
         };
-        if matches!(spec, ActorSpec::RealCluster { .. }) {
+        if matches!(spec, ActorSpec::RealCluster { .. } | ActorSpec::Web { .. }) {
             self.held(actor, span);
         } else {
             let message = format!("`{actor}` is {} and cannot be held", spec.kind());
             self.error(Diagnostic::new(message).at(span).help(REAL));
+        }
+    }
+
+    /// A web actor.
+    pub(super) fn web_actor(&mut self, actor: &str, span: Span) {
+        match self.case.actors.get(actor) {
+            Some(ActorSpec::Web { .. }) => {}
+            Some(spec) => {
+                let message = format!("`{actor}` is {} and has no requests under way", spec.kind());
+                self.error(Diagnostic::new(message).at(span).help("a web actor has: `actors: {web: {serve: wsgi}}`"));
+            }
+            None => {
+                let unknown = Diagnostic::new(format!("unknown actor `{actor}`")).at(span);
+                self.error(unknown.suggest(actor, self.case.actors.keys().map(String::as_str)));
+            }
         }
     }
 
@@ -142,6 +174,11 @@ impl Checker<'_> {
     pub(super) fn wired_actor(&mut self, actor: &str, span: Span) {
         match self.case.actors.get(actor) {
             _ if actor == CLIENT => {}
+            Some(ActorSpec::Proxy { .. }) => {
+                let message = format!("`{actor}` is a proxy: it uses no server");
+                let help = "faults lie between actors of the app and their servers";
+                self.error(Diagnostic::new(message).at(span).help(help));
+            }
             Some(ActorSpec::Stranger { .. }) => {
                 let message = format!("`{actor}` is a stranger: no fault reaches it");
                 let help = "faults lie between actors of the app and their servers";
@@ -171,12 +208,20 @@ fn refusal(action: &Action, actor: &str, spec: &ActorSpec) -> Option<(String, &'
     let verb = action.verb();
     let cannot = format!("`{actor}` is {} and cannot do `{verb}`", spec.kind());
     match (action, spec) {
-        (Action::Python { .. }, ActorSpec::Python { .. }) | (Action::Sql { .. }, ActorSpec::Stranger { .. }) => None,
+        (Action::Python { .. }, ActorSpec::Python { .. } | ActorSpec::Web { .. })
+        | (Action::Sql { .. }, ActorSpec::Stranger { .. })
+        | (Action::Hold { .. } | Action::Release { .. }, ActorSpec::Web { .. }) => None,
         (Action::Sql { .. }, _) => {
             Some((cannot, "only a stranger does: `actors: {psql: {stranger: psql}}`; without a name the harness does"))
         }
         (_, ActorSpec::Stranger { .. }) => {
             Some((cannot, "it only does SQL, and connects when it does: `- sql: {psql: \"DELETE ...\"}`"))
+        }
+        (_, ActorSpec::Proxy { .. }) => {
+            Some((cannot, "requests go through it: `- http: {get: /, via: NAME}`; it starts with the first"))
+        }
+        (_, ActorSpec::Web { .. }) => {
+            Some((cannot, "it starts with its first request, and ends with its arm: `- http: {get: /}`"))
         }
         (Action::Python { .. }, _) => Some((
             format!("`{actor}` is a cluster and cannot do `python`"),

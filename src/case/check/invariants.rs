@@ -4,7 +4,7 @@ use super::steps::beats;
 use super::{Checker, Window};
 use crate::case::diagnostic::Diagnostic;
 use crate::case::lower::measurements;
-use crate::case::model::{ActorSpec, CLIENT, Invariant, Per, Quantity, StateBounds};
+use crate::case::model::{ActorSpec, CLIENT, HttpCount, Invariant, Per, Quantity, StateBounds};
 use crate::case::node::Place;
 
 impl Checker<'_> {
@@ -36,7 +36,10 @@ impl Checker<'_> {
                 _ => {}
             }
             if let Some(actor) = invariant.of.actor() {
-                self.counted_actor(actor, place.get("actor"));
+                self.counted_actor(&invariant.of, actor, place.get("actor"));
+            }
+            if matches!(invariant.of, Quantity::Http { count: HttpCount::Latency, .. }) {
+                self.guard(invariant, place);
             }
             self.window(invariant.of.during(), place);
             self.rate(invariant, place);
@@ -87,10 +90,26 @@ impl Checker<'_> {
         false
     }
 
-    fn counted_actor(&mut self, actor: &str, place: Place<'_>) {
-        if self.known_actor(actor, place)
-            && let Some(ActorSpec::Stranger { .. }) = self.case.actors.get(actor)
-        {
+    fn counted_actor(&mut self, of: &Quantity, actor: &str, place: Place<'_>) {
+        if !self.known_actor(actor, place) {
+            return;
+        }
+        let spec = self.case.actors.get(actor);
+        let is_right = match of {
+            Quantity::Cache { .. } => matches!(spec, Some(ActorSpec::Proxy { .. })),
+            Quantity::Requests { .. } => matches!(spec, Some(ActorSpec::Web { .. })),
+            _ => !matches!(spec, Some(ActorSpec::Proxy { .. })),
+        };
+        if !is_right {
+            let kind = spec.map_or("an actor that every case has", ActorSpec::kind);
+            let help = match of {
+                Quantity::Cache { .. } => "a proxy does: `actors: {corporate: {cache: strict, to: web}}`",
+                Quantity::Requests { .. } => "a web actor does: `actors: {web: {serve: wsgi}}`",
+                _ => "look at the web actor behind it, or at `of: cache.hits`",
+            };
+            let message = format!("`{actor}` is {kind}: it does nothing that is counted here");
+            self.error(Diagnostic::new(message).at(place.span()).help(help));
+        } else if let Some(ActorSpec::Stranger { .. }) = spec {
             let message = format!("`{actor}` is a stranger: only what it writes is seen");
             self.error(Diagnostic::new(message).at(place.span()).help("use `of: writers`"));
         }

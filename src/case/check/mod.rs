@@ -1,6 +1,7 @@
 //! What a well-formed case can still get wrong: names, order, and hollowness.
 
 mod actors;
+mod http;
 mod invariants;
 mod states;
 mod steps;
@@ -22,6 +23,7 @@ const INDEX: &str = "i";
 pub fn check(case: &Case, top: Place<'_>) -> Vec<Diagnostic> {
     let mut checker = Checker { case, top, errors: Vec::new(), names: Names::default() };
     checker.actors();
+    checker.proxies();
     checker.changes();
     checker.growth();
     checker.steps(&case.steps, top.get("steps"));
@@ -42,8 +44,10 @@ struct Names {
     /// Readings that are measured in real time.
     timed: BTreeSet<String>,
     started: BTreeSet<String>,
-    /// Clusters with a hold.
+    /// Actors with a hold.
     held: BTreeSet<String>,
+    /// Readings that requests keep of their answers.
+    kept: BTreeSet<String>,
 }
 
 /// What can be told of a window before anything runs.

@@ -56,6 +56,7 @@ impl Checker<'_> {
 
     /// What is measured in real time is never exact, and there is a Redis where it is asked.
     fn measurable(&mut self, state: &ResolvedState) {
+        self.real_proxies(state);
         for (name, invariant) in &state.invariants {
             let place = self.top.get("invariants").get(name);
             for (side, bound) in sides(&invariant.bounds) {
@@ -106,7 +107,7 @@ impl Checker<'_> {
     }
 
     /// States share most of the file: what is wrong in several is said once.
-    fn say_once(&mut self, diagnostic: Diagnostic) {
+    pub(super) fn say_once(&mut self, diagnostic: Diagnostic) {
         if !self.errors.contains(&diagnostic) {
             self.error(diagnostic);
         }

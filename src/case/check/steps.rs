@@ -40,6 +40,13 @@ impl Checker<'_> {
                 self.no_sleep(&expression.0, argument.get("until"));
             }
             Action::Wait { for_: WaitFor::Held { actor }, .. } => self.waits_for(actor, argument.get("held").span()),
+            Action::Wait { for_: WaitFor::Quiet { actor }, .. } => self.web_actor(actor, argument.get("quiet").span()),
+            Action::Http { http, steps } => {
+                self.http(http, step.name.as_deref(), argument);
+                if !steps.is_empty() {
+                    self.steps(steps, place.get("while"));
+                }
+            }
             Action::Measure { steps } => self.steps(steps, argument),
             Action::MeasureFor { .. } => self.real_time(argument),
             Action::Fault { fault, steps } => {
@@ -68,6 +75,8 @@ impl Checker<'_> {
             Action::Wait { .. } => &["reached", "seconds"],
             Action::Drain { actor, .. } if self.is_real(actor) => &["reached", "seconds"],
             Action::Enqueue(_) => &["accepted", "refused"],
+            Action::Http { http, .. } if http.until.is_empty() => &["status", "answers", "errors"],
+            Action::Http { .. } => &["status", "answers", "errors", "reached"],
             _ => &[],
         };
         for part in parts {
@@ -79,7 +88,7 @@ impl Checker<'_> {
         }
     }
 
-    fn reading(&mut self, name: &str, span: Span) {
+    pub(super) fn reading(&mut self, name: &str, span: Span) {
         if measurements().any(|measurement| measurement == name) {
             let message = format!("a reading cannot be called `{name}`: `of: {name}` is a measurement");
             self.error(Diagnostic::new(message).at(span));
@@ -146,7 +155,7 @@ fn window(step: &Step) -> Window {
 pub fn beats(step: &Step) -> bool {
     match &step.action {
         Action::Beat { .. } => true,
-        Action::Measure { steps } | Action::Fault { steps, .. } => steps.iter().any(beats),
+        Action::Measure { steps } | Action::Fault { steps, .. } | Action::Http { steps, .. } => steps.iter().any(beats),
         _ => false,
     }
 }

@@ -80,6 +80,8 @@ pub struct Holds {
     call: Option<Scalar>,
     /// Only calls by a process of this role count: parent, sentinel, pusher, monitor or worker.
     role: Option<String>,
+    /// Of a web actor: true holds every thread that comes, not only the first.
+    every: Option<bool>,
     /// The actor and the moment: `before_task`, `after_task`, `before_ack`, `after_ack`, one of the app's own, or
     /// `module:function`.
     #[serde(flatten)]

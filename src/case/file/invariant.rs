@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 
-use super::present;
+use super::{Verbatim, present};
 use crate::case::model::{Direction, Per, RedisField, Scalar, StatementUnit};
 
 /// What is judged. `applied` and `reverted` tell the states apart; `both` is a guard.
@@ -10,18 +10,20 @@ use crate::case::model::{Direction, Per, RedisField, Scalar, StatementUnit};
 #[serde(deny_unknown_fields, expecting = "an invariant (a mapping)")]
 pub struct InvariantFile {
     /// `statements`, `rows`, `wire_bytes`, `connections`, `wal_bytes`, `writers`, `tasks.lost`, `tasks.duplicated`,
-    /// `tasks.executed`, `tasks.queued`, `tasks.succeeded`, `tasks.failed`, `effects`, `log`, `redis`, `growth`, or a
-    /// reading; absent: the reading of the invariant's own name.
+    /// `tasks.executed`, `tasks.queued`, `tasks.succeeded`, `tasks.failed`, `effects`, `log`, `redis`, `requests`,
+    /// `http.answers`, `http.errors`, `http.latency`, `cache.hits`, `cache.misses`, `cache.revalidations`, `cache.entries`,
+    /// `cache.bytes`, `cache.errors`, `growth`, or a reading; absent: the reading of the invariant's own name.
     pub of: Option<String>,
     /// Of statements: SELECT, INSERT, UPDATE, DELETE, ...
     pub verb: Option<String>,
     /// Of statements, rows, `wal_bytes` or writers: the table.
     pub table: Option<String>,
-    /// Of statements: a part of the text. Of log: a part of its lines.
+    /// Of statements: a part of the text. Of log: a part of its lines. Of requests: a part of path and query. Of
+    /// `http.answers`: a part of the body.
     pub matching: Option<String>,
     /// Of statements: a part of `file:line:function`.
     pub site: Option<String>,
-    /// Of statements, `wire_bytes` or connections: the actor.
+    /// Of statements, `wire_bytes`, connections or requests: the actor. Of `cache.*`: the proxy.
     pub actor: Option<String>,
     /// The window (`as` of a step); absent: the whole case.
     pub during: Option<String>,
@@ -37,6 +39,8 @@ pub struct InvariantFile {
     pub allowed: Option<Vec<String>>,
     /// Of effects: which one (default: all of them).
     pub key: Option<String>,
+    /// Of `http.answers`: `200`, or a class such as `2xx`.
+    pub status: Option<Verbatim>,
     /// Of redis: keys, `used_memory`, `evicted_keys`, `expired_keys` or commands.
     pub field: Option<RedisField>,
     /// Of growth: the invariant whose value grows `constant`, `linear` or `quadratic` over the case's `growth`.

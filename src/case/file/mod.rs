@@ -3,6 +3,7 @@
 mod args;
 mod change;
 mod fault;
+mod http;
 mod invariant;
 mod service;
 mod step;
@@ -19,6 +20,7 @@ use serde_json::{Number, Value};
 pub use self::args::ActorArgs;
 pub use self::change::{ControlFile, EditFile, FixFile, TakeFile};
 pub use self::fault::FaultFile;
+pub use self::http::HttpFile;
 pub use self::invariant::InvariantFile;
 pub use self::service::{PostgresFile, RedisFile, ServicesFile};
 pub use self::step::{ExpectFile, ForFile, MeasureFile, SqlFile, StepFile, VERBS, WaitFile};
@@ -42,6 +44,9 @@ pub struct CaseFile {
     /// What the machine must have; a need that is not met makes the case SKIPPED.
     #[serde(default)]
     pub needs: NeedsFile,
+    /// The case's own Django app: a package beside the case file (`./poll`), added to INSTALLED_APPS; its `urls` are the
+    /// ROOT_URLCONF. Fixes may edit it.
+    pub app: Option<String>,
     /// Distribution -> version of the reverted state, e.g. `{django: 5.2.*, django-q2: 1.9.0}`.
     #[serde(default)]
     pub packages: IndexMap<String, Verbatim>,
@@ -94,10 +99,13 @@ pub struct NeedsFile {
     pub postgres: Option<u32>,
 }
 
-/// An actor: one of `cluster`, `python`, `stranger`.
+/// An actor: one of `cluster`, `python`, `serve`, `cache`, `stranger`.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an actor (a mapping)")]
-#[schemars(extend("oneOf" = [{"required": ["cluster"]}, {"required": ["python"]}, {"required": ["stranger"]}]))]
+#[schemars(extend("oneOf" = [
+    {"required": ["cluster"]}, {"required": ["python"]}, {"required": ["serve"]}, {"required": ["cache"]},
+    {"required": ["stranger"]}
+]))]
 pub struct ActorFile {
     /// A django-q2 cluster.
     pub cluster: Option<ClusterFile>,
@@ -106,15 +114,25 @@ pub struct ActorFile {
     /// A process that runs Python of the case in the namespace of this module (may be left empty).
     #[serde(default, deserialize_with = "present")]
     pub python: Option<ModuleFile>,
+    /// The app's pages, over WSGI.
+    pub serve: Option<ServeFile>,
+    /// Of `serve`: requests that it handles at the same time (default 4).
+    pub threads: Option<Scalar>,
+    /// A proxy between browsers and the app: what it keeps (`none`, `strict`, `aggressive`, `broken`, `nginx`).
+    pub cache: Option<Scalar>,
+    /// Of `cache`: the web actor, or the next proxy, that it asks.
+    pub to: Option<String>,
+    /// Of `cache`: real time that it waits for an answer (default 60s).
+    pub timeout: Option<Scalar>,
     /// Who connects to the database alone, not through Django, under this application_name.
     pub stranger: Option<String>,
-    /// Of a cluster or python actor: other releases, for it alone.
+    /// Of a cluster, python or web actor: other releases, for it alone.
     #[serde(default)]
     pub packages: IndexMap<String, Verbatim>,
-    /// Of a cluster or python actor: Django settings, merged deeply over the state's for it alone.
+    /// Of a cluster, python or web actor: Django settings, merged deeply over the state's for it alone.
     #[serde(default)]
     pub settings: IndexMap<String, Value>,
-    /// Of a cluster or python actor: environment variables, for it alone.
+    /// Of a cluster, python or web actor: environment variables, for it alone.
     #[serde(default)]
     pub env: IndexMap<String, Verbatim>,
 }
@@ -122,6 +140,14 @@ pub struct ActorFile {
 /// A dotted module, or nothing.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 pub struct ModuleFile(pub Option<String>);
+
+/// How pages are served.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ServeFile {
+    /// Django's WSGI handler, by waitress.
+    Wsgi,
+}
 
 /// How a cluster is played.
 #[derive(Debug, serde::Deserialize, JsonSchema)]

@@ -9,13 +9,14 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::args::{ActorArgs, Beats, Counted, Holds, Processes, Restarts, Signals, Sources};
 use super::fault::FaultFile;
+use super::http::HttpFile;
 use super::task::{EnqueueFile, ScheduleFile};
 use crate::case::model::Scalar;
 
 /// The verbs of a step, in the order of the documentation.
-pub const VERBS: [&str; 21] = [
+pub const VERBS: [&str; 22] = [
     "start", "stop", "signal", "kill", "pause", "resume", "restart", "hold", "release", "beat", "enqueue", "schedule",
-    "tick", "drain", "python", "sql", "read", "wait", "advance", "measure", "fault",
+    "tick", "drain", "python", "sql", "read", "http", "wait", "advance", "measure", "fault",
 ];
 
 /// One step: one verb, `as` to name it, and for some verbs what stands beside them.
@@ -27,7 +28,7 @@ pub const VERBS: [&str; 21] = [
     {"required": ["release"]}, {"required": ["beat"]}, {"required": ["enqueue"]}, {"required": ["schedule"]},
     {"required": ["tick"]}, {"required": ["drain"]}, {"required": ["python"]}, {"required": ["sql"]},
     {"required": ["read"]}, {"required": ["wait"]}, {"required": ["advance"]}, {"required": ["measure"]},
-    {"required": ["fault"]}
+    {"required": ["fault"]}, {"required": ["http"]}
 ]))]
 pub struct StepFile {
     /// Starts a cluster; a simulated one gets a new identity and one registering beat. With `expect: exit` a real
@@ -57,10 +58,10 @@ pub struct StepFile {
     #[schemars(with = "Option<Restarts>")]
     pub restart: Option<ActorArgs>,
     /// The first process of a real cluster that reaches the moment stops itself there: `{q: before_ack}`; with
-    /// `role: worker` only a process of that role does.
+    /// `role: worker` only a process of that role does. Of a web actor it is a thread, or with `every: true` every one.
     #[schemars(with = "Option<Holds>")]
     pub hold: Option<ActorArgs>,
-    /// The held process of this actor goes on.
+    /// The held process of this actor goes on; of a web actor, all threads that are held.
     pub release: Option<String>,
     /// Heartbeats of a cluster: one, or `{q: 200, every: 2s}`.
     #[schemars(with = "Option<Beats>")]
@@ -84,7 +85,11 @@ pub struct StepFile {
     pub sql: Option<SqlFile>,
     /// Readings: name -> Python expression, evaluated apart from all measurements.
     pub read: Option<IndexMap<String, String>>,
-    /// Waits: `{until: "expression", within: 5s}` or `{held: q}`; needs `as: NAME`, and gives the readings
+    /// Web requests: `{get: /status/$id, via: corporate, until: {$.state: SUCCESS}, times: 6}`. `as: polls` gives the
+    /// readings `polls.status` (of the last answer), `polls.answers`, `polls.errors`, and with `until` `polls.reached`;
+    /// without `as`, an answer of 400 or more, or none, is an error.
+    pub http: Option<HttpFile>,
+    /// Waits: `{until: "expression", within: 5s}`, `{held: q}` or `{quiet: web}`; needs `as: NAME`, and gives the readings
     /// `NAME.reached` and `NAME.seconds`.
     pub wait: Option<WaitFile>,
     /// Moves the virtual clock: `2.5s`, `10min`, `1d`.
@@ -100,7 +105,7 @@ pub struct StepFile {
     pub expect: Option<ExpectFile>,
     /// Of `stop`, `drain` and a `start` that expects an exit: how long it may take, e.g. `10s`.
     pub within: Option<Scalar>,
-    /// Of `fault`: what is done while it lasts.
+    /// Of `fault`: what is done while it lasts. Of `http`: what is done while the requests are under way.
     #[serde(rename = "while")]
     pub steps: Option<Vec<StepFile>>,
 }
@@ -115,13 +120,15 @@ pub enum ExpectFile {
 
 /// What is waited for, and until when.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "`{until: \"expression\"}` or `{held: q}`")]
-#[schemars(extend("oneOf" = [{"required": ["until"]}, {"required": ["held"]}]))]
+#[serde(deny_unknown_fields, expecting = "`{until: \"expression\"}`, `{held: q}` or `{quiet: web}`")]
+#[schemars(extend("oneOf" = [{"required": ["until"]}, {"required": ["held"]}, {"required": ["quiet"]}]))]
 pub struct WaitFile {
     /// A Python expression, evaluated apart from all measurements, again and again until it is true.
     pub until: Option<String>,
     /// The actor of which a process is to reach a hold.
     pub held: Option<String>,
+    /// The web actor whose requests are all to be held, or to wait for each other.
+    pub quiet: Option<String>,
     /// The deadline, e.g. `5s`; absent: 20 times what it took with the fix or under the control, at least 2 s.
     pub within: Option<Scalar>,
 }

@@ -4,12 +4,15 @@ use serde_json::Value;
 
 use super::Lower;
 use crate::case::diagnostic::{Diagnostic, nearest};
-use crate::case::file::InvariantFile;
-use crate::case::model::{Invariant, Quantity, RedisField, Scalar, StateBounds, StatementFilter, TaskCount, WRITES};
+use crate::case::file::{InvariantFile, Verbatim};
+use crate::case::model::{
+    CacheCount, HttpCount, Invariant, Quantity, RedisField, Scalar, StateBounds, StatementFilter, StatusFilter,
+    TaskCount, WRITES,
+};
 use crate::case::node::Place;
 
 /// What each measurement takes.
-const FIELDS: [(&str, &[&str]); 16] = [
+const FIELDS: [(&str, &[&str]); 26] = [
     ("statements", &["verb", "table", "matching", "site", "actor", "during", "per", "unit"]),
     ("rows", &["table", "during"]),
     ("wire_bytes", &["direction", "actor", "during", "per"]),
@@ -25,7 +28,27 @@ const FIELDS: [(&str, &[&str]); 16] = [
     ("effects", &["key"]),
     ("log", &["matching", "during"]),
     ("redis", &["field", "during"]),
+    ("requests", &["actor", "matching", "during", "per"]),
+    ("http.answers", &["status", "matching", "during", "per"]),
+    ("http.errors", &["during"]),
+    ("http.latency", &["during"]),
+    ("cache.hits", &["actor", "during", "per"]),
+    ("cache.misses", &["actor", "during", "per"]),
+    ("cache.revalidations", &["actor", "during", "per"]),
+    ("cache.entries", &["actor", "during"]),
+    ("cache.bytes", &["actor", "during"]),
+    ("cache.errors", &["actor", "during"]),
     ("growth", &["in"]),
+];
+
+/// What of a proxy is counted, by the measurement's name.
+const CACHE: [(&str, CacheCount); 6] = [
+    ("cache.hits", CacheCount::Hits),
+    ("cache.misses", CacheCount::Misses),
+    ("cache.revalidations", CacheCount::Revalidations),
+    ("cache.entries", CacheCount::Entries),
+    ("cache.bytes", CacheCount::Bytes),
+    ("cache.errors", CacheCount::Errors),
 ];
 
 /// The measurements: what `of` knows besides readings.
@@ -68,6 +91,7 @@ impl Lower<'_> {
             ("verbs", file.verbs.is_some()),
             ("allowed", file.allowed.is_some()),
             ("key", file.key.is_some()),
+            ("status", file.status.is_some()),
             ("field", file.field.is_some()),
             ("in", file.growing.is_some()),
         ];
@@ -80,7 +104,9 @@ impl Lower<'_> {
             };
             let mut takers = FIELDS.iter().filter(|(_, fields)| fields.contains(field)).map(|(name, _)| *name);
             let help = match own {
-                _ if *field == "per" => "`per` divides a count of statements, bytes or connections".to_owned(),
+                _ if *field == "per" => {
+                    "`per` divides a count of statements, bytes, connections or requests".to_owned()
+                }
                 Some([]) => format!("`{of}` is of the whole case and takes nothing"),
                 Some(fields) => format!("`{of}` takes {}", listed(fields)),
                 None => format!(
@@ -127,11 +153,23 @@ impl Lower<'_> {
                 }
                 Quantity::Redis { field: file.field.unwrap_or(RedisField::Keys), during }
             }
+            "requests" => Quantity::Requests { actor: file.actor, matching: file.matching, during },
+            "http.answers" => {
+                let status = file.status.and_then(|Verbatim(status)| self.status(&status, place.get("status")));
+                Quantity::Http { count: HttpCount::Answers, status, matching: file.matching, during }
+            }
+            "http.errors" => Quantity::Http { count: HttpCount::Errors, status: None, matching: None, during },
+            "http.latency" => Quantity::Http { count: HttpCount::Latency, status: None, matching: None, during },
             "growth" => Quantity::Growth { of: self.needed(&of, "in", file.growing, place) },
-            _ => match TaskCount::ALL.into_iter().find(|(name, _)| *name == of) {
-                Some((_, count)) => Quantity::Tasks(count),
-                None => Quantity::Reading(of),
-            },
+            _ => {
+                let task = TaskCount::ALL.into_iter().find(|(name, _)| *name == of);
+                let cache = CACHE.into_iter().find(|(name, _)| *name == of);
+                match (task, cache) {
+                    (Some((_, count)), _) => Quantity::Tasks(count),
+                    (_, Some((_, count))) => Quantity::Cache { count, actor: file.actor, during },
+                    _ => Quantity::Reading(of),
+                }
+            }
         }
     }
 
@@ -147,6 +185,15 @@ impl Lower<'_> {
             self.error(Diagnostic::new(message).at(place.get("of").span()).help(help));
             String::new()
         })
+    }
+
+    fn status(&mut self, status: &str, place: Place<'_>) -> Option<StatusFilter> {
+        let filter = StatusFilter::parse(status);
+        if filter.is_none() {
+            let message = format!("`{status}` is not the status of an answer");
+            self.error(Diagnostic::new(message).at(place.span()).help("write `200`, or a class: `2xx`"));
+        }
+        filter
     }
 
     fn verbs(&mut self, verbs: Option<Vec<String>>, place: Place<'_>) -> Vec<String> {

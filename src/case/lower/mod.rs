@@ -4,6 +4,7 @@ mod actor;
 mod args;
 mod change;
 mod fault;
+mod http;
 mod invariant;
 mod step;
 mod task;
@@ -14,7 +15,7 @@ use indexmap::IndexMap;
 
 use super::diagnostic::Diagnostic;
 use super::file::CaseFile;
-use super::model::{Case, Delta, Fix, Growth, Needs, Scalar};
+use super::model::{App, Case, Delta, Fix, Growth, Needs, Scalar};
 use super::node::Place;
 use crate::judge::Verdict;
 use change::{services, texts};
@@ -48,6 +49,7 @@ pub fn lower(file: CaseFile, top: Place<'_>, name: String, path: &Path) -> Resul
         vars: file.vars,
         services: services(file.services),
     };
+    let app = file.app.and_then(|app| lower.app(&app, top.get("app")));
     let (mut actors, mut actor_changes) = (IndexMap::new(), IndexMap::new());
     for (name, actor) in file.actors {
         let place = top.get("actors").get(&name);
@@ -84,6 +86,7 @@ pub fn lower(file: CaseFile, top: Place<'_>, name: String, path: &Path) -> Resul
         title: file.title,
         issues: file.issues,
         needs: Needs { python: file.python.map(|python| python.0), postgres: file.needs.postgres },
+        app,
         base,
         actors,
         actor_changes,
@@ -100,6 +103,27 @@ pub fn lower(file: CaseFile, top: Place<'_>, name: String, path: &Path) -> Resul
 impl Lower<'_> {
     fn error(&mut self, diagnostic: Diagnostic) {
         self.errors.push(diagnostic);
+    }
+
+    /// The package of the case's own app.
+    fn app(&mut self, app: &str, place: Place<'_>) -> Option<App> {
+        let folder = self.path.parent().unwrap_or(Path::new(".")).join(app.trim_end_matches('/'));
+        let package = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let is_name = package.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && package.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let wrong = if !is_name {
+            Some((format!("`{app}` is not the folder of a package"), "a package is named like a Python identifier"))
+        } else if !folder.join("__init__.py").is_file() {
+            let message = format!("there is no package at {}: it has no __init__.py", folder.display());
+            Some((message, "the path is relative to the case file: `app: ./poll`"))
+        } else {
+            None
+        };
+        if let Some((message, help)) = wrong {
+            self.error(Diagnostic::new(message).at(place.span()).help(help));
+            return None;
+        }
+        Some(App { package, root: folder.parent().unwrap_or(Path::new(".")).to_owned() })
     }
 
     fn repeat(&mut self, repeat: &Scalar, place: Place<'_>) -> u32 {

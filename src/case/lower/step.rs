@@ -45,6 +45,7 @@ impl Lower<'_> {
             step.python.is_some(),
             step.sql.is_some(),
             step.read.is_some(),
+            step.http.is_some(),
             step.wait.is_some(),
             step.advance.is_some(),
             step.measure.is_some(),
@@ -78,7 +79,12 @@ impl Lower<'_> {
                 &["start", "stop", "drain"],
                 "`stop` and `drain` have a deadline; `wait` has its own inside: `wait: {until: ..., within: 5s}`",
             ),
-            ("while", step.steps.is_some(), &["fault"], "it says what is done while a `fault` lasts"),
+            (
+                "while",
+                step.steps.is_some(),
+                &["fault", "http"],
+                "it says what is done while a `fault` lasts, or while `http` requests are under way",
+            ),
         ];
         for (key, given, owners, help) in beside {
             if given && !owners.contains(&verb) {
@@ -152,6 +158,11 @@ impl Lower<'_> {
                     MeasureFile::For(ForFile { time }) => Action::MeasureFor { time },
                 }
             }
+            "http" => {
+                let http = self.http(step.http?, argument);
+                let steps = step.steps.map(|steps| self.steps(steps, place.get("while"))).unwrap_or_default();
+                Action::Http { http: Box::new(http?), steps }
+            }
             _ => {
                 let fault = self.fault(step.fault?, argument);
                 let during = place.get("while");
@@ -192,13 +203,22 @@ impl Lower<'_> {
     }
 
     fn hold(&mut self, args: ActorArgs, place: Place<'_>) -> Option<Action> {
-        let (actor, moment, [at, call, role]) = self.actor_args(args, ["at", "call", "role"], place)?;
+        let (actor, moment, [at, call, role, every]) = self.actor_args(args, ["at", "call", "role", "every"], place)?;
+        let every = match every {
+            None | Some(Scalar(Value::Bool(false))) => false,
+            Some(Scalar(Value::Bool(true))) => true,
+            Some(Scalar(other)) => {
+                let message = format!("expected true or false, found {other}");
+                self.error(Diagnostic::new(message).at(place.get("every").span()));
+                false
+            }
+        };
         if moment.0.is_null() {
             let help = format!("write `hold: {{{actor}: before_ack}}`, or a function: `module:function`");
             self.error(Diagnostic::new("`hold` without a moment").at(place.span()).help(help));
             return None;
         }
-        Some(Action::Hold { actor, hold: Hold { moment, at, call: call.unwrap_or(Scalar(1.into())), role } })
+        Some(Action::Hold { actor, hold: Hold { moment, at, call: call.unwrap_or(Scalar(1.into())), role, every } })
     }
 
     fn python(&mut self, args: ActorArgs, place: Place<'_>) -> Option<Action> {
@@ -213,19 +233,23 @@ impl Lower<'_> {
     }
 
     fn wait(&mut self, wait: WaitFile, place: Place<'_>) -> Option<Action> {
-        let WaitFile { until, held, within } = wait;
-        let for_ = match (until, held) {
-            (Some(expression), None) => WaitFor::Until { expression: Scalar(expression.into()) },
-            (None, Some(actor)) => WaitFor::Held { actor },
-            (None, None) => {
-                let help = "write `wait: {until: \"expression\"}` or `wait: {held: q}`";
+        let WaitFile { until, held, quiet, within } = wait;
+        let for_ = match (until, held, quiet) {
+            (Some(expression), None, None) => WaitFor::Until { expression: Scalar(expression.into()) },
+            (None, Some(actor), None) => WaitFor::Held { actor },
+            (None, None, Some(actor)) => WaitFor::Quiet { actor },
+            (None, None, None) => {
+                let help = "write `wait: {until: \"expression\"}`, `wait: {held: q}` or `wait: {quiet: web}`";
                 self.error(Diagnostic::new("`wait` waits for nothing").at(place.key_span()).help(help));
                 return None;
             }
-            (Some(_), Some(_)) => {
-                let message = "a step waits for one thing: this one has `until` and `held`";
+            (until, held, quiet) => {
+                let given = [("until", until.is_some()), ("held", held.is_some()), ("quiet", quiet.is_some())];
+                let given: Vec<&str> = given.iter().filter(|(_, given)| *given).map(|(key, _)| *key).collect();
+                let message = format!("a step waits for one thing: this one has `{}`", given.join("` and `"));
                 let help = "make two steps of it";
-                self.error(Diagnostic::new(message).at(place.get("held").key_span()).help(help));
+                let second = given.get(1).copied().unwrap_or_default();
+                self.error(Diagnostic::new(message).at(place.get(second).key_span()).help(help));
                 return None;
             }
         };

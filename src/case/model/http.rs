@@ -1,7 +1,166 @@
 //! Web requests, and what stands in their way.
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Scalar;
+
+/// Whose cookies are kept where a step does not say: those of the one browser that every case has.
+pub const BROWSER: &str = "browser";
+
+/// The ways to ask, as they are written.
+pub const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
+
+/// Requests to the app. `$i` in them is the index of the request among those of its caller, from 0; names under `keep`
+/// stand for what an earlier answer gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Http {
+    /// In capitals.
+    pub method: &'static str,
+    /// Path and query.
+    pub target: Scalar,
+    /// The web actor or proxy that is asked; absent: the only web actor.
+    pub asked: Option<Asked>,
+    /// Whose cookies are sent and kept.
+    pub by: String,
+    /// Further header fields.
+    pub headers: IndexMap<String, Value>,
+    /// Further cookies.
+    pub cookies: IndexMap<String, Value>,
+    /// What is sent along.
+    pub body: Option<Body>,
+    /// What is kept of the last answer, by the name that it is kept under.
+    pub keep: IndexMap<String, Part>,
+    /// It is asked again until these parts of the answer have these values.
+    pub until: Vec<(Part, Value)>,
+    /// How often each caller asks; with `until`, at most.
+    pub times: Scalar,
+    /// Virtual time between two requests of a caller.
+    pub every: Option<Scalar>,
+    /// How many ask side by side; all begin at once.
+    pub callers: Scalar,
+    /// Real time after which a caller gives up.
+    pub within: Option<Scalar>,
+}
+
+/// Who is asked, and under which key that is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// `to`: a web actor.
+    To(String),
+    /// `via`: a proxy.
+    Via(String),
+}
+
+impl Asked {
+    /// The actor.
+    pub fn actor(&self) -> &str {
+        let (Self::To(actor) | Self::Via(actor)) = self;
+        actor
+    }
+
+    /// The key.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::To(_) => "to",
+            Self::Via(_) => "via",
+        }
+    }
+}
+
+/// What is sent along.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// `json`
+    Json(Value),
+    /// `form`
+    Form(IndexMap<String, Value>),
+    /// `body`
+    Text(Value),
+}
+
+/// A part of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// `status`: a number.
+    Status,
+    /// `body`: a text.
+    Body,
+    /// `header Name`: a text.
+    Header(String),
+    /// `$.rows[0].id`: of a body that is JSON.
+    Json(Vec<Member>),
+}
+
+/// A step into a JSON value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Member {
+    /// Of an object.
+    Key(String),
+    /// Of a list, from 0.
+    Item(usize),
+}
+
+impl Part {
+    /// Reads `status`, `body`, `header Name` or `$.rows[0].id`.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(name) = text.strip_prefix("header ") {
+            let name = name.trim();
+            let is_token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+            return (!name.is_empty() && name.bytes().all(is_token)).then(|| Self::Header(name.to_owned()));
+        }
+        match text {
+            "status" => return Some(Self::Status),
+            "body" => return Some(Self::Body),
+            _ => {}
+        }
+        let mut rest = text.strip_prefix('$')?;
+        let mut members = Vec::new();
+        while !rest.is_empty() {
+            if let Some(after) = rest.strip_prefix('.') {
+                let end = after.find(['.', '[']).unwrap_or(after.len());
+                let key = after.get(..end).filter(|key| !key.is_empty())?;
+                members.push(Member::Key(key.to_owned()));
+                rest = &after[end..];
+            } else {
+                let (index, after) = rest.strip_prefix('[')?.split_once(']')?;
+                members.push(Member::Item(index.parse().ok()?));
+                rest = after;
+            }
+        }
+        Some(Self::Json(members))
+    }
+}
+
+/// What of the requests of the harness's own clients is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpCount {
+    /// Answers.
+    Answers,
+    /// Requests that got none.
+    Errors,
+    /// Seconds that the slowest answer took.
+    Latency,
+}
+
+/// What of a proxy is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheCount {
+    /// Answered from the cache alone.
+    Hits,
+    /// Asked of the origin because nothing fit was stored.
+    Misses,
+    /// Answered from the cache after the origin has said that it still holds.
+    Revalidations,
+    /// Answers stored, at the end of the window.
+    Entries,
+    /// Bytes stored, at the end of the window.
+    Bytes,
+    /// Answers of the proxy's own: it cannot reach the origin, or has waited too long.
+    Errors,
+}
 
 /// What a proxy between browsers and the app keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -32,5 +191,36 @@ impl CacheKind {
     /// As it is written.
     pub fn word(self) -> &'static str {
         CACHES.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn key(name: &str) -> Member {
+        Member::Key(name.into())
+    }
+
+    #[rstest]
+    #[case("status", Some(Part::Status))]
+    #[case("body", Some(Part::Body))]
+    #[case("header X-Cache", Some(Part::Header("X-Cache".into())))]
+    #[case("$", Some(Part::Json(vec![])))]
+    #[case("$.id", Some(Part::Json(vec![key("id")])))]
+    #[case("$.rows[2].id", Some(Part::Json(vec![key("rows"), Member::Item(2), key("id")])))]
+    #[case("$[0]", Some(Part::Json(vec![Member::Item(0)])))]
+    #[case("id", None)]
+    #[case("$id", None)]
+    #[case("$.", None)]
+    #[case("$..a", None)]
+    #[case("$[x]", None)]
+    #[case("$[0", None)]
+    #[case("header ", None)]
+    #[case("header a b", None)]
+    fn a_part_of_an_answer_is_named_in_one_way(#[case] text: &str, #[case] part: Option<Part>) {
+        assert_eq!(Part::parse(text), part);
     }
 }

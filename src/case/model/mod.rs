@@ -16,8 +16,10 @@ mod service;
 mod step;
 
 pub use fault::{Fault, Link, Server, Trigger};
-pub use http::{CACHES, CacheKind};
-pub use quantity::{Direction, GROWTHS, Per, Quantity, RedisField, StatementFilter, StatementUnit, TaskCount, WRITES};
+pub use http::{Asked, BROWSER, Body, CACHES, CacheCount, CacheKind, Http, HttpCount, METHODS, Member, Part};
+pub use quantity::{
+    Direction, GROWTHS, Per, Quantity, RedisField, StatementFilter, StatementUnit, StatusFilter, TaskCount, WRITES,
+};
 pub use service::{POLICIES, PostgresService, RedisService, Services};
 pub use step::{Action, Enqueue, Hold, ROLES, Role, SCHEDULES, SIGNALS, Schedule, Step, WaitFor, What};
 
@@ -37,6 +39,8 @@ pub struct Case {
     pub issues: Vec<String>,
     /// What the machine must have; a need that is not met is SKIPPED, with the reason.
     pub needs: Needs,
+    /// The case's own app: a package beside the case file, which its fixes may edit.
+    pub app: Option<App>,
     /// The base: packages, settings, environment and vars of the reverted state.
     pub base: Delta,
     /// Actors by name, in the file's order.
@@ -57,6 +61,15 @@ pub struct Case {
     pub steps: Vec<Step>,
     /// What is judged, by name, in the file's order.
     pub invariants: IndexMap<String, Invariant>,
+}
+
+/// A case's own app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App {
+    /// The package: the name of its folder.
+    pub package: String,
+    /// The folder that its folder is in.
+    pub root: PathBuf,
 }
 
 /// A var and the values that it takes, one after the other.
@@ -174,6 +187,20 @@ pub enum ActorSpec {
         /// Dotted module; may be empty.
         module: String,
     },
+    /// `serve: wsgi`: the app's pages.
+    Web {
+        /// Requests that it handles at the same time (default 4, as waitress has it).
+        threads: Scalar,
+    },
+    /// `cache: KIND`: a proxy between browsers and the app.
+    Proxy {
+        /// Of [`CACHES`].
+        kind: Scalar,
+        /// The web actor, or the next proxy, that it asks.
+        to: String,
+        /// Real time that it waits for an answer (default 60 s).
+        timeout: Option<Scalar>,
+    },
     /// `stranger: NAME`: who connects to the arm's database alone, not through Django.
     Stranger {
         /// The name that it gives to the server.
@@ -187,12 +214,19 @@ impl ActorSpec {
         matches!(self, Self::SimulatedCluster | Self::RealCluster { .. })
     }
 
+    /// Whether it answers web requests.
+    pub fn is_asked(&self) -> bool {
+        matches!(self, Self::Web { .. } | Self::Proxy { .. })
+    }
+
     /// What it is, in words.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::SimulatedCluster => "a simulated cluster",
             Self::RealCluster { .. } => "a real cluster",
             Self::Python { .. } => "a python actor",
+            Self::Web { .. } => "a web actor",
+            Self::Proxy { .. } => "a proxy",
             Self::Stranger { .. } => "a stranger",
         }
     }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{CacheCount, HttpCount};
+
 /// What an invariant looks at.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Quantity {
@@ -58,6 +60,35 @@ pub enum Quantity {
     },
     /// What became of the arm's tasks, over the whole case.
     Tasks(TaskCount),
+    /// Answers that the harness's own clients got.
+    Http {
+        /// What of them.
+        count: HttpCount,
+        /// `200`, or `2xx`; absent: any.
+        status: Option<StatusFilter>,
+        /// A part of the body.
+        matching: Option<String>,
+        /// The window.
+        during: Option<String>,
+    },
+    /// Requests that a web actor has begun to handle.
+    Requests {
+        /// The actor; absent: all of them.
+        actor: Option<String>,
+        /// A part of path and query.
+        matching: Option<String>,
+        /// The window.
+        during: Option<String>,
+    },
+    /// What a proxy did.
+    Cache {
+        /// What of it.
+        count: CacheCount,
+        /// The proxy; absent: all of them.
+        actor: Option<String>,
+        /// The window.
+        during: Option<String>,
+    },
     /// How often an effect happened, over the whole case.
     Effects {
         /// The effect; absent: all of them.
@@ -101,6 +132,9 @@ impl Quantity {
             | Self::WalBytes { during, .. }
             | Self::Writers { during, .. }
             | Self::Log { during, .. }
+            | Self::Http { during, .. }
+            | Self::Requests { during, .. }
+            | Self::Cache { during, .. }
             | Self::Redis { during, .. } => during.as_deref(),
             Self::Reading(_) | Self::Tasks(_) | Self::Effects { .. } | Self::Growth { .. } => None,
         }
@@ -110,7 +144,10 @@ impl Quantity {
     pub fn actor(&self) -> Option<&str> {
         match self {
             Self::Statements { filter, .. } => filter.actor.as_deref(),
-            Self::WireBytes { actor, .. } | Self::Connections { actor, .. } => actor.as_deref(),
+            Self::WireBytes { actor, .. }
+            | Self::Connections { actor, .. }
+            | Self::Requests { actor, .. }
+            | Self::Cache { actor, .. } => actor.as_deref(),
             _ => None,
         }
     }
@@ -154,6 +191,32 @@ impl TaskCount {
         ("tasks.succeeded", Self::Succeeded),
         ("tasks.failed", Self::Failed),
     ];
+}
+
+/// Which answers, by their status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusFilter {
+    /// The least.
+    pub from: u16,
+    /// The greatest.
+    pub to: u16,
+}
+
+impl StatusFilter {
+    /// Reads `200` or `2xx`.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(class) = text.strip_suffix("xx") {
+            let class: u16 = class.parse().ok().filter(|class| (1..=5).contains(class))?;
+            return Some(Self { from: class * 100, to: class * 100 + 99 });
+        }
+        let status: u16 = text.parse().ok().filter(|status| (100..=599).contains(status))?;
+        Some(Self { from: status, to: status })
+    }
+
+    /// Whether it is one of them.
+    pub fn takes(self, status: u16) -> bool {
+        (self.from..=self.to).contains(&status)
+    }
 }
 
 /// What Redis says of itself.
@@ -212,6 +275,8 @@ pub enum Per {
     Task,
     /// Restarts in the window.
     Restart,
+    /// Web requests that the steps in the window sent.
+    Request,
     /// A day, projected from the heartbeats in the window and the real time between two of them.
     Day,
     /// A second of a wall-clock window; for guards only.

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{Fault, Scalar};
+use super::{Fault, Http, Scalar};
 
 /// One step, with the name that its window and readings go by.
 #[derive(Debug, Clone)]
@@ -164,6 +164,13 @@ pub enum Action {
         /// What is done while it lasts; empty: it lasts until the arm ends.
         steps: Vec<Step>,
     },
+    /// Web requests.
+    Http {
+        /// What is asked.
+        http: Box<Http>,
+        /// What is done while they are under way.
+        steps: Vec<Step>,
+    },
 }
 
 /// Processes of a real cluster.
@@ -223,6 +230,8 @@ pub struct Hold {
     pub call: Scalar,
     /// Only a process of this role; absent: any.
     pub role: Option<Scalar>,
+    /// Of a web actor: every thread that comes is held, not only the first.
+    pub every: bool,
 }
 
 /// What is waited for.
@@ -233,8 +242,13 @@ pub enum WaitFor {
         /// The expression.
         expression: Scalar,
     },
-    /// A process that reached a hold.
+    /// A process, of a web actor a thread, that reached a hold.
     Held {
+        /// The actor.
+        actor: String,
+    },
+    /// Of a web actor: each request under way is held, or waits for another.
+    Quiet {
         /// The actor.
         actor: String,
     },
@@ -332,6 +346,7 @@ impl Action {
             Self::Advance { .. } => "advance",
             Self::Measure { .. } | Self::MeasureFor { .. } => "measure",
             Self::Fault { .. } => "fault",
+            Self::Http { .. } => "http",
         }
     }
 
@@ -359,7 +374,8 @@ impl Action {
             | Self::Advance { .. }
             | Self::Measure { .. }
             | Self::MeasureFor { .. }
-            | Self::Fault { .. } => None,
+            | Self::Fault { .. }
+            | Self::Http { .. } => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::Fault;
+use super::{Fault, Http};
 use crate::case::model::{Role, What};
 
 /// One step with nothing left to substitute.
@@ -68,6 +68,8 @@ pub enum Action {
     MeasureFor { time: Duration },
     /// Something breaks; without steps, until the arm ends.
     Fault { fault: Fault, steps: Vec<Step> },
+    /// Web requests, and what is done while they are under way.
+    Http { http: Box<Http>, steps: Vec<Step> },
 }
 
 /// Where a process stops itself.
@@ -81,6 +83,8 @@ pub struct HoldSpec {
     pub call: u64,
     /// Only calls by a process of this role count.
     pub role: Option<Role>,
+    /// Of a web actor: every thread that comes is held.
+    pub every: bool,
 }
 
 /// What is waited for; see [`model::WaitFor`](crate::case::model::WaitFor).
@@ -89,8 +93,10 @@ pub struct HoldSpec {
 pub enum WaitFor {
     /// A Python expression that becomes true, evaluated as the actor `probe`.
     Until { expression: String },
-    /// A process that reached a hold.
+    /// A process, of a web actor a thread, that reached a hold.
     Held { actor: String },
+    /// All requests under way of a web actor are held, or wait.
+    Quiet { actor: String },
 }
 
 /// Tasks for the queue.
@@ -143,7 +149,7 @@ impl Action {
     /// The steps that are played within it.
     pub fn steps(&self) -> &[Step] {
         match self {
-            Self::Measure { steps } | Self::Fault { steps, .. } => steps,
+            Self::Measure { steps } | Self::Fault { steps, .. } | Self::Http { steps, .. } => steps,
             _ => &[],
         }
     }

@@ -1,26 +1,34 @@
 //! A state with everything settled: deltas merged, variables put in, bounds and durations read.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::bound::Bound;
 use super::diagnostic::Diagnostic;
-use super::model::{Case, Delta, Edit, Per, Quantity, StateBounds, Take};
+use super::model::{App, Case, Delta, Edit, Per, Quantity, StateBounds, Take};
 use super::node::Segment;
 pub use super::vars::REDIS_URL;
 use crate::error::{Error, Result};
 
 mod action;
 mod fault;
+mod http;
 mod resolver;
 mod service;
 mod steps;
 
 pub use self::action::{Action, Enqueue, HoldSpec, Schedule, Step, WaitFor};
 pub use self::fault::{CutAt, Fault, Trigger};
+pub use self::http::Http;
 pub use self::service::{PostgresService, RedisService, Services};
-pub use super::model::{ActorChange, CLIENT, Link, Role, Server, What};
+pub use super::model::{ActorChange, Asked, Body, CLIENT, CacheKind, Link, Part, Role, Server, What};
 use resolver::{Resolved, Resolver, merge};
+
+/// What serves the pages of web actors, where the case does not say which release: pure Python, on unix sockets, with
+/// threads in one process.
+const WEB_SERVER: (&str, &str) = ("waitress", "3.0.*");
 
 /// A state of a case, ready to run.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +39,8 @@ pub struct ResolvedState {
     pub base: SourceChange,
     /// What the fix, or the control, changes of the base's source.
     pub change: SourceChange,
+    /// The case's own app.
+    pub app: Option<App>,
     /// Django settings of the case, to be put over the shop's.
     pub settings: IndexMap<String, Value>,
     /// Environment variables.
@@ -76,6 +86,10 @@ pub enum ResolvedActor {
     RealCluster { count: u64 },
     /// Runs code of the case.
     Python { module: String },
+    /// Serves the app's pages.
+    Web { threads: u32 },
+    /// Stands between browsers and the app.
+    Proxy { kind: CacheKind, to: String, timeout: Option<Duration> },
     /// Connects alone, not through Django.
     Stranger { application_name: String },
 }
@@ -112,6 +126,12 @@ impl ResolvedState {
                 change.settings.values().any(mentions_redis) || change.env.values().any(|text| text.contains(REDIS_URL))
             })
             || self.any_step(|action| step_mentions_redis(action) || breaks(action, Server::Redis))
+    }
+
+    /// The only web actor, where there is one: it is asked where a request does not say.
+    pub fn web_actor(&self) -> Option<&str> {
+        let mut web = self.actors.iter().filter(|(_, actor)| matches!(actor, ResolvedActor::Web { .. }));
+        web.next().map(|(name, _)| name.as_str()).filter(|_| web.next().is_none())
     }
 
     /// Whether the arm needs a Postgres of its own: the state says something of it, or hurts its processes.
@@ -246,7 +266,7 @@ pub(super) fn resolve_at(
         vars.extend(delta.vars.clone());
     }
     vars.extend(overrides.clone());
-    let mut resolver = Resolver { vars, path: Vec::new() };
+    let mut resolver = Resolver { vars, path: Vec::new(), kept: Vec::new() };
     let mut settings = resolver.map(&["settings"], &base.settings)?;
     let mut env = resolver.env(&["env"], &base.env)?;
     let mut packages = base.packages.clone();
@@ -281,10 +301,15 @@ pub(super) fn resolve_at(
             .collect::<Resolved<IndexMap<_, _>>>()
     })?;
     let vars = resolver.vars;
+    if actors.values().any(|actor| matches!(actor, ResolvedActor::Web { .. })) {
+        let (package, release) = WEB_SERVER;
+        packages.entry(package.to_owned()).or_insert_with(|| release.to_owned());
+    }
     Ok(ResolvedState {
         packages,
         base: SourceChange::of(&case.base),
         change: delta.map(SourceChange::of).unwrap_or_default(),
+        app: case.app.clone(),
         settings,
         env,
         vars,
@@ -300,7 +325,7 @@ pub(super) fn resolve_at(
 pub(super) fn control_at(case: &Case) -> Resolved<Option<ResolvedControl>> {
     let Some(control) = &case.control else { return Ok(None) };
     let state = resolve_at(case, Some(&control.delta), &IndexMap::new(), &["control"])?;
-    let mut resolver = Resolver { vars: state.vars.clone(), path: Vec::new() };
+    let mut resolver = Resolver { vars: state.vars.clone(), path: Vec::new(), kept: Vec::new() };
     let bounds = resolver.within("control", |resolver| {
         control
             .bounds

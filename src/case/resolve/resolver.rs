@@ -8,11 +8,14 @@ use serde_json::Value;
 use super::{Invariant, PostgresService, RedisService, ResolvedActor, Services, Unresolved};
 use crate::case::bound::Bound;
 use crate::case::diagnostic::Diagnostic;
-use crate::case::model::{self, ActorChange, ActorSpec, POLICIES, Scalar, StateBounds};
+use crate::case::model::{self, ActorChange, ActorSpec, CACHES, POLICIES, Scalar, StateBounds};
 use crate::case::node::Segment;
 use crate::case::unit;
 use crate::case::vars::substitute;
 use crate::service::postgres::refusal;
+
+/// Threads of a web actor: each has a connection of its own to the database.
+const MAX_THREADS: u64 = 64;
 
 /// What was read, or what is wrong with it.
 pub type Resolved<T> = Result<T, Unresolved>;
@@ -35,6 +38,8 @@ pub struct Resolver {
     pub vars: IndexMap<String, Value>,
     /// The way.
     pub path: Vec<Segment>,
+    /// What the requests so far keep of their answers.
+    pub kept: Vec<String>,
 }
 
 impl Resolver {
@@ -109,6 +114,19 @@ impl Resolver {
                 ResolvedActor::RealCluster { count: self.within("count", |r| r.count(count))? }
             }
             ActorSpec::Python { module } => ResolvedActor::Python { module: module.clone() },
+            ActorSpec::Web { threads } => ResolvedActor::Web {
+                threads: self.within("threads", |r| match r.ordinal(threads)? {
+                    threads if threads > MAX_THREADS => {
+                        r.refuse(format!("{threads} threads are too many: at most {MAX_THREADS}"))
+                    }
+                    threads => Ok(threads as u32),
+                })?,
+            },
+            ActorSpec::Proxy { kind, to, timeout } => ResolvedActor::Proxy {
+                kind: self.within("cache", |r| r.one_of(kind, "a kind of cache", CACHES))?,
+                to: to.clone(),
+                timeout: self.optional("timeout", timeout.as_ref(), Self::duration)?,
+            },
             ActorSpec::Stranger { application_name } => {
                 ResolvedActor::Stranger { application_name: application_name.clone() }
             }

@@ -17,7 +17,7 @@ use crate::case::unit;
 const TASKS: &str = "shop.tasks";
 
 /// Stands in what is enqueued for the index of the enqueueing; the actor that enqueues puts it in.
-const INDEX: &str = "i";
+pub(super) const INDEX: &str = "i";
 
 impl Resolver {
     /// Steps, each with its own place.
@@ -49,6 +49,10 @@ impl Resolver {
             }
             model::Action::Fault { fault, steps } => Action::Fault {
                 fault: self.within("fault", |r| r.fault(fault))?,
+                steps: self.within("while", |r| r.steps(steps))?,
+            },
+            model::Action::Http { http, steps } => Action::Http {
+                http: Box::new(self.within("http", |r| r.http(http))?),
                 steps: self.within("while", |r| r.steps(steps))?,
             },
             action => self.within(action.verb(), |r| r.action(action))?,
@@ -110,6 +114,7 @@ impl Resolver {
                         WaitFor::Until { expression: self.within("until", |r| r.text(expression))? }
                     }
                     model::WaitFor::Held { actor } => WaitFor::Held { actor: actor.clone() },
+                    model::WaitFor::Quiet { actor } => WaitFor::Quiet { actor: actor.clone() },
                 };
                 Action::Wait { for_, within: self.optional("within", within.as_ref(), Self::duration)? }
             }
@@ -122,6 +127,7 @@ impl Resolver {
             model::Action::Start { .. }
             | model::Action::Stop { .. }
             | model::Action::Drain { .. }
+            | model::Action::Http { .. }
             | model::Action::Fault { .. } => self.step(action)?,
         })
     }
@@ -149,7 +155,7 @@ impl Resolver {
             return self.within(actor, |r| r.refuse(message));
         }
         let role = self.optional("role", hold.role.as_ref(), Self::holder)?;
-        Ok(HoldSpec { moment, at_return: at.as_deref() == Some("return"), call, role })
+        Ok(HoldSpec { moment, at_return: at.as_deref() == Some("return"), call, role, every: hold.every })
     }
 
     /// The role of one process.
@@ -165,7 +171,7 @@ impl Resolver {
     }
 
     /// A count from 1.
-    fn ordinal(&self, scalar: &Scalar) -> Resolved<u64> {
+    pub(super) fn ordinal(&self, scalar: &Scalar) -> Resolved<u64> {
         match self.count(scalar)? {
             0 => self.refuse("it is counted from 1"),
             count => Ok(count),
@@ -245,7 +251,7 @@ impl Resolver {
         })
     }
 
-    fn entries(&mut self, values: &IndexMap<String, Value>) -> Resolved<IndexMap<String, Value>> {
+    pub(super) fn entries(&mut self, values: &IndexMap<String, Value>) -> Resolved<IndexMap<String, Value>> {
         values.iter().map(|(name, value)| Ok((name.clone(), self.within(name, |r| r.tree(value))?))).collect()
     }
 

@@ -10,7 +10,7 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use super::{POLL, Session};
 use crate::actor::Trouble;
-use crate::case::resolve::{Action, HoldSpec, ResolvedState};
+use crate::case::resolve::{Action, HoldSpec, ResolvedActor, ResolvedState};
 use crate::error::{Context as _, Result};
 use crate::service::procfs::Process;
 
@@ -40,7 +40,7 @@ impl Holds {
             Action::Hold { actor, hold } => Some((step.line, actor, hold)),
             _ => None,
         });
-        let holds: Vec<Known> = (0..).zip(holds).map(|(id, hold)| Known::new(id, hold)).collect();
+        let holds: Vec<Known> = (0..).zip(holds).map(|(id, hold)| Known::new(id, state, hold)).collect();
         let map = if holds.is_empty() {
             None
         } else {
@@ -67,13 +67,24 @@ impl Holds {
         for known in self.holds.iter_mut().filter(|known| known.line == line) {
             known.is_armed = true;
             if let Some(map) = &self.map {
-                let offset = known.hold.id as usize * HOLD_BYTES;
-                // SAFETY: the file was made with a slot for every hold, the mapping lives as long as `self`, and all
-                // processes that share it go through atomics as well.
-                let state = unsafe { AtomicU8::from_ptr(map.as_mut_ptr().add(offset)) };
-                state.store(HoldState::Armed as u8, Ordering::SeqCst);
+                known.set(map, HoldState::Armed);
             }
         }
+    }
+
+    /// The threads that wait at this actor's holds go on, and none is held any more.
+    pub fn release(&mut self, actor: &str) {
+        for known in self.holds.iter_mut().filter(|known| known.actor == actor) {
+            known.is_armed = false;
+            if let Some(map) = &self.map {
+                known.set(map, HoldState::Idle);
+            }
+        }
+    }
+
+    /// Whether a hold of this actor may hold somebody.
+    pub fn is_armed(&self, actor: &str) -> bool {
+        self.armed(actor).is_some()
     }
 
     /// The hold of this actor that was armed last.
@@ -83,16 +94,30 @@ impl Holds {
 }
 
 impl Known {
-    fn new(id: u32, (line, actor, hold): (usize, &String, &HoldSpec)) -> Self {
+    fn new(id: u32, state: &ResolvedState, (line, actor, hold): (usize, &String, &HoldSpec)) -> Self {
+        let is_web = matches!(state.actors.get(actor), Some(ResolvedActor::Web { .. }));
+        let holder = match (is_web, hold.every) {
+            (false, _) => Holder::Process,
+            (true, false) => Holder::Thread,
+            (true, true) => Holder::EveryThread,
+        };
         let hold = Hold {
             id,
             moment: hold.moment.clone(),
             at_return: hold.at_return,
             call: hold.call,
-            holder: Holder::Process,
+            holder,
             role: hold.role.map(|role| role.word().to_owned()),
         };
         Self { actor: actor.clone(), line, hold, is_armed: false }
+    }
+
+    fn set(&self, map: &MmapRaw, state: HoldState) {
+        let offset = self.hold.id as usize * HOLD_BYTES;
+        // SAFETY: the file was made with a slot for every hold, the caller's mapping of it is alive, and all processes
+        // that share it go through atomics as well.
+        let slot = unsafe { AtomicU8::from_ptr(map.as_mut_ptr().add(offset)) };
+        slot.store(state as u8, Ordering::SeqCst);
     }
 }
 
@@ -102,11 +127,13 @@ impl Session<'_> {
         let Some(hold) = self.holds.armed(actor) else {
             return Err(Trouble::Refused(format!("no hold of {actor} is armed")));
         };
+        let is_web = matches!(self.state.actors.get(actor), Some(ResolvedActor::Web { .. }));
         let deadline = Instant::now() + within;
         loop {
             let journal = self.journal().map_err(Trouble::Refused)?;
-            // It writes that it is about to stop, then does.
-            let held = journal.holder(hold).filter(|pid| Process::find(*pid).is_some_and(|found| found.state == 'T'));
+            // It writes that it is about to stop, then does. A thread that waits stops no process.
+            let stands = |pid: &u32| is_web || Process::find(*pid).is_some_and(|found| found.state == 'T');
+            let held = journal.holder(hold).filter(stands);
             if held.is_some() || Instant::now() > deadline {
                 return Ok(held);
             }

@@ -96,6 +96,7 @@ impl Session<'_> {
         let within = within.unwrap_or(LIMIT);
         let reached = match until {
             WaitFor::Held { actor } => self.held(actor, within).await?.is_some(),
+            WaitFor::Quiet { actor } => self.quiet(actor, within).await?,
             WaitFor::Until { expression } => loop {
                 let request = Request::Read(BTreeMap::from([("reached".to_owned(), format!("bool({expression})"))]));
                 let is_true = match self.ask(PROBE, &request).await? {

@@ -5,6 +5,7 @@ mod database;
 mod fault;
 mod hold;
 mod job;
+mod web;
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,6 +21,7 @@ use tokio_postgres::Client;
 use self::cluster::Cluster;
 use self::fault::Lasting;
 use self::hold::Holds;
+use self::web::Web;
 use super::clock::{Clock, Pace};
 use super::core::Core;
 use super::event::FaultReport;
@@ -78,6 +80,8 @@ pub struct Session<'s> {
     wires: IndexMap<String, Wire>,
     redis: Option<Arc<Redis>>,
     pub(super) holds: Holds,
+    /// Web requests, and who answers them.
+    pub(super) web: Web,
     /// Sessions to end: those of the actors.
     sessions: Vec<u32>,
     client: Option<Client>,
@@ -154,6 +158,7 @@ impl<'s> Session<'s> {
             clusters: Vec::new(),
             wires: IndexMap::new(),
             redis: None,
+            web: Web::default(),
             sessions: Vec::new(),
             client: None,
             strangers: HashMap::new(),
@@ -175,9 +180,9 @@ impl<'s> Session<'s> {
     }
 
     /// Makes the arm's clock, Redis, database, probe and connection.
-    pub async fn open(&mut self) -> Result<Clock, Trouble> {
+    pub async fn open(&mut self) -> Result<Arc<Clock>, Trouble> {
         let pace = if is_real(self.state) { Pace::Goes } else { Pace::Stands };
-        let clock = Clock::create(&self.folder.join("clock"), pace)?;
+        let clock = Arc::new(Clock::create(&self.folder.join("clock"), pace)?);
         if self.state.uses_redis() {
             let said = &self.state.services.redis;
             let wants =
@@ -209,6 +214,7 @@ impl<'s> Session<'s> {
             let kind = match self.state.actors.get(actor) {
                 Some(ResolvedActor::SimulatedCluster) => ActorKind::SimulatedCluster,
                 Some(ResolvedActor::Python { module }) => ActorKind::Python { module: module.clone() },
+                Some(ResolvedActor::Web { .. }) => ActorKind::Web,
                 // Probe and client: the standard names only.
                 _ => ActorKind::Python { module: String::new() },
             };

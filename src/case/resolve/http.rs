@@ -1,0 +1,120 @@
+//! Puts the variables into web requests.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::resolver::{Resolved, Resolver};
+use super::steps::INDEX;
+use crate::case::model::{self, Asked, Body, Part};
+use crate::case::vars::substitute;
+
+/// More side by side would be a load test, which this is not.
+const MAX_CALLERS: u64 = 256;
+
+/// Web requests. Texts may still hold `$i` and the names of what is kept of earlier answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Http {
+    /// In capitals.
+    pub method: &'static str,
+    /// Path and query.
+    pub target: String,
+    /// The web actor or proxy that is asked; absent: the only web actor.
+    pub asked: Option<Asked>,
+    /// Whose cookies are sent and kept.
+    pub by: String,
+    /// Further header fields.
+    pub headers: IndexMap<String, Value>,
+    /// Further cookies.
+    pub cookies: IndexMap<String, Value>,
+    /// What is sent along.
+    pub body: Option<Body>,
+    /// What is kept of the last answer.
+    pub keep: IndexMap<String, Part>,
+    /// It is asked again until these parts of the answer have these values.
+    pub until: Vec<(Part, Value)>,
+    /// How often each caller asks; with `until`, at most.
+    pub times: u64,
+    /// Virtual time between two requests of a caller.
+    pub every: Option<Duration>,
+    /// How many ask side by side.
+    pub callers: usize,
+    /// Real time after which a caller gives up; absent: the harness's own limit.
+    pub within: Option<Duration>,
+}
+
+impl Resolver {
+    /// Requests, with what is only known when they are sent left as it is.
+    pub(super) fn http(&mut self, http: &model::Http) -> Resolved<Http> {
+        let later: Vec<String> = self.kept.iter().cloned().chain([INDEX.to_owned()]).collect();
+        let before = self.vars.clone();
+        self.vars.extend(later.iter().map(|name| (name.clone(), Value::from(format!("${name}")))));
+        let resolved = self.requests(http, &later);
+        self.vars = before;
+        self.kept.extend(http.keep.keys().cloned());
+        resolved
+    }
+
+    fn requests(&mut self, http: &model::Http, later: &[String]) -> Resolved<Http> {
+        let target = self.within(&http.method.to_lowercase(), |r| {
+            let target = r.text(&http.target)?;
+            r.known_later(&Value::from(target.as_str()), later)?;
+            if !target.starts_with('/') {
+                return r.refuse(format!("`{target}` is not a path: it begins with `/`"));
+            }
+            Ok(target)
+        })?;
+        let mut texts = |key: &str, values| {
+            self.within(key, |r| {
+                let values = r.entries(values)?;
+                values.iter().try_for_each(|(name, value)| r.within(name, |r| r.known_later(value, later)))?;
+                Ok(values)
+            })
+        };
+        let (headers, cookies) = (texts("headers", &http.headers)?, texts("cookies", &http.cookies)?);
+        let body = match &http.body {
+            None => None,
+            Some(Body::Form(form)) => Some(Body::Form(texts("form", form)?)),
+            Some(Body::Json(json)) => Some(Body::Json(self.sent("json", json, later)?)),
+            Some(Body::Text(text)) => Some(Body::Text(self.sent("body", text, later)?)),
+        };
+        let mut until = Vec::with_capacity(http.until.len());
+        for (part, value) in &http.until {
+            until.push((part.clone(), self.within("until", |r| r.tree(value))?));
+        }
+        let callers = self.within("callers", |r| match r.ordinal(&http.callers)? {
+            callers if callers > MAX_CALLERS => r.refuse(format!("{callers} are too many: at most {MAX_CALLERS}")),
+            callers => Ok(callers as usize),
+        })?;
+        Ok(Http {
+            method: http.method,
+            target,
+            asked: http.asked.clone(),
+            by: http.by.clone(),
+            headers,
+            cookies,
+            body,
+            keep: http.keep.clone(),
+            until,
+            times: self.within("times", |r| r.ordinal(&http.times))?,
+            every: self.optional("every", http.every.as_ref(), Self::duration)?,
+            callers,
+            within: self.optional("within", http.within.as_ref(), Self::duration)?,
+        })
+    }
+
+    fn sent(&mut self, key: &str, value: &Value, later: &[String]) -> Resolved<Value> {
+        self.within(key, |r| {
+            let value = r.tree(value)?;
+            r.known_later(&value, later)?;
+            Ok(value)
+        })
+    }
+
+    /// A var may bring in names that are put in when a request is sent: they must be known by then.
+    fn known_later(&self, value: &Value, later: &[String]) -> Resolved<()> {
+        let known = later.iter().map(|name| (name.clone(), Value::from(""))).collect();
+        substitute(value, &known).map(drop).map_err(|diagnostic| self.unresolved(diagnostic))
+    }
+}

@@ -1,0 +1,216 @@
+//! Web requests of an arm: who answers them, who sends them, and what they leave.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cookie::CookieJar;
+use dj_regress_protocol::{Request, Serve};
+use indexmap::IndexMap;
+use serde_json::Value;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use super::{LIMIT, Session};
+use crate::actor::Trouble;
+use crate::case::resolve::{Asked, Http, ResolvedActor};
+use crate::proxy::{HttpCounters, HttpProxy, HttpProxySpec};
+use crate::runner::browser::{Answer, Caller, Exchange, Told};
+use crate::runner::clock::Clock;
+use crate::service::procfs;
+
+/// Looks that must agree before an actor counts as quiet.
+const QUIET_LOOKS: usize = 5;
+
+/// Between two of them; also how long what is sent is under way at most on this machine.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The web of an arm.
+#[derive(Default)]
+pub struct Web {
+    /// Where actors answer, by name.
+    sockets: HashMap<String, PathBuf>,
+    proxies: IndexMap<String, HttpProxy>,
+    /// What was kept of answers.
+    kept: Arc<IndexMap<String, Value>>,
+    /// Cookies, by whose they are.
+    jars: HashMap<String, CookieJar>,
+    /// All that was asked, in the order in which it was told.
+    pub exchanges: Vec<Exchange>,
+}
+
+/// Requests under way.
+pub struct UnderWay {
+    http: Arc<Http>,
+    /// The web actor that is asked in the end.
+    web: String,
+    callers: JoinSet<(usize, Told)>,
+}
+
+/// What came of a step's requests.
+pub struct Answered {
+    /// Requests that were sent.
+    pub requests: u64,
+    /// Readings under the step's name.
+    pub readings: Vec<(&'static str, Value)>,
+    /// What was kept.
+    pub kept: Vec<(String, Value)>,
+    /// The first thing that is wrong with them, if nobody looks at it.
+    pub wrong: Option<String>,
+}
+
+impl Session<'_> {
+    /// Sends a step's requests; they are under way when this returns.
+    pub async fn send_requests(&mut self, http: &Http, clock: &Arc<Clock>) -> Result<UnderWay, Trouble> {
+        let http = Arc::new(http.clone());
+        let asked = http.asked.as_ref().map(Asked::actor).or_else(|| self.state.web_actor()).unwrap_or_default();
+        let (socket, web) = self.answering(asked, clock).await?;
+        let jar = self.web.jars.get(&http.by).cloned().unwrap_or_default();
+        let barrier = Arc::new(Barrier::new(http.callers));
+        let mut callers = JoinSet::new();
+        for index in 0..http.callers {
+            let caller = Caller {
+                socket: socket.clone(),
+                http: Arc::clone(&http),
+                kept: Arc::clone(&self.web.kept),
+                jar: jar.clone(),
+                clock: Arc::clone(clock),
+                barrier: Arc::clone(&barrier),
+                within: http.within.unwrap_or(LIMIT),
+            };
+            callers.spawn(async move { (index, caller.ask().await) });
+        }
+        Ok(UnderWay { http, web, callers })
+    }
+
+    /// Waits for the answers.
+    pub async fn answers(&mut self, under_way: UnderWay) -> Result<Answered, Trouble> {
+        let UnderWay { http, web, mut callers } = under_way;
+        let mut told = Vec::new();
+        while let Some(caller) = callers.join_next().await {
+            told.push(caller.map_err(|error| Trouble::Died(format!("a caller ({error})")))?);
+        }
+        told.sort_by_key(|(index, _)| *index);
+        self.all_answered(&web).await?;
+        let exchanges = || told.iter().flat_map(|(_, told)| &told.exchanges);
+        let wrong = exchanges().find_map(|exchange| match &exchange.outcome {
+            Ok((status, _)) if *status < 400 => None,
+            Ok((status, body)) => Some(format!("{}: {status}: {}", exchange.request, beginning(body))),
+            Err(why) => Some(format!("{}: {why}", exchange.request)),
+        });
+        let answers = exchanges().filter(|exchange| exchange.outcome.is_ok()).count();
+        let requests = exchanges().count();
+        let last = told.iter().rev().find_map(|(_, told)| told.last.as_ref());
+        let mut readings = vec![
+            ("status", last.map_or(Value::Null, |answer| answer.status.as_u16().into())),
+            ("answers", Value::from(answers)),
+            ("errors", Value::from(requests - answers)),
+        ];
+        if !http.until.is_empty() {
+            readings.push(("reached", Value::from(told.iter().all(|(_, told)| told.reached))));
+        }
+        let part = |part| last.map_or(Value::Null, |answer: &Answer| answer.part(part));
+        let kept: Vec<(String, Value)> = http.keep.iter().map(|(name, of)| (name.clone(), part(of))).collect();
+        Arc::make_mut(&mut self.web.kept).extend(kept.iter().filter(|(_, value)| !value.is_null()).cloned());
+        self.web.exchanges.extend(exchanges().cloned());
+        if let Some((_, told)) = told.into_iter().next() {
+            self.web.jars.insert(http.by.clone(), told.jar);
+        }
+        Ok(Answered { requests: requests as u64, readings, kept, wrong })
+    }
+
+    /// Where an actor answers, and the web actor that is asked in the end; all on the way are started.
+    async fn answering(&mut self, actor: &str, clock: &Arc<Clock>) -> Result<(PathBuf, String), Trouble> {
+        let mut way = vec![actor.to_owned()];
+        while let Some(ResolvedActor::Proxy { to, .. }) = way.last().and_then(|last| self.state.actors.get(last)) {
+            way.push(to.clone());
+        }
+        let web = way.last().cloned().unwrap_or_default();
+        let mut socket = PathBuf::new();
+        for name in way.iter().rev() {
+            if let Some(known) = self.web.sockets.get(name) {
+                socket.clone_from(known);
+                continue;
+            }
+            socket = match self.state.actors.get(name) {
+                Some(ResolvedActor::Web { threads }) => self.serve(name, *threads).await?,
+                Some(ResolvedActor::Proxy { kind, timeout, .. }) => {
+                    let spec = HttpProxySpec { kind: *kind, origin: socket, timeout: *timeout };
+                    self.stand_between(name, spec, clock)?
+                }
+                _ => return Err(Trouble::Refused(format!("{name} answers no requests"))),
+            };
+            self.web.sockets.insert(name.clone(), socket.clone());
+        }
+        Ok((socket, web))
+    }
+
+    async fn serve(&mut self, actor: &str, threads: u32) -> Result<PathBuf, Trouble> {
+        let socket = self.wire_of(actor).await?.seat.join("web.sock");
+        self.ask(actor, &Request::Serve(Serve { socket: socket.display().to_string(), threads })).await?;
+        Ok(socket)
+    }
+
+    fn stand_between(&mut self, name: &str, spec: HttpProxySpec, clock: &Arc<Clock>) -> Result<PathBuf, Trouble> {
+        let socket = self.folder.join(format!("proxy-{}.sock", self.web.proxies.len()));
+        let clock = Arc::clone(clock);
+        let proxy = HttpProxy::start(spec, &socket, Arc::new(move || clock.now()))?;
+        self.web.proxies.insert(name.to_owned(), proxy);
+        Ok(socket)
+    }
+
+    /// What each proxy did so far.
+    pub fn http_counters(&self) -> IndexMap<String, HttpCounters> {
+        self.web.proxies.iter().map(|(name, proxy)| (name.clone(), proxy.counters())).collect()
+    }
+
+    /// An answer is there before the app is done with its request: what it still does, closing its connection to the
+    /// database for one, belongs to the same window. A request that is held is not waited for.
+    async fn all_answered(&mut self, web: &str) -> Result<(), Trouble> {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while self.journal().map_err(Trouble::Refused)?.has_unanswered(web) && Instant::now() < deadline {
+            if self.holds.is_armed(web) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until each request under way of a web actor is held or waits for another; whether that came.
+    pub(super) async fn quiet(&mut self, actor: &str, within: Duration) -> Result<bool, Trouble> {
+        let pid = self.process(actor).await?.hello.pid;
+        let deadline = Instant::now() + within;
+        let (mut looks, mut before) = (0, None);
+        while looks < QUIET_LOOKS {
+            let journal = self.journal().map_err(Trouble::Refused)?;
+            let now = (journal.length(), self.busy_backends(actor).await?);
+            let rests = now.1 == 0 && procfs::Process::is_asleep(pid);
+            looks = if rests && before == Some(now) { looks + 1 } else { 0 };
+            before = Some(now);
+            if Instant::now() > deadline {
+                return Ok(false);
+            }
+            if let Some(redis) = self.wires.get(actor).and_then(|wire| wire.redis.as_ref()) {
+                redis.settled().await;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(true)
+    }
+
+    /// Backends of an actor that do something, and do not wait for each other.
+    async fn busy_backends(&self, actor: &str) -> Result<i64, Trouble> {
+        let statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                         AND application_name = $1 AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Lock'";
+        let client = self.client().map_err(Trouble::Refused)?;
+        let row = client.query_one(statement, &[&format!("dj-regress/{actor}")]).await;
+        Ok(row.map_err(|error| Trouble::Refused(error.to_string()))?.get(0))
+    }
+}
+
+fn beginning(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no body").trim().chars().take(200).collect()
+}
