@@ -188,7 +188,7 @@ fn an_edit_may_say_why_nothing_needs_it() {
 #[case("during: real, per: second", "during: steady, per: second", &["`per: second` needs a window of real time"])]
 #[case("during: real, per: second", "per: second", &["`per: second` needs a window of real time"])]
 #[case("per: second, both: 0..9", "per: second, applied: 1, reverted: 2", &["wall-clock rates are guards, give `both`"])]
-#[case("table: t, both: 0..99", "table: t, per: day, both: 0", &["`per` divides a count of statements, bytes or connections"])]
+#[case("table: t, both: 0..99", "table: t, per: day, both: 0", &["`per` divides a count of statements, bytes, connections or requests"])]
 #[case("in: list", "in: opened", &["wall-clock rates are guards, give `both`"])]
 // Repetition.
 #[case("repeat: 3", "repeat: 0", &["`repeat` is a count of at least 1, found 0", ":3:9"])]
