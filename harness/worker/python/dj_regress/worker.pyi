@@ -27,10 +27,12 @@ class Journal:
 
 @final
 class Holds:
-    """Moments at which this process stops itself, if they are armed."""
+    """Moments at which this process stops itself, or a thread of it waits, if they are armed."""
 
     def __new__(cls, path: str | Path, journal: Journal) -> Holds: ...
     def reach(self, hold: int, call: int, role: str | None) -> None: ...
+    def reach_thread(self, hold: int, call: int) -> None: ...
+    def reach_every_thread(self, hold: int) -> None: ...
 
 @final
 class Ledger:
