@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import deepcopy
 from importlib import metadata
 from pathlib import Path
@@ -77,6 +78,9 @@ def import_early() -> None:
     import dj_regress.namespace
 
     dj_regress.namespace.standard_names()
+    with suppress(ModuleNotFoundError):
+        # Not in every environment. After the set-up, which disables loggers that it does not name.
+        importlib.import_module("dj_regress.web")
 
 
 def merged_settings(settings_module: str, overrides: Mapping[str, Any]) -> ModuleType:
