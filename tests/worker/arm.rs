@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use dj_regress_protocol::{ActorKind, Enter, Entry, HOLD_BYTES, Hold, HoldState, Record, Request};
+use dj_regress_protocol::{ActorKind, Enter, Entry, HOLD_BYTES, Hold, HoldState, Record, Request, Slot};
+use memmap2::MmapRaw;
 
 use super::text;
 
@@ -49,6 +50,14 @@ impl Arm {
         let holds = File::options().write(true).open(self.folder.join("holds")).expect("a holds file");
         let slot = u64::from(id) * HOLD_BYTES as u64;
         holds.write_all_at(&[HoldState::Armed as u8], slot).expect("a write");
+    }
+
+    /// Lets go the threads that a hold holds.
+    pub fn release_hold(&self, id: u32) {
+        let holds = File::options().read(true).write(true).open(self.folder.join("holds")).expect("a holds file");
+        let map = MmapRaw::map_raw(&holds).expect("a map");
+        // SAFETY: the file has slots for eight holds, and is only accessed atomically.
+        unsafe { Slot::at(map.as_mut_ptr(), id) }.release();
     }
 
     /// The journal so far.

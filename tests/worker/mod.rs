@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part of this module")]
 
 mod arm;
+mod web;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,8 +20,10 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+#[allow(unused_imports, reason = "each test file uses its part of this module")]
+pub use web::{Browser, POLL, Site};
 
-const REQUIREMENTS: [&str; 3] = ["django~=5.2", "django-q2==1.9.0", "psycopg[binary]~=3.2"];
+const REQUIREMENTS: [&str; 4] = ["django~=5.2", "django-q2==1.9.0", "psycopg[binary]~=3.2", "waitress==3.0.*"];
 
 /// What every environment needs besides.
 const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/worker/requirements.txt");

@@ -45,8 +45,9 @@ pub enum Holder {
 pub const NAMED_MOMENTS: [&str; 4] = ["before_task", "after_task", "before_ack", "after_ack"];
 
 /// Bytes per hold in the holds file, which is mapped shared by the actor's processes and the controller: the slot of
-/// the hold `id` begins at `id * HOLD_BYTES`. Its first byte is a [`HoldState`]; bytes 8 to 15 count the calls while it was
-/// armed (u64, native endian, written by the processes only). All access is atomic.
+/// the hold `id` begins at `id * HOLD_BYTES`. Its first byte is a [`HoldState`], the next three count how often it was
+/// released; bytes 8 to 15 count the calls while it was armed (u64, native endian, written by the processes only). All
+/// access is atomic: see [`Slot`](crate::Slot).
 pub const HOLD_BYTES: usize = 16;
 
 /// Where in its slot a hold's calls are counted.
@@ -56,10 +57,10 @@ pub const HOLD_CALLS: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum HoldState {
-    /// Passed by without notice.
+    /// Passed by without notice. Threads that were held go on.
     Idle = 0,
     /// The controller wants it: the call that counts takes it, by compare-and-swap to `Taken`.
     Armed = 1,
-    /// Used up: a process has stopped there.
+    /// Used up: a process has stopped there, or a thread waits there.
     Taken = 2,
 }

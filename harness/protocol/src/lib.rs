@@ -10,6 +10,7 @@ mod journal;
 mod ledger;
 mod lines;
 mod message;
+mod slot;
 
 pub use hold::{HOLD_BYTES, HOLD_CALLS, Hold, HoldState, Holder, NAMED_MOMENTS};
 pub use job::{Enqueue, Schedule, Tasks};
@@ -19,3 +20,4 @@ pub use lines::{line, records};
 pub use message::{
     ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Prepare, Prepared, Reply, Request, Serve, Stepped, Texts,
 };
+pub use slot::Slot;

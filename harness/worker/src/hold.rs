@@ -1,10 +1,9 @@
-//! Holds: a process stops itself at a moment that the controller has armed.
+//! Holds: a process stops itself, or a thread waits, at a moment that the controller has armed.
 
 use std::fs::OpenOptions;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use dj_regress_protocol::{HOLD_BYTES, HOLD_CALLS, HoldState};
+use dj_regress_protocol::{HOLD_BYTES, Slot};
 use memmap2::MmapRaw;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -31,18 +30,14 @@ impl Holds {
     /// This process has come to the moment of a hold. If it is armed, for this process's role, and this is the call
     /// that counts, the process stops here until it is told to go on (SIGCONT).
     fn reach(&self, hold: u32, call: u64, role: Option<String>) -> PyResult<()> {
-        let (state, calls) = self.slot(hold)?;
-        if state.load(Ordering::SeqCst) != HoldState::Armed as u8 {
+        let slot = self.slot(hold)?;
+        let Some(armed) = slot.armed() else {
             return Ok(());
-        }
+        };
         if role.is_some_and(|role| !self.journal.get().is(&role)) {
             return Ok(());
         }
-        if calls.fetch_add(1, Ordering::SeqCst) + 1 != call {
-            return Ok(());
-        }
-        let (armed, taken) = (HoldState::Armed as u8, HoldState::Taken as u8);
-        if state.compare_exchange(armed, taken, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+        if slot.count() != call || slot.take(armed).is_none() {
             return Ok(());
         }
         self.journal.get().held(hold)?;
@@ -51,19 +46,45 @@ impl Holds {
         unsafe { libc::raise(libc::SIGSTOP) };
         Ok(())
     }
+
+    /// This thread has come to the moment of a hold. If it is armed, and this is the call that counts, the thread waits
+    /// until it is released. The others go on.
+    fn reach_thread(&self, py: Python<'_>, hold: u32, call: u64) -> PyResult<()> {
+        let slot = self.slot(hold)?;
+        let Some(armed) = slot.armed() else {
+            return Ok(());
+        };
+        if slot.count() != call {
+            return Ok(());
+        }
+        let Some(taken) = slot.take(armed) else {
+            return Ok(());
+        };
+        self.journal.get().held(hold)?;
+        py.detach(|| slot.wait(taken));
+        Ok(())
+    }
+
+    /// This thread has come to the moment of a hold that is for all. While it is armed, the thread waits.
+    fn reach_every_thread(&self, py: Python<'_>, hold: u32) -> PyResult<()> {
+        let slot = self.slot(hold)?;
+        let Some(armed) = slot.armed() else {
+            return Ok(());
+        };
+        slot.count();
+        self.journal.get().held(hold)?;
+        py.detach(|| slot.wait(armed));
+        Ok(())
+    }
 }
 
 impl Holds {
-    fn slot(&self, hold: u32) -> PyResult<(&AtomicU8, &AtomicU64)> {
-        let start = hold as usize * HOLD_BYTES;
-        if start + HOLD_BYTES > self.map.len() {
+    fn slot(&self, hold: u32) -> PyResult<Slot<'_>> {
+        if (hold as usize + 1) * HOLD_BYTES > self.map.len() {
             return Err(PyValueError::new_err(format!("the holds file has {} bytes: no hold {hold}", self.map.len())));
         }
-        // SAFETY: both are inside the map (checked above), aligned (slots of 16 bytes from the start of a page), live as
-        // long as `self`, and touched by atomic access only, as the protocol says.
-        unsafe {
-            let slot = self.map.as_mut_ptr().add(start);
-            Ok((&*slot.cast(), &*slot.add(HOLD_CALLS).cast()))
-        }
+        // SAFETY: it is inside the map (checked above), which lives as long as `self` and is shared with others that touch
+        // it by atomic access only, as the protocol says.
+        Ok(unsafe { Slot::at(self.map.as_mut_ptr(), hold) })
     }
 }

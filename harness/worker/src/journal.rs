@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use dj_regress_protocol::Entry;
@@ -22,6 +23,8 @@ pub struct Journal {
     /// Of this process. A forked child says its own before it does anything. Only locked by threads that have the GIL, as
     /// the one that forks does: no child ever inherits it locked.
     role: Mutex<String>,
+    /// How many requests were begun.
+    requests: AtomicU64,
 }
 
 #[pymethods]
@@ -30,7 +33,8 @@ impl Journal {
     #[new]
     #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
     fn new(path: PathBuf, actor: String, clock: Py<Clock>) -> PyResult<Self> {
-        Ok(Self { records: Records::open(&path)?, actor, clock, role: Mutex::new(PARENT.to_owned()) })
+        let (records, role) = (Records::open(&path)?, Mutex::new(PARENT.to_owned()));
+        Ok(Self { records, actor, clock, role, requests: AtomicU64::new(0) })
     }
 
     /// This process has come into being, as a part of a real cluster.
@@ -67,6 +71,20 @@ impl Journal {
     fn executed(&self, task: String) -> PyResult<()> {
         self.write(&Entry::Executed { id: task, pid: process::id(), at: monotonic() })
     }
+
+    /// A request is about to be handled; returns its id.
+    fn requested(&self, method: String, path: String) -> PyResult<String> {
+        let (pid, count) = (process::id(), self.requests.fetch_add(1, Ordering::Relaxed) + 1);
+        let id = format!("{pid}-{count}");
+        let actor = self.actor.clone();
+        self.write(&Entry::Requested { id: id.clone(), method, path, actor, pid, at: monotonic() })?;
+        Ok(id)
+    }
+
+    /// A request is answered.
+    fn answered(&self, request: String, status: u16) -> PyResult<()> {
+        self.write(&Entry::Answered { id: request, status, at: monotonic() })
+    }
 }
 
 impl Journal {
@@ -75,7 +93,7 @@ impl Journal {
         *self.role.lock().unwrap_or_else(PoisonError::into_inner) == role
     }
 
-    /// This process is about to stop itself.
+    /// This process is about to stop itself, or one of its threads to wait.
     pub fn held(&self, hold: u32) -> PyResult<()> {
         self.write(&Entry::Held { hold, pid: process::id(), at: monotonic() })
     }

@@ -1,7 +1,7 @@
 //! The extension module `dj_regress.worker`: what runs inside every Python process of a run.
 //!
-//! Here are the message loop, the ledger, the journal, the holds, the clock and the fingerprints; what needs to know Django or
-//! django-q2 is in the Python modules beside it (`harness/worker/python/dj_regress`).
+//! Here are the message loop, the ledger, the journal, the holds, the clock and the fingerprints; what needs to know Django,
+//! django-q2 or waitress is in the Python modules beside it (`harness/worker/python/dj_regress`).
 
 mod append;
 mod channel;

@@ -29,6 +29,7 @@ class Actor:
         self._processes: Processes | None = None
         self._cluster = SimulatedCluster(clock) if module is None else None
         self._namespace = Namespace(module or "")
+        self._serves = False
 
     @property
     def cluster(self) -> SimulatedCluster:
@@ -53,6 +54,19 @@ class Actor:
         self._processes = Processes(self._journal)
         run_command()
         self._journal.up()
+
+    def serve(self, socket: str, threads: int) -> None:
+        """Serve the app's pages from now on, in threads of their own."""
+        if self._serves:
+            raise RuntimeError("this actor serves already")
+        try:
+            from dj_regress import web
+        except ModuleNotFoundError as error:
+            if error.name != "waitress":
+                raise
+            raise RuntimeError("waitress is not installed here: an actor that serves needs it") from error
+        web.serve(socket, threads, self._journal)
+        self._serves = True
 
     def start(self) -> int:
         """Start the simulated cluster; returns the beats."""

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from dj_regress.worker import Holds
 
@@ -18,21 +18,30 @@ class Hold(TypedDict):
     moment: str
     at_return: bool
     call: int
+    holder: Literal["process", "thread", "every_thread"]
     role: str | None
 
 
 Reach = Callable[[], None]
-"""Tells that the moment has come; it returns at once, or when the process may go on."""
+"""Tells that the moment has come; it returns at once, or when the process (or thread) may go on."""
 
 
 def hang(holds: list[Hold], shared: Holds) -> None:
     """Hang up all holds of an actor. Until they are armed they only cost a call."""
     for hold in holds:
-        reach = functools.partial(shared.reach, hold["id"], hold["call"], hold["role"])
         try:
-            hang_one(hold["moment"], hold["at_return"], reach)
+            hang_one(hold["moment"], hold["at_return"], reach_of(hold, shared))
         except (ImportError, AttributeError, TypeError) as error:
             raise ValueError(f"cannot hold at {hold['moment']!r}: {error}") from error
+
+
+def reach_of(hold: Hold, shared: Holds) -> Reach:
+    """Choose what happens there, by who is held. A thread has no role."""
+    if hold["holder"] == "thread":
+        return functools.partial(shared.reach_thread, hold["id"], hold["call"])
+    if hold["holder"] == "every_thread":
+        return functools.partial(shared.reach_every_thread, hold["id"])
+    return functools.partial(shared.reach, hold["id"], hold["call"], hold["role"])
 
 
 def hang_one(moment: str, at_return: bool, reach: Reach) -> None:

@@ -5,8 +5,11 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import deepcopy
 from importlib import metadata
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypedDict
@@ -50,7 +53,9 @@ def prepare(
     sys.path[:0] = sys_path
     importlib.invalidate_caches()
     os.environ.update(env)
-    sys.modules[SETTINGS_MODULE] = merged_settings(settings_module, settings)
+    sys.modules[SETTINGS_MODULE] = merged = merged_settings(settings_module, settings)
+    if app is not None:
+        install(app, merged, names_urls="ROOT_URLCONF" in settings)
     os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS_MODULE
 
     import django
@@ -77,6 +82,9 @@ def import_early() -> None:
     import dj_regress.namespace
 
     dj_regress.namespace.standard_names()
+    with suppress(ModuleNotFoundError):
+        # Not in every environment. After the set-up, which disables loggers that it does not name.
+        importlib.import_module("dj_regress.web")
 
 
 def merged_settings(settings_module: str, overrides: Mapping[str, Any]) -> ModuleType:
@@ -89,6 +97,21 @@ def merged_settings(settings_module: str, overrides: Mapping[str, Any]) -> Modul
     for name, value in overrides.items():
         setattr(module, name, merge(getattr(base, name, None), value))
     return module
+
+
+def install(app: str, settings: ModuleType, *, names_urls: bool) -> None:
+    """Add the case's own app to the settings; its URLs are the root, unless the case names others.
+
+    It is looked for, not imported: that may need the settings.
+    """
+    installed = list(getattr(settings, "INSTALLED_APPS", ()))
+    # An app is installed by its name, or by that of its configuration.
+    if not any(entry == app or entry.startswith(f"{app}.apps.") for entry in installed):
+        vars(settings)["INSTALLED_APPS"] = [*installed, app]
+    found = find_spec(app)
+    folders = found.submodule_search_locations if found else None
+    if not names_urls and folders and PathFinder.find_spec(f"{app}.urls", folders):
+        vars(settings)["ROOT_URLCONF"] = f"{app}.urls"
 
 
 def merge(base: Any, override: Any) -> Any:
