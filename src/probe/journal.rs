@@ -80,19 +80,6 @@ impl Journal {
         })
     }
 
-    /// Whether a web actor is not done with a request.
-    pub fn has_unanswered(&self, of: &str) -> bool {
-        let mut open = BTreeSet::new();
-        for entry in &self.entries {
-            match entry {
-                Entry::Requested { id, actor, .. } if actor == of => drop(open.insert(id)),
-                Entry::Answered { id, .. } => drop(open.remove(id)),
-                _ => {}
-            }
-        }
-        !open.is_empty()
-    }
-
     /// How often an effect happened; without a key: how often any did.
     pub fn effects(&self, of: Option<&str>) -> u64 {
         let is_one = |entry: &&Entry| matches!(entry, Entry::Effect { key, .. } if of.is_none_or(|of| of == key));

@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use dj_regress_protocol::{HOLD_BYTES, Hold, HoldState, Holder};
+use dj_regress_protocol::{HOLD_BYTES, Hold, Holder, Slot};
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::{POLL, Session};
@@ -67,7 +66,7 @@ impl Holds {
         for known in self.holds.iter_mut().filter(|known| known.line == line) {
             known.is_armed = true;
             if let Some(map) = &self.map {
-                known.set(map, HoldState::Armed);
+                known.slot(map).arm();
             }
         }
     }
@@ -77,14 +76,9 @@ impl Holds {
         for known in self.holds.iter_mut().filter(|known| known.actor == actor) {
             known.is_armed = false;
             if let Some(map) = &self.map {
-                known.set(map, HoldState::Idle);
+                known.slot(map).release();
             }
         }
-    }
-
-    /// Whether a hold of this actor may hold somebody.
-    pub fn is_armed(&self, actor: &str) -> bool {
-        self.armed(actor).is_some()
     }
 
     /// The hold of this actor that was armed last.
@@ -112,12 +106,10 @@ impl Known {
         Self { actor: actor.clone(), line, hold, is_armed: false }
     }
 
-    fn set(&self, map: &MmapRaw, state: HoldState) {
-        let offset = self.hold.id as usize * HOLD_BYTES;
-        // SAFETY: the file was made with a slot for every hold, the caller's mapping of it is alive, and all processes
-        // that share it go through atomics as well.
-        let slot = unsafe { AtomicU8::from_ptr(map.as_mut_ptr().add(offset)) };
-        slot.store(state as u8, Ordering::SeqCst);
+    fn slot<'map>(&self, map: &'map MmapRaw) -> Slot<'map> {
+        // SAFETY: the file was made with a slot for every hold, the mapping is alive, and all that share it go through
+        // slots as well.
+        unsafe { Slot::at(map.as_mut_ptr(), self.hold.id) }
     }
 }
 

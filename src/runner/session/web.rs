@@ -20,6 +20,9 @@ use crate::runner::browser::{Answer, Caller, Exchange, Told};
 use crate::runner::clock::Clock;
 use crate::service::procfs;
 
+/// How long an app may be busy after its last answer; one that computes in the background is not waited for.
+const REST: Duration = Duration::from_secs(1);
+
 /// Looks that must agree before an actor counts as quiet.
 const QUIET_LOOKS: usize = 5;
 
@@ -92,7 +95,7 @@ impl Session<'_> {
             told.push(caller.map_err(|error| Trouble::Died(format!("a caller ({error})")))?);
         }
         told.sort_by_key(|(index, _)| *index);
-        self.all_answered(&web).await?;
+        self.rest(&web).await?;
         let exchanges = || told.iter().flat_map(|(_, told)| &told.exchanges);
         let wrong = exchanges().find_map(|exchange| match &exchange.outcome {
             Ok((status, _)) if *status < 400 => None,
@@ -166,13 +169,11 @@ impl Session<'_> {
     }
 
     /// An answer is there before the app is done with its request: what it still does, closing its connection to the
-    /// database for one, belongs to the same window. A request that is held is not waited for.
-    async fn all_answered(&mut self, web: &str) -> Result<(), Trouble> {
-        let deadline = Instant::now() + Duration::from_secs(1);
-        while self.journal().map_err(Trouble::Refused)?.has_unanswered(web) && Instant::now() < deadline {
-            if self.holds.is_armed(web) {
-                return Ok(());
-            }
+    /// database for one, belongs to the same window. Threads that are held, or wait for another, are not waited for.
+    async fn rest(&mut self, web: &str) -> Result<(), Trouble> {
+        let pid = self.process(web).await?.hello.pid;
+        let deadline = Instant::now() + REST;
+        while !procfs::Process::is_asleep(pid) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Ok(())
