@@ -1,4 +1,4 @@
-//! Finds the programs of Postgres and Redis: those installed, else those of two PyPI wheels.
+//! Finds the programs of Postgres and Redis: those installed, else those of two PyPI wheels. nginx must be installed.
 
 use std::env;
 use std::ffi::OsStr;
@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 
 /// The least major version that is supported: `DROP DATABASE .. WITH (FORCE)` came with it.
 pub const LEAST_POSTGRES: u32 = 13;
+
+/// What to do where there is no nginx.
+pub(super) const NO_NGINX: &str = "apt-get install nginx-light  (or the like), or --services docker";
 
 /// Where the servers' programs are taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,6 +60,15 @@ pub struct RedisBinary {
     /// `redis-server` or `valkey-server`.
     pub program: PathBuf,
     /// Its version, e.g. `7.0.15`.
+    pub version: String,
+}
+
+/// The program of one nginx.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NginxBinary {
+    /// `nginx`.
+    pub program: PathBuf,
+    /// Its version, e.g. `1.22.1`.
     pub version: String,
 }
 
@@ -107,6 +119,18 @@ pub fn redis(programs: Programs, cache: &Cache) -> Result<RedisBinary> {
     })
 }
 
+/// Finds nginx, which no wheel brings.
+///
+/// # Errors
+///
+/// Cannot run if there is none, saying where it was looked for and what to do.
+pub fn nginx() -> Result<NginxBinary> {
+    let mut looked = Vec::new();
+    installed_nginx(&mut looked).ok_or_else(|| {
+        Error::cannot_run(format!("no nginx was found; looked at: {}", looked.join("; "))).hint(NO_NGINX)
+    })
+}
+
 /// The installed Postgres that would be used; `looked` gets what was looked at and why it was not taken.
 pub(super) fn installed_postgres(looked: &mut Vec<String>) -> Option<PostgresBinaries> {
     let on_path = on_path("postgres").into_iter().filter_map(|program| program.parent().map(Path::to_owned));
@@ -152,6 +176,21 @@ pub(super) fn installed_redis(looked: &mut Vec<String>) -> Option<RedisBinary> {
         }
     }
     looked.push("`redis-server` and `valkey-server` on PATH, in /usr/bin, /usr/local/bin, /usr/sbin".to_owned());
+    None
+}
+
+/// The installed nginx that would be used.
+pub(super) fn installed_nginx(looked: &mut Vec<String>) -> Option<NginxBinary> {
+    // Not on everybody's PATH.
+    let folders = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
+    let known = folders.map(|folder| Path::new(folder).join("nginx")).into_iter().filter(|path| path.is_file());
+    for program in on_path("nginx").into_iter().chain(known) {
+        match inspect_nginx(&program) {
+            Ok(found) => return Some(found),
+            Err(reason) => looked.push(reason),
+        }
+    }
+    looked.push(format!("`nginx` on PATH, in {}", folders.join(", ")));
     None
 }
 
@@ -227,6 +266,17 @@ fn inspect_redis(program: &Path) -> Result<RedisBinary, String> {
     let version = text.split_ascii_whitespace().find_map(|word| word.strip_prefix("v="));
     let version = version.ok_or_else(|| format!("{}: its version is `{text}`", program.display()))?;
     Ok(RedisBinary { program: program.to_owned(), version: version.to_owned() })
+}
+
+/// Whether this nginx can be used, else why not.
+fn inspect_nginx(program: &Path) -> Result<NginxBinary, String> {
+    // To its standard error: `nginx version: nginx/1.22.1`
+    let output = Command::new(program).arg("-v").stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("{}: `-v` fails: {error}", program.display()))?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let version = text.trim().split_once('/').map(|(_, version)| version);
+    let version = version.ok_or_else(|| format!("{}: its version is `{}`", program.display(), text.trim()))?;
+    Ok(NginxBinary { program: program.to_owned(), version: version.to_owned() })
 }
 
 fn missing(what: &str, looked: &[String], packages: &str) -> Error {

@@ -1,4 +1,4 @@
-//! Postgres and Redis for one run: found, started, kept and ended without leaving anything behind.
+//! Postgres and Redis, and nginx where a case wants one, for one run: found, started, kept and ended without leaving anything behind.
 
 pub mod address;
 mod bounded;
@@ -9,6 +9,7 @@ mod files;
 pub mod installer;
 pub mod keeper;
 pub mod locate;
+pub mod nginx;
 pub mod postgres;
 pub(crate) mod procfs;
 pub mod redis;

@@ -48,7 +48,7 @@ pub fn report(cache: &Cache, variable: &dyn Fn(&str) -> Option<String>) -> Vec<F
         server_user(),
         Finding { subject: "cache".to_owned(), is_good: true, found: cache.root().display().to_string(), hint: None },
     ];
-    findings.push(containers());
+    findings.extend([containers(), nginx()]);
     findings.extend(given(variable));
     findings
 }
@@ -61,6 +61,20 @@ fn containers() -> Finding {
         Err(error) => format!("none: {}", error.message),
     };
     Finding { subject: "docker".to_owned(), is_good: true, found, hint: None }
+}
+
+/// Whether a case can have a real nginx: most have none.
+fn nginx() -> Finding {
+    let mut looked = Vec::new();
+    let installed = locate::installed_nginx(&mut looked);
+    let (found, hint) = match installed {
+        Some(found) => (format!("{} at {}, for cases behind one", found.version, found.program.display()), None),
+        None => {
+            let found = format!("none installed: cases behind one are skipped; looked at: {}", looked.join("; "));
+            (found, Some(locate::NO_NGINX.to_owned()))
+        }
+    };
+    Finding { subject: "nginx".to_owned(), is_good: true, found, hint }
 }
 
 /// Servers of others that the environment names. Those meant for runs are looked at; those of a CI job are only named.

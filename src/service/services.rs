@@ -1,4 +1,4 @@
-//! Where Postgres and Redis come from: chosen once per run, the same to ask for wherever that is.
+//! Where Postgres, Redis and nginx come from: chosen once per run, the same to ask for wherever that is.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,8 @@ use super::address::{PostgresUrl, RedisUrl};
 use super::choice::{Choice, Place, REDIS_VARIABLE};
 use super::docker::{Daemon, Owner};
 use super::keeper::Keeper;
-use super::locate::{self, PostgresBinaries, Programs, RedisBinary};
+use super::locate::{self, NginxBinary, PostgresBinaries, Programs, RedisBinary};
+use super::nginx::{Nginx, NginxSpec};
 use super::postgres::{Postgres, PostgresWants};
 use super::redis::{Pool, Redis, RedisWants};
 use super::run_directory::RunDirectory;
@@ -32,6 +33,9 @@ const POSTGRES_IMAGES: &[&str] = &[
 
 /// The same of Redis.
 const REDIS_IMAGES: &[&str] = &["redis:7", "dj-regress/redis:8", "dj-regress/redis:7", "dj-regress/redis:6"];
+
+/// The same of nginx.
+const NGINX_IMAGES: &[&str] = &["nginx:1", "dj-regress/nginx:1"];
 
 /// How long images may take to be pulled where nobody has asked for docker.
 const PULL_DEADLINE: Duration = Duration::from_mins(1);
@@ -54,13 +58,14 @@ pub struct Needs {
     pub statistics: bool,
 }
 
-/// Postgres and Redis of a run.
+/// Postgres and Redis of a run, and nginx.
 #[derive(Debug)]
 pub struct Services {
     keeper: Keeper,
     run_directory: Arc<RunDirectory>,
     cache: Cache,
     source: Source,
+    nginx: OnceCell<NginxBinary>,
     notes: Vec<String>,
 }
 
@@ -149,7 +154,7 @@ impl Services {
             }
         };
         let (keeper, run_directory, cache) = (keeper.clone(), Arc::clone(run_directory), cache.clone());
-        Ok(Self { keeper, run_directory, cache, source, notes })
+        Ok(Self { keeper, run_directory, cache, source, nginx: OnceCell::new(), notes })
     }
 
     /// Where they run.
@@ -231,6 +236,41 @@ impl Services {
         }
     }
 
+    /// An nginx for one proxy of one arm. Where somebody else runs the servers, this one is the run's all the same.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if there is none here, or it does not start.
+    pub async fn nginx(&self, spec: &NginxSpec) -> Result<Nginx> {
+        if let Source::Docker { daemon, owner } = &self.source {
+            let image = image(daemon, None, NGINX_IMAGES).await?;
+            return Nginx::start_contained(daemon, owner, &image, spec).await;
+        }
+        Nginx::start_local(&self.keeper, self.nginx_binary().await?, spec).await
+    }
+
+    /// What nginx is, e.g. `nginx 1.22.1`.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if there is none.
+    pub async fn nginx_version(&self) -> Result<String> {
+        match &self.source {
+            Source::Docker { daemon, .. } => image(daemon, None, NGINX_IMAGES).await,
+            Source::Local { .. } | Source::Given { .. } => Ok(format!("nginx {}", self.nginx_binary().await?.version)),
+        }
+    }
+
+    /// Why an arm with a real nginx cannot run here, if it cannot: its case is skipped. Asked only where one is wanted,
+    /// and so not one of the [`Needs`]: an image may have to be pulled for it.
+    pub async fn nginx_refusal(&self) -> Option<String> {
+        let too_long = || Err(Error::cannot_run(format!("no image within {} s", PULL_DEADLINE.as_secs())));
+        let found = timeout(PULL_DEADLINE, self.nginx_version()).await.unwrap_or_else(|_| too_long());
+        let error = found.err()?;
+        let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        Some(format!("needs nginx: {}{hint}", error.message))
+    }
+
     /// Why an arm that needs this cannot run here, if it cannot.
     pub fn refusal(&self, needs: &Needs) -> Option<String> {
         let place = self.place();
@@ -270,6 +310,15 @@ impl Services {
 
     fn refuse(&self, needs: &Needs) -> Result<()> {
         self.refusal(needs).map_or(Ok(()), |why| Err(Error::cannot_run(why)))
+    }
+
+    /// Looked for when it is first needed: most runs need none.
+    async fn nginx_binary(&self) -> Result<&NginxBinary> {
+        self.nginx
+            .get_or_try_init(|| async {
+                tokio::task::spawn_blocking(locate::nginx).await.cannot_run(|| "look for nginx".to_owned())?
+            })
+            .await
     }
 
     /// Looked for when it is first needed: it may have to be installed.

@@ -1,4 +1,4 @@
-//! Postgres and Redis in containers, through the crate `testcontainers`.
+//! Postgres, Redis and nginx in containers, through the crate `testcontainers`.
 //!
 //! A container is reached through a unix socket in a folder that it shares with this machine. It has no network and
 //! publishes nothing: it reaches nothing, nobody else reaches it, and no port changes when it is started again.
@@ -7,6 +7,7 @@
 
 mod container;
 mod daemon;
+pub mod nginx;
 pub mod postgres;
 pub mod redis;
 

@@ -1,0 +1,16 @@
+//! A request to nginx itself, which never reaches the origin, the cache or the log.
+
+use std::io;
+use std::path::Path;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+
+/// Returns when the worker has answered, and so has done all that came before.
+pub(in crate::service) async fn ask(socket: &Path) -> io::Result<()> {
+    let mut stream = UnixStream::connect(socket).await?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    if answer.starts_with(b"HTTP/1.1 204 ") { Ok(()) } else { Err(io::Error::other("it is no nginx of ours")) }
+}

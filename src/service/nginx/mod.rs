@@ -1,0 +1,184 @@
+//! A real nginx as a proxy of one arm: what our own caches are held against, and what some sites have.
+//!
+//! It does not see the virtual clock. `config` is what it is told, [`Host`] where it runs, `log` what it did. All that
+//! it writes is below one folder, its sockets too: the one that clients know is a link to it, so that a container need
+//! not see the folder around.
+
+mod config;
+pub(in crate::service) mod control;
+mod local;
+mod log;
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::Uid;
+use tokio::time::timeout;
+
+use super::docker::{self, Daemon, Owner};
+use super::keeper::Keeper;
+use super::locate::NginxBinary;
+use crate::error::{Context as _, Error, Result};
+use config::Wanted;
+use local::Local;
+pub use log::NginxCounters;
+
+/// What it writes, below its folder.
+const SOCKET: &str = "http.sock";
+pub(in crate::service) const CONTROL: &str = "control.sock";
+const ACCESS_LOG: &str = "access.log";
+const CACHE: &str = "cache";
+const TEMPORARY: &str = "temporary";
+pub(in crate::service) const CONFIG: &str = "nginx.conf";
+
+/// How long it may take to say that it has done all that came before.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What is wanted of an nginx.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NginxSpec {
+    /// The origin's socket. It need not be there yet, its folder must.
+    pub origin: PathBuf,
+    /// Where it listens.
+    pub socket: PathBuf,
+    /// A folder for all that it writes: made if it is not there, and private.
+    pub folder: PathBuf,
+    /// How long it waits for the origin; a minute, if nothing is said.
+    pub timeout: Option<Duration>,
+}
+
+/// An nginx that answers.
+#[derive(Debug)]
+pub struct Nginx {
+    host: Host,
+    socket: PathBuf,
+    /// Of all that it writes.
+    folder: PathBuf,
+}
+
+/// Where it runs.
+#[derive(Debug)]
+enum Host {
+    Local(Local),
+    Contained(docker::nginx::Nginx),
+}
+
+impl Nginx {
+    /// Starts one as processes of this run.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if it ends or does not answer within 30 s; with the end of its log.
+    pub(super) async fn start_local(keeper: &Keeper, binary: &NginxBinary, spec: &NginxSpec) -> Result<Self> {
+        let folder = make_folder(&spec.folder)?;
+        let is_root = Uid::effective().is_root();
+        let wanted = Wanted { folder: &folder, origin: &spec.origin, timeout: spec.timeout, is_root };
+        let config = write_config(&folder, wanted)?;
+        let local = Local::start(keeper, binary, &folder, &config, &folder.join(CONTROL)).await?;
+        Self::link(Host::Local(local), spec, folder)
+    }
+
+    /// Starts one in a container of this image. It sees its own folder, and that of the origin's socket.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the image cannot be had, or it does not answer within 30 s; with the end of its log.
+    pub(super) async fn start_contained(daemon: &Daemon, owner: &Owner, image: &str, spec: &NginxSpec) -> Result<Self> {
+        let folder = make_folder(&spec.folder)?;
+        let origin = real(&spec.origin).cannot_run(|| format!("find the folder of {}", spec.origin.display()))?;
+        let (Some(origin_folder), Some(name)) = (origin.parent(), origin.file_name()) else {
+            return Err(Error::bug(format!("{} is no socket", origin.display())));
+        };
+        let origin = Path::new(docker::nginx::ORIGIN).join(name);
+        let inside = Path::new(docker::INSIDE);
+        write_config(&folder, Wanted { folder: inside, origin: &origin, timeout: spec.timeout, is_root: true })?;
+        let wanted = docker::nginx::Wanted { owner, image, folder: &folder, origin_folder };
+        let contained = docker::nginx::Nginx::start(daemon, wanted).await?;
+        Self::link(Host::Contained(contained), spec, folder)
+    }
+
+    /// It listens: now where it should.
+    fn link(host: Host, spec: &NginxSpec, folder: PathBuf) -> Result<Self> {
+        symlink(folder.join(SOCKET), &spec.socket).cannot_run(|| format!("make {}", spec.socket.display()))?;
+        Ok(Self { host, socket: spec.socket.clone(), folder })
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The process id of its master, where it is a process of this run.
+    pub fn pid(&self) -> Option<u32> {
+        match &self.host {
+            Host::Local(local) => Some(local.pid),
+            Host::Contained(_) => None,
+        }
+    }
+
+    /// What it did so far: every request is counted whose answer somebody has.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if it does not answer within 10 s, or has lost its files.
+    pub async fn counters(&self) -> Result<NginxCounters> {
+        let asked = timeout(SETTLE_DEADLINE, control::ask(&self.folder.join(CONTROL))).await;
+        let seconds = SETTLE_DEADLINE.as_secs();
+        asked
+            .unwrap_or_else(|_| Err(io::Error::other(format!("no answer within {seconds} s"))))
+            .cannot_run(|| "ask nginx whether it has done all".to_owned())?;
+        NginxCounters::read(&self.folder.join(ACCESS_LOG), &self.folder.join(CACHE))
+            .cannot_run(|| format!("read what nginx wrote to {}", self.folder.display()))
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if it does not go.
+    pub async fn finish(self) -> Result<()> {
+        // Nobody can come any more; where this fails, they find nobody there.
+        let _ = fs::remove_file(&self.socket);
+        match self.host {
+            Host::Local(local) => local.end().await,
+            Host::Contained(contained) => contained.remove().await,
+        }
+    }
+}
+
+/// Makes the private folder, and in it one that is open to whoever nginx runs as; gives that.
+fn make_folder(folder: &Path) -> Result<PathBuf> {
+    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name().and_then(|name| name.to_str())) else {
+        return Err(Error::bug(format!("{} is no folder for nginx", folder.display())));
+    };
+    let open = docker::socket_folder(parent, name)?;
+    // A container's root makes only files in them, which whoever owns the folder can remove.
+    let make = |path: PathBuf| {
+        fs::create_dir(&path)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o777))
+    };
+    [CACHE, TEMPORARY]
+        .into_iter()
+        .try_for_each(|name| make(open.join(name)))
+        .cannot_run(|| format!("make folders in {}", open.display()))?;
+    Ok(open)
+}
+
+fn write_config(folder: &Path, wanted: Wanted<'_>) -> Result<PathBuf> {
+    let path = folder.join(CONFIG);
+    fs::write(&path, config::text(wanted)?).cannot_run(|| format!("write {}", path.display()))?;
+    Ok(path)
+}
+
+/// Where a socket really is (another nginx' is a link), also before it is there.
+fn real(socket: &Path) -> io::Result<PathBuf> {
+    socket.canonicalize().or_else(|_| {
+        let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        };
+        Ok(folder.canonicalize()?.join(name))
+    })
+}
