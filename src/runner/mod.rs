@@ -13,7 +13,7 @@ mod stage;
 mod step;
 mod window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -113,8 +113,15 @@ impl Run {
             python: ready.pythons(),
             lanes: options.lanes,
         }));
-        let Ready { skipped, needs, environments: _, took, .. } = ready;
-        let skipped = skips(&cases, skipped, &needs, &services, &postgres);
+        let Ready { skipped, needs, behind_nginx, environments: _, took } = ready;
+        let mut skipped = skips(&cases, skipped, &needs, &services, &postgres);
+        if !behind_nginx.is_empty()
+            && let Some(why) = services.nginx_refusal().await
+        {
+            for case in behind_nginx {
+                skipped.entry(case).or_insert_with(|| why.clone());
+            }
+        }
         let arms = select(&cases, options.states, &skipped);
         let server = Arc::new(Server::new(postgres));
         let stage = Arc::new(Stage::new(
@@ -168,6 +175,8 @@ struct Ready {
     environments: Vec<Environment>,
     /// What arms need of the services, by the index of their case.
     needs: Vec<(usize, Needs)>,
+    /// Cases with an nginx among their proxies, by index.
+    behind_nginx: BTreeSet<usize>,
     took: f64,
 }
 
@@ -191,7 +200,13 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, optio
     let (states, skip_uninstallable) = (options.states, options.skip_uninstallable);
     let prepare = move || {
         let start = Instant::now();
-        let mut ready = Ready { skipped: BTreeMap::new(), environments: Vec::new(), needs: Vec::new(), took: 0.0 };
+        let mut ready = Ready {
+            skipped: BTreeMap::new(),
+            environments: Vec::new(),
+            needs: Vec::new(),
+            behind_nginx: BTreeSet::new(),
+            took: 0.0,
+        };
         let mut failure = None;
         for (index, case, arm) in plan::arms(&cases, states).iter().map(|arm| (arm.case, &cases[arm.case], arm)) {
             if ready.skipped.contains_key(&index) {
@@ -199,6 +214,9 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, optio
             }
             let state: ResolvedState = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case))?;
             ready.needs.push((index, needs(&state)));
+            if state.has_nginx() {
+                ready.behind_nginx.insert(index);
+            }
             match environments.get(&state.packages, case.needs.python.as_deref()) {
                 Ok(environment) if ready.environments.contains(&environment) => {}
                 Ok(environment) => ready.environments.push(environment),

@@ -59,7 +59,7 @@ impl Session<'_> {
     /// What went over the wires and into the write-ahead log so far.
     async fn snapshot(&self) -> Result<Snapshot, String> {
         let wal = if self.wants_wal() { self.executed().await?.wal } else { BTreeMap::new() };
-        Ok(Snapshot { wire: self.wire().await, http: self.http_counters(), wal })
+        Ok(Snapshot { wire: self.wire().await, http: self.http_counters().await?, wal })
     }
 
     /// A window that begins now.

@@ -134,6 +134,11 @@ impl ResolvedState {
         web.next().map(|(name, _)| name.as_str()).filter(|_| web.next().is_none())
     }
 
+    /// Whether there is a real nginx among its proxies.
+    pub fn has_nginx(&self) -> bool {
+        self.actors.values().any(|actor| matches!(actor, ResolvedActor::Proxy { kind: CacheKind::Nginx, .. }))
+    }
+
     /// Whether the arm needs a Postgres of its own: the state says something of it, or hurts its processes.
     pub fn own_postgres(&self) -> bool {
         !self.services.postgres.is_empty()

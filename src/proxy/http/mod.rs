@@ -21,7 +21,9 @@ pub struct HttpProxy;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct HttpCounters {
+    pub requests: u64,
     pub hits: u64,
+    pub bytes_up: u64,
     pub misses: u64,
     pub revalidations: u64,
     pub origin_requests: u64,

@@ -302,6 +302,7 @@ impl<'s> Session<'s> {
         drop(self.client.take());
         self.strangers.clear();
         let mut ended = self.stage.keeper.end_sessions(&self.sessions).await.map(drop);
+        ended = ended.and(self.web.end().await);
         if let Some(redis) = self.redis.take().and_then(Arc::into_inner) {
             ended = ended.and(redis.finish().await);
         }

@@ -14,10 +14,12 @@ use tokio::task::JoinSet;
 
 use super::{LIMIT, Session};
 use crate::actor::Trouble;
-use crate::case::resolve::{Asked, Http, ResolvedActor};
+use crate::case::resolve::{Asked, CacheKind, Http, ResolvedActor};
+use crate::error::Result as Done;
 use crate::proxy::{HttpCounters, HttpProxy, HttpProxySpec};
 use crate::runner::browser::{Answer, Caller, Exchange, Told};
 use crate::runner::clock::Clock;
+use crate::service::nginx::{Nginx, NginxCounters, NginxSpec};
 use crate::service::procfs;
 
 /// How long an app may be busy after its last answer; one that computes in the background is not waited for.
@@ -34,13 +36,55 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Web {
     /// Where actors answer, by name.
     sockets: HashMap<String, PathBuf>,
-    proxies: IndexMap<String, HttpProxy>,
+    proxies: IndexMap<String, Between>,
     /// What was kept of answers.
     kept: Arc<IndexMap<String, Value>>,
     /// Cookies, by whose they are.
     jars: HashMap<String, CookieJar>,
     /// All that was asked, in the order in which it was told.
     pub exchanges: Vec<Exchange>,
+}
+
+/// A proxy between browsers and the app.
+enum Between {
+    Ours(HttpProxy),
+    Nginx(Nginx),
+}
+
+impl Between {
+    async fn counters(&self) -> Result<HttpCounters, String> {
+        Ok(match self {
+            Self::Ours(proxy) => proxy.counters(),
+            Self::Nginx(nginx) => {
+                let NginxCounters { requests, hits, misses, revalidations, origin_requests, errors, entries, bytes } =
+                    nginx.counters().await.map_err(|error| error.message)?;
+                HttpCounters {
+                    requests,
+                    hits,
+                    misses,
+                    revalidations,
+                    origin_requests,
+                    errors,
+                    entries,
+                    bytes,
+                    ..HttpCounters::default()
+                }
+            }
+        })
+    }
+}
+
+impl Web {
+    /// Ends what is not one of the app's processes.
+    pub async fn end(self) -> Done<()> {
+        let mut ended = Ok(());
+        for between in self.proxies.into_values() {
+            if let Between::Nginx(nginx) = between {
+                ended = ended.and(nginx.finish().await);
+            }
+        }
+        ended
+    }
 }
 
 /// Requests under way.
@@ -140,7 +184,7 @@ impl Session<'_> {
                 Some(ResolvedActor::Web { threads }) => self.serve(name, *threads).await?,
                 Some(ResolvedActor::Proxy { kind, timeout, .. }) => {
                     let spec = HttpProxySpec { kind: *kind, origin: socket, timeout: *timeout };
-                    self.stand_between(name, spec, clock)?
+                    self.stand_between(name, spec, clock).await?
                 }
                 _ => return Err(Trouble::Refused(format!("{name} answers no requests"))),
             };
@@ -155,17 +199,27 @@ impl Session<'_> {
         Ok(socket)
     }
 
-    fn stand_between(&mut self, name: &str, spec: HttpProxySpec, clock: &Arc<Clock>) -> Result<PathBuf, Trouble> {
+    async fn stand_between(&mut self, name: &str, spec: HttpProxySpec, clock: &Arc<Clock>) -> Result<PathBuf, Trouble> {
         let socket = self.folder.join(format!("proxy-{}.sock", self.web.proxies.len()));
-        let clock = Arc::clone(clock);
-        let proxy = HttpProxy::start(spec, &socket, Arc::new(move || clock.now()))?;
-        self.web.proxies.insert(name.to_owned(), proxy);
+        let between = if spec.kind == CacheKind::Nginx {
+            let folder = self.folder.join(format!("nginx-{}", self.web.proxies.len()));
+            let spec = NginxSpec { origin: spec.origin, socket: socket.clone(), folder, timeout: spec.timeout };
+            Between::Nginx(self.stage.services.nginx(&spec).await?)
+        } else {
+            let clock = Arc::clone(clock);
+            Between::Ours(HttpProxy::start(spec, &socket, Arc::new(move || clock.now()))?)
+        };
+        self.web.proxies.insert(name.to_owned(), between);
         Ok(socket)
     }
 
     /// What each proxy did so far.
-    pub fn http_counters(&self) -> IndexMap<String, HttpCounters> {
-        self.web.proxies.iter().map(|(name, proxy)| (name.clone(), proxy.counters())).collect()
+    pub async fn http_counters(&self) -> Result<IndexMap<String, HttpCounters>, String> {
+        let mut counters = IndexMap::new();
+        for (name, between) in &self.web.proxies {
+            counters.insert(name.clone(), between.counters().await?);
+        }
+        Ok(counters)
     }
 
     /// An answer is there before the app is done with its request: what it still does, closing its connection to the
