@@ -1,0 +1,1 @@
+"""Prices, which are long in the making, and kept for a minute."""
