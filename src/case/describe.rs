@@ -151,6 +151,7 @@ impl fmt::Display for Per {
             Self::Restart => "restart",
             Self::Day => "day",
             Self::Second => "second",
+            Self::Fetch => "fetch",
         })
     }
 }

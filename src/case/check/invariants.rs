@@ -4,7 +4,7 @@ use super::steps::beats;
 use super::{Checker, Window};
 use crate::case::diagnostic::Diagnostic;
 use crate::case::lower::measurements;
-use crate::case::model::{ActorSpec, CLIENT, Invariant, Per, Quantity, StateBounds};
+use crate::case::model::{ActorSpec, CLIENT, Invariant, Per, Quantity, StateBounds, StatementUnit};
 use crate::case::node::Place;
 
 impl Checker<'_> {
@@ -36,7 +36,7 @@ impl Checker<'_> {
                 _ => {}
             }
             if let Some(actor) = invariant.of.actor() {
-                self.counted_actor(actor, place.get("actor"));
+                self.counted_actor(&invariant.of, actor, place.get("actor"));
             }
             self.window(invariant.of.during(), place);
             self.rate(invariant, place);
@@ -87,13 +87,22 @@ impl Checker<'_> {
         false
     }
 
-    fn counted_actor(&mut self, actor: &str, place: Place<'_>) {
-        if self.known_actor(actor, place)
-            && let Some(ActorSpec::Stranger { .. }) = self.case.actors.get(actor)
-        {
-            let message = format!("`{actor}` is a stranger: only what it writes is seen");
-            self.error(Diagnostic::new(message).at(place.span()).help("use `of: writers`"));
+    /// Whether this can be told of the actor.
+    fn counted_actor(&mut self, of: &Quantity, actor: &str, place: Place<'_>) {
+        if !self.known_actor(actor, place) {
+            return;
         }
+        let (message, help) = match (of, self.case.actors.get(actor)) {
+            (Quantity::Memory { .. }, Some(spec)) if !spec.is_one_process() => (
+                format!("`{actor}` is {}: it is not one process of ours, whose memory could be told", spec.kind()),
+                "name a python actor, a simulated cluster or `client`",
+            ),
+            (_, Some(ActorSpec::Stranger { .. })) => {
+                (format!("`{actor}` is a stranger: only what it writes is seen"), "use `of: writers`")
+            }
+            _ => return,
+        };
+        self.error(Diagnostic::new(message).at(place.span()).help(help));
     }
 
     /// The invariant whose value is to grow.
@@ -152,6 +161,16 @@ impl Checker<'_> {
                     self.error(Diagnostic::new(message).at(at).help(help));
                 }
                 self.guard(invariant, place);
+            }
+            Some(Per::Fetch) => {
+                let (message, help) = match invariant.of {
+                    Quantity::Fetches { unit: StatementUnit::Rows, .. } => return,
+                    Quantity::Fetches { .. } => {
+                        ("there is always 1 FETCH per FETCH", "divide their rows: `unit: rows`")
+                    }
+                    _ => ("`per: fetch` divides the rows of FETCHes", "say `{of: fetches, unit: rows, per: fetch}`"),
+                };
+                self.error(Diagnostic::new(message).at(at).help(help));
             }
             _ => {}
         }

@@ -9,7 +9,7 @@ use crate::case::model::{Invariant, Quantity, RedisField, Scalar, StateBounds, S
 use crate::case::node::Place;
 
 /// What each measurement takes.
-const FIELDS: [(&str, &[&str]); 16] = [
+const FIELDS: [(&str, &[&str]); 18] = [
     ("statements", &["verb", "table", "matching", "site", "actor", "during", "per", "unit"]),
     ("rows", &["table", "during"]),
     ("wire_bytes", &["direction", "actor", "during", "per"]),
@@ -26,6 +26,8 @@ const FIELDS: [(&str, &[&str]); 16] = [
     ("log", &["matching", "during"]),
     ("redis", &["field", "during"]),
     ("growth", &["in"]),
+    ("memory", &["actor", "during"]),
+    ("fetches", &["actor", "during", "per", "unit"]),
 ];
 
 /// The measurements: what `of` knows besides readings.
@@ -127,6 +129,8 @@ impl Lower<'_> {
                 }
                 Quantity::Redis { field: file.field.unwrap_or(RedisField::Keys), during }
             }
+            "memory" => Quantity::Memory { actor: self.needed(&of, "actor", file.actor, place), during },
+            "fetches" => Quantity::Fetches { actor: file.actor, unit: file.unit.unwrap_or_default(), during },
             "growth" => Quantity::Growth { of: self.needed(&of, "in", file.growing, place) },
             _ => match TaskCount::ALL.into_iter().find(|(name, _)| *name == of) {
                 Some((_, count)) => Quantity::Tasks(count),
@@ -140,10 +144,12 @@ impl Lower<'_> {
             let help = match field {
                 "in" => "name the invariant whose value grows: `in: NAME`",
                 "matching" => "say which lines: `matching: \"KeyError\"`",
+                "actor" => "name it: `actor: NAME`",
                 "field" => "say what of it: keys, used_memory, evicted_keys, expired_keys or commands",
                 _ => "name it: `table: NAME`",
             };
-            let message = format!("`of: {of}` needs {} `{field}`", if field == "in" { "an" } else { "a" });
+            let message =
+                format!("`of: {of}` needs {} `{field}`", if matches!(field, "in" | "actor") { "an" } else { "a" });
             self.error(Diagnostic::new(message).at(place.get("of").span()).help(help));
             String::new()
         })

@@ -77,6 +77,22 @@ pub enum Quantity {
         /// The window.
         during: Option<String>,
     },
+    /// How far an actor's process grew at its peak, in bytes.
+    Memory {
+        /// The actor: one process of ours.
+        actor: String,
+        /// The window.
+        during: Option<String>,
+    },
+    /// FETCHes of server-side cursors.
+    Fetches {
+        /// The actor; absent: all of them.
+        actor: Option<String>,
+        /// What of them.
+        unit: StatementUnit,
+        /// The window.
+        during: Option<String>,
+    },
     /// How another invariant's value grows over the case's `growth`: one of [`GROWTHS`].
     Growth {
         /// That invariant.
@@ -101,6 +117,8 @@ impl Quantity {
             | Self::WalBytes { during, .. }
             | Self::Writers { during, .. }
             | Self::Log { during, .. }
+            | Self::Memory { during, .. }
+            | Self::Fetches { during, .. }
             | Self::Redis { during, .. } => during.as_deref(),
             Self::Reading(_) | Self::Tasks(_) | Self::Effects { .. } | Self::Growth { .. } => None,
         }
@@ -110,13 +128,16 @@ impl Quantity {
     pub fn actor(&self) -> Option<&str> {
         match self {
             Self::Statements { filter, .. } => filter.actor.as_deref(),
-            Self::WireBytes { actor, .. } | Self::Connections { actor, .. } => actor.as_deref(),
+            Self::WireBytes { actor, .. } | Self::Connections { actor, .. } | Self::Fetches { actor, .. } => {
+                actor.as_deref()
+            }
+            Self::Memory { actor, .. } => Some(actor),
             _ => None,
         }
     }
 }
 
-/// What of the statements is counted.
+/// What of the statements, or of the FETCHes, is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StatementUnit {
@@ -216,4 +237,6 @@ pub enum Per {
     Day,
     /// A second of a wall-clock window; for guards only.
     Second,
+    /// A FETCH of the same actor in the window; for the rows of FETCHes only.
+    Fetch,
 }
