@@ -107,11 +107,8 @@ fn a_step_that_the_web_cannot_do_is_refused(#[case] step: &str, #[case] message:
 }
 
 #[rstest]
-#[case(
-    "{of: cache.hits, actor: web, applied: 1, reverted: 0}",
-    "`web` is a web actor: it does nothing that is counted"
-)]
-#[case("{of: requests, actor: corporate, applied: 1, reverted: 0}", "`corporate` is a proxy: it does nothing that is")]
+#[case("{of: cache.hits, actor: web, applied: 1, reverted: 0}", "`web` is a web actor: it keeps no answers")]
+#[case("{of: requests, actor: corporate, applied: 1, reverted: 0}", "`corporate` is a proxy: no request reaches")]
 #[case(
     "{of: statements, actor: corporate, applied: 1, reverted: 0}",
     "`corporate` is a proxy: it does nothing that is"

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::load::load_str;
-use dj_regress::case::model::{Case, Direction, Per, Quantity};
+use dj_regress::case::model::{Case, Direction, Per, Quantity, StatementUnit};
 use dj_regress::case::resolve::{Action, ResolvedActor, ResolvedState, resolve, resolve_with};
 use dj_regress::error::{ErrorKind, Result};
 use indexmap::IndexMap;
@@ -45,6 +45,9 @@ invariants:
   log:       {of: wal_bytes, table: t, during: steady, both: <= 1 MB}
   strangers: {of: writers, table: t, verbs: [delete, DELETE], allowed: [q, app], during: gone, both: 1}
   anybody:   {of: writers, table: t, both: 0..99}
+  grown:     {of: memory, actor: app, during: steady, both: <= 20 MB}
+  fetches:   {of: fetches, during: steady, per: beat, both: 26}
+  a FETCH:   {of: fetches, actor: app, unit: rows, per: fetch, both: 2000}
   grows:     {of: growth, in: list, applied: constant, reverted: linear}
   gone:      {both: 1}
 "#;
@@ -88,6 +91,12 @@ fn measurements_have_their_filters_and_defaults() {
     );
     let all = ["INSERT", "UPDATE", "DELETE", "TRUNCATE"].map(str::to_owned).to_vec();
     assert_eq!(of("anybody"), Quantity::Writers { table: "t".into(), verbs: all, allowed: Vec::new(), during: None });
+    assert_eq!(of("grown"), Quantity::Memory { actor: "app".into(), during: Some("steady".into()) });
+    let unit = StatementUnit::Count;
+    assert_eq!(of("fetches"), Quantity::Fetches { actor: None, unit, during: Some("steady".into()) });
+    let unit = StatementUnit::Rows;
+    assert_eq!(of("a FETCH"), Quantity::Fetches { actor: Some("app".into()), unit, during: None });
+    assert_eq!(good().invariants["a FETCH"].per, Some(Per::Fetch));
     assert_eq!(of("grows"), Quantity::Growth { of: "list".into() });
     assert_eq!(good().invariants["traffic"].per, Some(Per::Day));
     assert_eq!(Per::Second.to_string(), "second");
@@ -163,6 +172,18 @@ fn an_edit_may_say_why_nothing_needs_it() {
 #[case("during: gone", "during: gon", &["no step is called `gon`", "did you mean `gone`?"])]
 #[case("allowed: [q, app]", "verb: x", &["`verb` does not belong to `writers`", "`verbs`"])]
 #[case("as: gone", "as: writers", &["a reading cannot be called `writers`"])]
+// Memory and fetches.
+#[case("of: memory, actor: app", "of: memory", &["`of: memory` needs an `actor`", "name it: `actor: NAME`"])]
+#[case("of: memory, actor: app", "of: memory, actor: ap", &["unknown actor `ap`", "did you mean `app`?"])]
+#[case("of: memory, actor: app", "of: memory, actor: orphans", &["`orphans` is a real cluster: it is not one process of ours", "name a python actor, a simulated cluster or `client`"])]
+#[case("of: memory, actor: app", "of: memory, actor: psql", &["`psql` is a stranger: it is not one process of ours"])]
+#[case("of: memory, actor: app", "of: memory, actor: app, per: beat", &["`per` does not belong to `memory`"])]
+#[case("both: <= 20 MB", "both: 20 MB", &["memory comes in pages", "it is never exactly `20 MB`", "`<= 20 MB`"])]
+#[case("of: fetches, actor: app", "of: fetches, actor: psql", &["`psql` is a stranger: only what it writes is seen"])]
+#[case("of: fetches, actor: app", "of: fetches, verb: FETCH", &["`verb` does not belong to `fetches`", "`fetches` takes `actor`, `during`, `per` and `unit`"])]
+#[case("unit: rows, per: fetch", "per: fetch", &["there is always 1 FETCH per FETCH", "`unit: rows`"])]
+#[case("table: t, during: steady, per: beat", "table: t, during: steady, per: fetch", &["`per: fetch` divides the rows of FETCHes", "`{of: fetches, unit: rows, per: fetch}`"])]
+#[case("as: gone", "as: memory", &["a reading cannot be called `memory`"])]
 // Growth.
 #[case("in: list", "in: lst", &["no invariant is called `lst`", "did you mean `list`?"])]
 #[case("in: list", "in: grows", &["`grows` is a growth itself"])]

@@ -211,9 +211,11 @@ async fn statements_are_counted_however_they_are_sent() {
         .await
         .unwrap();
     let window = stage.proxy.settled().await - begin;
-    assert_eq!(tally(&window, "INSERT INTO fruit"), Tally { statements: 11, failed: 1, ..Tally::default() });
-    // One prepared in vain, one query, one cursor.
-    assert_eq!(tally(&window, "SELECT a FROM fruit"), Tally { statements: 3, failed: 1, ..Tally::default() });
+    assert_eq!(tally(&window, "INSERT INTO fruit"), Tally { statements: 11, failed: 1, rows: 10, ..Tally::default() });
+    // One prepared in vain, one query, one cursor, whose rows are those of its FETCHes.
+    assert_eq!(tally(&window, "SELECT a FROM fruit"), Tally { statements: 3, failed: 1, rows: 5, ..Tally::default() });
+    assert_eq!(tally(&window, "FETCH 1 FROM c"), Tally { statements: 2, rows: 6, ..Tally::default() });
+    assert_eq!((tally(&window, "UPDATE fruit").rows, tally(&window, "DELETE FROM fruit").rows), (10, 1));
     assert_eq!((statements(&window, "UPDATE fruit"), statements(&window, "DELETE FROM fruit")), (1, 1));
     for (sql, times) in [("BEGIN", 1), ("FETCH 1 FROM c", 2), ("CLOSE c", 1), ("COMMIT", 1)] {
         assert_eq!(window.unseen[&shape(sql)].statements, times, "{sql}");
@@ -252,7 +254,7 @@ async fn copy_is_one_statement_and_its_data_counted() {
     let window = stage.proxy.settled().await - begin;
     assert_eq!(length, 600_000);
     assert_eq!((window.copied_up, window.copied_down), (600_008, 600_000));
-    assert_eq!(tally(&window, "COPY"), Tally { statements: 4, failed: 2, ..Tally::default() });
+    assert_eq!(tally(&window, "COPY"), Tally { statements: 4, failed: 2, rows: 200_000, ..Tally::default() });
     assert_eq!((window.statements, window.unmatched), (5, 0));
     stage.end().await;
 }

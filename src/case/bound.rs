@@ -172,6 +172,9 @@ impl Bound {
                 .map(|number| Self::Equals(Amount { number, unit: None }))
                 .ok_or_else(|| format!("`{number}` is not a finite number")),
             Value::Null | Value::Bool(_) => Ok(Self::Is(value.clone())),
+            // As reports print them; YAML 1.2 has these as texts.
+            Value::String(text) if text == "yes" => Ok(Self::Is(true.into())),
+            Value::String(text) if text == "no" => Ok(Self::Is(false.into())),
             Value::String(text) => Self::parse_text(text),
             Value::Array(_) => Err("a bound is a single value, not a list".to_owned()),
             Value::Object(_) => Err("a bound is a single value, not a mapping".to_owned()),

@@ -175,6 +175,7 @@ impl fmt::Display for Per {
             Self::Day => "day",
             Self::Second => "second",
             Self::Request => "request",
+            Self::Fetch => "fetch",
         })
     }
 }

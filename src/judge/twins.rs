@@ -12,6 +12,9 @@ const BYTES: f64 = 0.01;
 /// Write-ahead log repeats by magnitude only: full pages and hint bits come when they come.
 const WAL: f64 = 1.0;
 
+/// Memory too: what the allocator keeps and gives back depends on what came before.
+const MEMORY: f64 = 1.0;
+
 /// What a real cluster does in a wall-clock window repeats roughly.
 const REAL_TIME: f64 = 0.5;
 
@@ -29,6 +32,7 @@ pub fn differences(
             (_, Some(Per::Second)) => REAL_TIME,
             (Quantity::WireBytes { .. }, _) => BYTES,
             (Quantity::WalBytes { .. }, _) => WAL,
+            (Quantity::Memory { .. }, _) => MEMORY,
             _ => 0.0,
         };
         !is_same(one.get(*name), other.get(*name), tolerance)

@@ -1,9 +1,11 @@
 //! Measurements: one file each, and what reconciles them.
 
+pub mod fetches;
 pub mod journal;
 pub mod keys;
 pub mod ledger;
 pub mod log;
+pub mod memory;
 pub mod reconcile;
 pub mod rows;
 pub mod server;

@@ -62,6 +62,13 @@ impl Book {
         }
     }
 
+    /// Counts the rows that a statement's answer speaks of.
+    pub fn count_rows(&mut self, class: usize, rows: u64) {
+        if let Some((_, tally)) = self.classes.get_index_mut(class) {
+            tally.rows = tally.rows.saturating_add(rows);
+        }
+    }
+
     /// What has been counted as done has failed: its commit did.
     pub fn failed_after_all(&mut self, class: usize) {
         if let Some((_, tally)) = self.classes.get_index_mut(class) {

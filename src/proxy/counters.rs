@@ -30,6 +30,8 @@ pub struct Tally {
     pub skipped: u64,
     /// Sent, but their connection ended before the answer: they may have run or not. Not among `statements`.
     pub unanswered: u64,
+    /// Rows that the answers speak of: returned, written or copied.
+    pub rows: u64,
 }
 
 /// Statements by shape.
@@ -120,6 +122,7 @@ impl AddAssign for Tally {
         self.failed += other.failed;
         self.skipped += other.skipped;
         self.unanswered += other.unanswered;
+        self.rows += other.rows;
     }
 }
 
@@ -132,6 +135,7 @@ impl Sub for Tally {
             failed: self.failed.saturating_sub(earlier.failed),
             skipped: self.skipped.saturating_sub(earlier.skipped),
             unanswered: self.unanswered.saturating_sub(earlier.unanswered),
+            rows: self.rows.saturating_sub(earlier.rows),
         }
     }
 }
@@ -225,7 +229,8 @@ mod tests {
 
     fn counters(updates: u64) -> Counters {
         let mut counters = Counters { bytes_up: 10 * updates, statements: updates, ..Counters::default() };
-        tally(&mut counters.seen, &shape("UPDATE t"), Tally { statements: updates, ..Tally::default() });
+        let tallied = Tally { statements: updates, rows: 7 * updates, ..Tally::default() };
+        tally(&mut counters.seen, &shape("UPDATE t"), tallied);
         counters
     }
 
@@ -238,7 +243,7 @@ mod tests {
         late.connected(Client::default());
         let window = &late - &early;
         assert_eq!((window.bytes_up, window.statements, window.connections), (30, 3, 1));
-        assert_eq!(window.seen[&shape("UPDATE t")].statements, 3);
+        assert_eq!(window.seen[&shape("UPDATE t")], Tally { statements: 3, rows: 21, ..Tally::default() });
         assert_eq!(window.unseen[&shape("COMMIT")].failed, 1);
         assert_eq!(&late - &late, Counters::default());
     }

@@ -35,7 +35,9 @@ pub fn value(value: &Value) -> String {
 
 /// What was measured, in the unit in which its bound is written: `0.32 GB` beside `<= 0.4 GB`.
 pub fn in_unit(found: &InvariantReport) -> String {
-    const UNITS: [(&str, f64); 4] = [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
+    const KI: f64 = 1024.0;
+    const UNITS: [(&str, f64); 7] =
+        [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("GiB", KI * KI * KI), ("MiB", KI * KI), ("KiB", KI)];
     let unit = UNITS.iter().find(|(unit, _)| found.bound.split_whitespace().any(|word| word.starts_with(unit)));
     match (unit, found.value.as_f64()) {
         (Some((unit, size)), Some(bytes)) => format!("{:.2} {unit}", bytes / size),
@@ -219,6 +221,7 @@ mod tests {
     #[rstest]
     #[case(json!(317_585_664), "<= 0.4 GB", "0.32 GB")]
     #[case(json!(3_837_286_656_u64), "3.5 GB..4.5 GB", "3.84 GB")]
+    #[case(json!(5_767_168), "<= 16 MiB", "5.50 MiB")]
     #[case(json!(7), "7", "7")]
     fn bytes_are_shown_in_the_unit_of_their_bound(#[case] value: Value, #[case] bound: &str, #[case] expected: &str) {
         let (name, bound) = ("traffic".to_owned(), bound.to_owned());

@@ -16,7 +16,9 @@ use super::session::{Code, Codes, Session};
 use super::stage::Stage;
 use super::window::Window;
 use crate::actor::{StateCode, Trouble};
-use crate::case::model::{CacheCount, Case, Direction, HttpCount, Quantity, StatusFilter, TaskCount, WRITES};
+use crate::case::model::{
+    CacheCount, Case, Direction, HttpCount, Per, Quantity, StatementUnit, StatusFilter, TaskCount, WRITES,
+};
 use crate::case::resolve::{self, ResolvedState};
 use crate::error::Context as _;
 use crate::plan::Arm;
@@ -24,7 +26,7 @@ use crate::probe::journal::{Journal, TaskCounts};
 use crate::probe::ledger::Ledger;
 use crate::probe::statements::{self, Writer};
 use crate::probe::writers::{self, TableWriter};
-use crate::probe::{log, reconcile};
+use crate::probe::{fetches, log, reconcile};
 use crate::proxy::{Counters, HttpCounters};
 
 /// Call sites named for an invariant.
@@ -191,6 +193,7 @@ async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Result<Me
         };
         let value = match invariant.per {
             None => value,
+            Some(Per::Fetch) => per_fetch(session, &invariant.of, &value),
             Some(per) => {
                 let window = session.windows.get(invariant.of.during());
                 divide(&value, window.units(per, guard_cycle))
@@ -280,6 +283,10 @@ async fn quantity(
         }
         Quantity::Effects { key } => Value::from(journal.effects(key.as_deref())),
         Quantity::Log { matching, .. } => Value::from(log::lines(&session.log, window.log, matching).map_err(about)?),
+        Quantity::Memory { actor, during } => session.grown(actor, during.as_deref()).map_err(about)?,
+        Quantity::Fetches { actor, unit, during } => {
+            Value::from(fetches::measure(windows.flow(during.as_deref()).wires(actor.as_deref()), *unit))
+        }
         Quantity::Redis { field, during } => session.redis_said(*field, during.as_deref()).map_err(about)?,
     }))
 }
@@ -321,6 +328,13 @@ fn cached(counters: &HttpCounters, count: CacheCount) -> u64 {
         CacheCount::Bytes => counters.bytes,
         CacheCount::Errors => counters.errors,
     }
+}
+
+/// The rows of the FETCHes of an actor by their number; of none, none.
+fn per_fetch(session: &Session<'_>, of: &Quantity, rows: &Value) -> Value {
+    let flow = session.windows.flow(of.during());
+    let fetches = fetches::measure(flow.wires(of.actor()), StatementUnit::Count);
+    divide(rows, fetches as f64).unwrap_or_else(|| Value::from(0))
 }
 
 /// A rate; whole where it is.

@@ -31,6 +31,7 @@ impl Session<'_> {
             .await
             .map_err(|trouble| explain(&self.log, "create the cache tables", &trouble))?;
         self.watch_writers().await?;
+        self.watch_memory(None).await?;
         let mut whole = self.window();
         let before = self.snapshot().await?;
         let steps = self.state.steps.as_slice();
@@ -78,12 +79,16 @@ impl Session<'_> {
 
     /// What is looked at when a window ends (without a name: the case).
     async fn look(&mut self, window: Option<&str>) -> Result<(), String> {
+        self.weigh(window);
         self.count_rows(window).await?;
         self.ask_redis(window).await;
         Ok(())
     }
 
     async fn step(&mut self, step: &Step, clock: &Arc<Clock>) -> Result<Window, String> {
+        if let Some(name) = &step.name {
+            self.watch_memory(Some(name)).await?;
+        }
         let before = if step.name.is_some() { Some(self.snapshot().await?) } else { None };
         let mut window = self.window();
         let action = &step.action;

@@ -47,6 +47,8 @@ impl Window {
             Per::Second => real_seconds,
             Per::Day if self.beats > 0 => self.beats as f64 * guard_cycle.unwrap_or(f64::NAN) / SECONDS_PER_DAY,
             Per::Day => real_seconds / SECONDS_PER_DAY,
+            // Of one actor or of all: its wire knows.
+            Per::Fetch => f64::NAN,
         }
     }
 

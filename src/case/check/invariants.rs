@@ -4,7 +4,7 @@ use super::steps::beats;
 use super::{Checker, Window};
 use crate::case::diagnostic::Diagnostic;
 use crate::case::lower::measurements;
-use crate::case::model::{ActorSpec, CLIENT, HttpCount, Invariant, Per, Quantity, StateBounds};
+use crate::case::model::{ActorSpec, CLIENT, HttpCount, Invariant, Per, Quantity, StateBounds, StatementUnit};
 use crate::case::node::Place;
 
 impl Checker<'_> {
@@ -95,24 +95,32 @@ impl Checker<'_> {
             return;
         }
         let spec = self.case.actors.get(actor);
-        let is_right = match of {
-            Quantity::Cache { .. } => matches!(spec, Some(ActorSpec::Proxy { .. })),
-            Quantity::Requests { .. } => matches!(spec, Some(ActorSpec::Web { .. })),
-            _ => !matches!(spec, Some(ActorSpec::Proxy { .. })),
+        let kind = spec.map_or("an actor that every case has", ActorSpec::kind);
+        let (message, help) = match (of, spec) {
+            (Quantity::Cache { .. }, Some(ActorSpec::Proxy { .. }))
+            | (Quantity::Requests { .. }, Some(ActorSpec::Web { .. })) => return,
+            (Quantity::Cache { .. }, _) => (
+                format!("`{actor}` is {kind}: it keeps no answers"),
+                "a proxy does: `actors: {corporate: {cache: strict, to: web}}`",
+            ),
+            (Quantity::Requests { .. }, _) => (
+                format!("`{actor}` is {kind}: no request reaches the app there"),
+                "a web actor handles them: `actors: {web: {serve: wsgi}}`",
+            ),
+            (Quantity::Memory { .. }, Some(spec)) if !spec.is_one_process() => (
+                format!("`{actor}` is {kind}: it is not one process of ours, whose memory could be told"),
+                "name a web actor, a python actor, a simulated cluster or `client`",
+            ),
+            (_, Some(ActorSpec::Stranger { .. })) => {
+                (format!("`{actor}` is {kind}: only what it writes is seen"), "use `of: writers`")
+            }
+            (_, Some(ActorSpec::Proxy { .. })) => (
+                format!("`{actor}` is {kind}: it uses no server"),
+                "look at the web actor behind it, or at `of: cache.hits`",
+            ),
+            _ => return,
         };
-        if !is_right {
-            let kind = spec.map_or("an actor that every case has", ActorSpec::kind);
-            let help = match of {
-                Quantity::Cache { .. } => "a proxy does: `actors: {corporate: {cache: strict, to: web}}`",
-                Quantity::Requests { .. } => "a web actor does: `actors: {web: {serve: wsgi}}`",
-                _ => "look at the web actor behind it, or at `of: cache.hits`",
-            };
-            let message = format!("`{actor}` is {kind}: it does nothing that is counted here");
-            self.error(Diagnostic::new(message).at(place.span()).help(help));
-        } else if let Some(ActorSpec::Stranger { .. }) = spec {
-            let message = format!("`{actor}` is a stranger: only what it writes is seen");
-            self.error(Diagnostic::new(message).at(place.span()).help("use `of: writers`"));
-        }
+        self.error(Diagnostic::new(message).at(place.span()).help(help));
     }
 
     /// The invariant whose value is to grow.
@@ -171,6 +179,16 @@ impl Checker<'_> {
                     self.error(Diagnostic::new(message).at(at).help(help));
                 }
                 self.guard(invariant, place);
+            }
+            Some(Per::Fetch) => {
+                let (message, help) = match invariant.of {
+                    Quantity::Fetches { unit: StatementUnit::Rows, .. } => return,
+                    Quantity::Fetches { .. } => {
+                        ("there is always 1 FETCH per FETCH", "divide their rows: `unit: rows`")
+                    }
+                    _ => ("`per: fetch` divides the rows of FETCHes", "say `{of: fetches, unit: rows, per: fetch}`"),
+                };
+                self.error(Diagnostic::new(message).at(at).help(help));
             }
             _ => {}
         }

@@ -72,14 +72,20 @@ impl Checker<'_> {
     }
 
     fn not_exact(&mut self, invariant: Option<&Invariant>, bound: &Bound, place: Place<'_>) {
-        if let Some(Quantity::Reading(reading)) = invariant.map(|invariant| &invariant.of)
-            && self.names.timed.contains(reading)
-            && matches!(bound, Bound::Equals(_) | Bound::Is(_))
-        {
-            let message = format!("`{reading}` is measured in real time: it is never exactly `{bound}`");
-            let help = "give it room: `<= 5`, or `4..6`";
-            self.say_once(Diagnostic::new(message).at(place.span()).help(help));
+        if !matches!(bound, Bound::Equals(_) | Bound::Is(_)) {
+            return;
         }
+        let (what, help) = match invariant.map(|invariant| &invariant.of) {
+            Some(Quantity::Reading(reading)) if self.names.timed.contains(reading) => {
+                (format!("`{reading}` is measured in real time"), "give it room: `<= 5`, or `4..6`")
+            }
+            Some(Quantity::Memory { .. }) => {
+                ("memory comes in pages, as the allocator asks for them".to_owned(), "give it room: `<= 20 MB`")
+            }
+            _ => return,
+        };
+        let message = format!("{what}: it is never exactly `{bound}`");
+        self.say_once(Diagnostic::new(message).at(place.span()).help(help));
     }
 
     /// Growth is bounded by a word, and is that of a number.

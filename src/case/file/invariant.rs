@@ -12,7 +12,8 @@ pub struct InvariantFile {
     /// `statements`, `rows`, `wire_bytes`, `connections`, `wal_bytes`, `writers`, `tasks.lost`, `tasks.duplicated`,
     /// `tasks.executed`, `tasks.queued`, `tasks.succeeded`, `tasks.failed`, `effects`, `log`, `redis`, `requests`,
     /// `http.answers`, `http.errors`, `http.latency`, `cache.hits`, `cache.misses`, `cache.revalidations`, `cache.entries`,
-    /// `cache.bytes`, `cache.errors`, `growth`, or a reading; absent: the reading of the invariant's own name.
+    /// `cache.bytes`, `cache.errors`, `memory`, `fetches`, `growth`, or a
+    /// reading; absent: the reading of the invariant's own name.
     pub of: Option<String>,
     /// Of statements: SELECT, INSERT, UPDATE, DELETE, ...
     pub verb: Option<String>,
@@ -23,13 +24,14 @@ pub struct InvariantFile {
     pub matching: Option<String>,
     /// Of statements: a part of `file:line:function`.
     pub site: Option<String>,
-    /// Of statements, `wire_bytes`, connections or requests: the actor. Of `cache.*`: the proxy.
+    /// Of statements, `wire_bytes`, connections, requests, memory or fetches: the actor. Of `cache.*`: the proxy.
     pub actor: Option<String>,
     /// The window (`as` of a step); absent: the whole case.
     pub during: Option<String>,
-    /// Divides the count by what happened in the window; `second` is for guards over wall-clock windows.
+    /// Divides the count by what happened in the window; `second` is for guards over wall-clock windows, `fetch` for the
+    /// rows of fetches.
     pub per: Option<Per>,
-    /// Of statements: count them (default) or their rows.
+    /// Of statements or fetches: count them (default) or their rows.
     pub unit: Option<StatementUnit>,
     /// Of `wire_bytes`: from the app to the server, from it, or both ways (default).
     pub direction: Option<Direction>,

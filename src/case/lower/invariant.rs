@@ -12,7 +12,7 @@ use crate::case::model::{
 use crate::case::node::Place;
 
 /// What each measurement takes.
-const FIELDS: [(&str, &[&str]); 26] = [
+const FIELDS: [(&str, &[&str]); 28] = [
     ("statements", &["verb", "table", "matching", "site", "actor", "during", "per", "unit"]),
     ("rows", &["table", "during"]),
     ("wire_bytes", &["direction", "actor", "during", "per"]),
@@ -39,6 +39,8 @@ const FIELDS: [(&str, &[&str]); 26] = [
     ("cache.bytes", &["actor", "during"]),
     ("cache.errors", &["actor", "during"]),
     ("growth", &["in"]),
+    ("memory", &["actor", "during"]),
+    ("fetches", &["actor", "during", "per", "unit"]),
 ];
 
 /// What of a proxy is counted, by the measurement's name.
@@ -153,6 +155,8 @@ impl Lower<'_> {
                 }
                 Quantity::Redis { field: file.field.unwrap_or(RedisField::Keys), during }
             }
+            "memory" => Quantity::Memory { actor: self.needed(&of, "actor", file.actor, place), during },
+            "fetches" => Quantity::Fetches { actor: file.actor, unit: file.unit.unwrap_or_default(), during },
             "requests" => Quantity::Requests { actor: file.actor, matching: file.matching, during },
             "http.answers" => {
                 let status = file.status.and_then(|Verbatim(status)| self.status(&status, place.get("status")));
@@ -178,10 +182,12 @@ impl Lower<'_> {
             let help = match field {
                 "in" => "name the invariant whose value grows: `in: NAME`",
                 "matching" => "say which lines: `matching: \"KeyError\"`",
+                "actor" => "name it: `actor: NAME`",
                 "field" => "say what of it: keys, used_memory, evicted_keys, expired_keys or commands",
                 _ => "name it: `table: NAME`",
             };
-            let message = format!("`of: {of}` needs {} `{field}`", if field == "in" { "an" } else { "a" });
+            let message =
+                format!("`of: {of}` needs {} `{field}`", if matches!(field, "in" | "actor") { "an" } else { "a" });
             self.error(Diagnostic::new(message).at(place.get("of").span()).help(help));
             String::new()
         })

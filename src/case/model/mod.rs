@@ -219,6 +219,11 @@ impl ActorSpec {
         matches!(self, Self::Web { .. } | Self::Proxy { .. })
     }
 
+    /// Whether it is one process of ours from its fork to the end of its arm, whose memory can be told.
+    pub fn is_one_process(&self) -> bool {
+        matches!(self, Self::SimulatedCluster | Self::Python { .. } | Self::Web { .. })
+    }
+
     /// What it is, in words.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -108,6 +108,22 @@ pub enum Quantity {
         /// The window.
         during: Option<String>,
     },
+    /// How far an actor's process grew at its peak, in bytes.
+    Memory {
+        /// The actor: one process of ours.
+        actor: String,
+        /// The window.
+        during: Option<String>,
+    },
+    /// FETCHes of server-side cursors.
+    Fetches {
+        /// The actor; absent: all of them.
+        actor: Option<String>,
+        /// What of them.
+        unit: StatementUnit,
+        /// The window.
+        during: Option<String>,
+    },
     /// How another invariant's value grows over the case's `growth`: one of [`GROWTHS`].
     Growth {
         /// That invariant.
@@ -135,6 +151,8 @@ impl Quantity {
             | Self::Http { during, .. }
             | Self::Requests { during, .. }
             | Self::Cache { during, .. }
+            | Self::Memory { during, .. }
+            | Self::Fetches { during, .. }
             | Self::Redis { during, .. } => during.as_deref(),
             Self::Reading(_) | Self::Tasks(_) | Self::Effects { .. } | Self::Growth { .. } => None,
         }
@@ -147,13 +165,15 @@ impl Quantity {
             Self::WireBytes { actor, .. }
             | Self::Connections { actor, .. }
             | Self::Requests { actor, .. }
+            | Self::Fetches { actor, .. }
             | Self::Cache { actor, .. } => actor.as_deref(),
+            Self::Memory { actor, .. } => Some(actor),
             _ => None,
         }
     }
 }
 
-/// What of the statements is counted.
+/// What of the statements, or of the FETCHes, is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StatementUnit {
@@ -281,4 +301,6 @@ pub enum Per {
     Day,
     /// A second of a wall-clock window; for guards only.
     Second,
+    /// A FETCH of the same actor in the window; for the rows of FETCHes only.
+    Fetch,
 }

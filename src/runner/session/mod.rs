@@ -5,6 +5,7 @@ mod database;
 mod fault;
 mod hold;
 mod job;
+mod memory;
 mod web;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use tokio_postgres::Client;
 use self::cluster::Cluster;
 use self::fault::Lasting;
 use self::hold::Holds;
+use self::memory::Memories;
 use self::web::Web;
 use super::clock::{Clock, Pace};
 use super::core::Core;
@@ -92,6 +94,7 @@ pub struct Session<'s> {
     counted: HashMap<(String, Option<String>), Result<Value, String>>,
     /// What Redis says at the end of a window; without one, of the case.
     said: HashMap<(RedisField, Option<String>), Result<Value, String>>,
+    memories: Memories,
     /// The windows so far.
     pub windows: Windows,
     /// When the arm was opened.
@@ -165,6 +168,7 @@ impl<'s> Session<'s> {
             readings: HashMap::new(),
             counted: HashMap::new(),
             said: HashMap::new(),
+            memories: Memories::default(),
             windows: Windows::default(),
             opened: Instant::now(),
             forking: Duration::ZERO,

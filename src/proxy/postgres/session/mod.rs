@@ -227,6 +227,9 @@ impl Session {
         let class = statement.class.unwrap_or_else(|| self.book.class_of_tag(text(answer.body)));
         self.last = Some(class);
         self.book.count_statement(Some(class), Outcome::Done);
+        if answer.kind == b'C' {
+            self.book.count_rows(class, rows(answer.body));
+        }
         match statement.forgets {
             Some(Forgets::All) => self.statements.clear(),
             Some(Forgets::One(name)) => drop(self.statements.remove(&name)),
@@ -387,6 +390,13 @@ impl Session {
         let statement = self.statements.get(statement).cloned().unwrap_or_default();
         self.portals.insert(portal, statement);
     }
+}
+
+/// The rows that a command tag ends with: `FETCH 2000`, `INSERT 0 3`; none in `BEGIN`. What a portal returned before it
+/// was suspended is told by no tag.
+fn rows(tag: &[u8]) -> u64 {
+    let last = text(tag).rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    str::from_utf8(last).ok().and_then(|rows| rows.parse().ok()).unwrap_or_default()
 }
 
 /// A text up to its zero byte.

@@ -181,6 +181,26 @@ fn a_statement_is_known_by_its_turn(
     assert_eq!((session.sent(), session.settled(), session.next_answered()), (sent, settled, next));
 }
 
+/// Rows of each shape that has any, in one line.
+fn rows_of(session: &Session) -> String {
+    let counters = session.book().counters();
+    let tallies = counters.seen.iter().chain(&counters.unseen).filter(|(_, tally)| tally.rows > 0);
+    tallies.map(|(shape, tally)| format!("{shape} {}", tally.rows)).collect::<Vec<_>>().join(", ")
+}
+
+#[rstest]
+#[case(">Q SELECT a FROM t|\n<T\n<D\n<C SELECT 5|\n<Z I", "SELECT t 5")]
+#[case(">Q BEGIN; INSERT INTO t; COMMIT|\n<C BEGIN|\n<C INSERT 0 3|\n<C COMMIT|\n<Z I", "INSERT t 3")]
+#[case(">Q UPDATE t; DELETE FROM t|\n<C UPDATE 2|\n<C DELETE 1|\n<Z I", "DELETE t 1, UPDATE t 2")]
+#[case(">Q COPY t FROM STDIN|\n<G\n>d 1\n>c\n<C COPY 7|\n<Z I", "COPY 7")]
+#[case(">Q FETCH 2000 FROM c|\n<C FETCH 2000|\n<Z I\n>Q FETCH 2000 FROM c|\n<C FETCH 500|\n<Z I", "FETCH 2500")]
+#[case(">P |SELECT a FROM t|\n>B ||\n>E |\n>S\n<1\n<2\n<D\n<C SELECT 1|\n<Z I", "SELECT t 1")]
+#[case(">P |FETCH 9 FROM c|\n>B ||\n>E |\n>S\n<1\n<2\n<D\n<C FETCH 9|\n<Z I", "FETCH 9")]
+#[case(">Q UPDATE t|\n<E\n<Z I\n>Q ;|\n<I\n<Z I\n>Q FETCH 5 FROM c|\n<C FETCH 0|\n<Z I", "")]
+fn rows_are_those_that_the_answers_speak_of(#[case] messages: &str, #[case] expected: &str) {
+    assert_eq!(rows_of(&talk(messages)), expected);
+}
+
 #[test]
 fn a_lost_track_is_found_again() {
     let messages = ">D P|\n<C X|\n>S\n<Z I\n>Q UPDATE t|\n<C UPDATE 1|\n<Z I";
@@ -188,6 +208,17 @@ fn a_lost_track_is_found_again() {
 }
 
 proptest! {
+    #[test]
+    fn rows_are_what_a_tag_ends_with(words in "[A-Z]{1,10}( [A-Z]{1,10}){0,3}", count in any::<u64>()) {
+        prop_assert_eq!(rows(format!("{words} {count}\0").as_bytes()), count);
+        prop_assert_eq!(rows(format!("{words}\0").as_bytes()), 0);
+    }
+
+    #[test]
+    fn any_tag_has_a_number_of_rows(tag in prop::collection::vec(prop_oneof![any::<u8>(), b'0'..=b'9', Just(b' ')], 0..40)) {
+        let _ = rows(&tag);
+    }
+
     #[test]
     fn any_conversation_can_be_counted(
         messages in prop::collection::vec((any::<bool>(), prop::sample::select(b"QPBDECFSdcfXGHVZITn123sAK".to_vec()), "[a-c; |]{0,8}"), 0..60)
