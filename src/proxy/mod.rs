@@ -5,6 +5,8 @@
 //! what is set, `cut` finds where to cut, `line` is bytes under way; `meter` is one connection's counts, `book` those
 //! by statement, `counters` what comes out. `postgres` and `redis` understand the bytes, each as an `observer`.
 //!
+//! `http` stands between browsers and the app instead: it answers from what it has stored, as a cache of its kind would.
+//!
 //! Everything is counted before it is passed on: when a client has its answer, the counts include it. What a fault
 //! drops counts as sent by its sender.
 
@@ -13,6 +15,7 @@ mod counters;
 mod cut;
 mod fault;
 mod faulty;
+mod http;
 mod line;
 mod listener;
 mod meter;
@@ -24,5 +27,6 @@ mod stream;
 
 pub use counters::{Client, Counters, Tallies, Tally};
 pub use fault::Faults;
+pub use http::{HttpCounters, HttpProxy, HttpProxySpec};
 pub use postgres::PostgresProxy;
 pub use redis::RedisProxy;
