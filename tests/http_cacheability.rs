@@ -27,7 +27,9 @@ const BEGIN: Duration = Duration::from_secs(1_600_000_000);
 fn compare(who: &str, found: &[(Row, Outcome, Outcome)]) {
     let differ = found.iter().filter(|(_, expected, found)| expected != found);
     let lines: Vec<String> = differ
-        .map(|(row, expected, found)| format!("{}, {}: {expected:?} is expected, it is {found:?}", row.section, row.says))
+        .map(|(row, expected, found)| {
+            format!("{}, {}: {expected:?} is expected, it is {found:?}", row.section, row.says)
+        })
         .collect();
     assert!(lines.is_empty(), "{who}, {} of {} rows:\n{}", lines.len(), found.len(), lines.join("\n"));
 }
@@ -73,12 +75,8 @@ async fn nginx_does_the_same_as_the_strict_one_but_for_what_is_listed() {
     }
     let below = |name: &str| run_directory.path().join(name);
     let origin = cacheability::origin(&below("web.sock"), SystemTime::now);
-    let spec = NginxSpec {
-        origin: below("web.sock"),
-        socket: below("cache.sock"),
-        folder: below("nginx"),
-        timeout: None,
-    };
+    let spec =
+        NginxSpec { origin: below("web.sock"), socket: below("cache.sock"), folder: below("nginx"), timeout: None };
     let nginx = services.nginx(&spec).await.unwrap();
     let mut found = Vec::new();
     for row in rows() {

@@ -144,7 +144,8 @@ fn answer(request: &Request, template: &str, count: usize, began: SystemTime) ->
         let (status, field) = said.split_once(' ').unwrap_or((said, "x-said: nothing"));
         return format!("HTTP/1.1 {status} As Told\r\n{field}\r\n\r\nsaid {count}");
     }
-    let fields: Vec<String> = template.split(" & ").map(|field| dated(&field.replace("{n}", &count.to_string()), began)).collect();
+    let fields: Vec<String> =
+        template.split(" & ").map(|field| dated(&field.replace("{n}", &count.to_string()), began)).collect();
     let (status, fields) = match fields.split_first() {
         Some((status, fields)) if !status.contains(':') => (status.as_str(), fields),
         _ => ("200", fields.as_slice()),
@@ -154,7 +155,9 @@ fn answer(request: &Request, template: &str, count: usize, began: SystemTime) ->
         let field = fields.iter().find_map(|field| field.strip_prefix(name)?.strip_prefix(": "));
         field.is_some() && field == request.header(asked)
     };
-    if is("etag", "if-none-match") || (request.header("if-none-match").is_none() && is("last-modified", "if-modified-since")) {
+    if is("etag", "if-none-match")
+        || (request.header("if-none-match").is_none() && is("last-modified", "if-modified-since"))
+    {
         return format!("HTTP/1.1 304 Not Modified\r\n{lines}\r\n\r\n");
     }
     match (status, request.header("range")) {
@@ -173,7 +176,9 @@ fn answer(request: &Request, template: &str, count: usize, began: SystemTime) ->
 fn dated(field: &str, began: SystemTime) -> String {
     let Some((before, rest)) = field.split_once("{now") else { return field.to_owned() };
     let (offset, after) = rest.split_once('}').unwrap();
-    let seconds = Duration::from_secs(offset.get(1..).filter(|digits| !digits.is_empty()).map_or(0, |digits| digits.parse().unwrap()));
+    let seconds = Duration::from_secs(
+        offset.get(1..).filter(|digits| !digits.is_empty()).map_or(0, |digits| digits.parse().unwrap()),
+    );
     let date = if offset.starts_with('-') { began - seconds } else { began + seconds };
     format!("{before}{}{after}", httpdate::fmt_http_date(date))
 }
