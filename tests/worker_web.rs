@@ -23,6 +23,9 @@ fn an_actor_that_serves_is_ready_and_answers_for_its_user_alone() {
     let page = site.browser().get("/hello?name=you");
     assert_eq!((page.status, page.body.as_str()), (200, "hello you"));
     assert_eq!(site.browser().get("/nowhere").status, 404);
+    let mut proxy = site.browser();
+    proxy.write("GET /forwarded HTTP/1.1\r\nHost: shop\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n");
+    assert_eq!(proxy.page().body, "192.0.2.1", "what a proxy says is for the app");
     assert_eq!(site.arm.log(), "", "no noise");
 }
 
@@ -119,6 +122,34 @@ fn every_request_is_in_the_journal_before_its_answer_is_all_there() {
 }
 
 #[rstest]
+#[case::with_a_length("GET", "('Content-Length', '2')", json!([["a", null], ["b", 200]]))]
+#[case::without("GET", "('X-Other', '2')", json!([["a", null], ["b", null], [null, 200]]))]
+#[case::whose_body_nobody_wants("HEAD", "('X-Other', '2')", json!([["a", 200], ["b", 200]]))]
+fn the_end_of_an_answer_is_told_no_later_than_with_its_last_byte(
+    #[case] method: &str,
+    #[case] header: &str,
+    #[case] expected: Value,
+) {
+    let mut site = Site::new(Value::Null, Vec::new());
+    site.web.python(&format!(
+        "from dj_regress.web import Recorded\ntold = [None]\n\
+         class Journal:\n    \
+             def requested(self, method, path): return 'the first'\n    \
+             def answered(self, request, status): told.append(status)\n\
+         def application(environ, start_response):\n    \
+             assert 'wsgi.file_wrapper' not in environ\n    \
+             start_response('200 OK', [{header}])\n    return ['a', 'b']\n\
+         environ = {{'REQUEST_METHOD': '{method}', 'REQUEST_URI': '/', 'wsgi.file_wrapper': iter}}\n\
+         answer = Recorded(application, Journal())(environ, lambda *_: None)\n\
+         seen = [[chunk, told[-1]] for chunk in answer]\n\
+         seen += [[None, told[-1]]] if seen[-1][1] is None else []\n\
+         answer.close()"
+    ));
+    assert_eq!(site.web.read("seen"), expected);
+    assert_eq!(site.web.read("told"), json!([null, 200]), "once");
+}
+
+#[rstest]
 #[case::before_anything_was_given(0, 500)]
 #[case::after_a_part(1, 200)]
 fn an_answer_that_breaks_off_has_the_status_that_the_browser_saw(#[case] after: u32, #[case] status: u16) {
@@ -135,11 +166,13 @@ fn an_answer_that_breaks_off_has_the_status_that_the_browser_saw(#[case] after: 
 
 #[test]
 fn a_clock_that_jumps_by_a_day_closes_no_kept_connection() {
-    let site = Site::serving(2, Vec::new());
+    let site = Site::serving(1, Vec::new());
     let mut kept = site.browser();
     let mut begun = site.browser();
     assert_eq!(kept.get("/hello").header("date"), Some(BEGINNING));
     begun.write("GET /hello HTTP/1.1\r\nHost:");
+    // The one thread is done with what came before, and waitress has heard all of it.
+    assert_eq!(site.browser().get("/hello").status, 200);
     site.arm.advance(DAY_NS);
     assert_eq!(site.browser().get("/hello").header("date"), Some(A_DAY_LATER));
     assert_eq!(kept.get("/hello").header("date"), Some(A_DAY_LATER));

@@ -20,7 +20,7 @@ fn threads(pid: u32) -> Vec<char> {
     tasks.filter_map(|task| state(task.ok()?.file_name().to_str()?.parse().ok()?)).collect()
 }
 
-/// The server's threads that wait for nothing: main, waitress's loop, and those that handle requests.
+/// Whether a server has so many threads (its main one, waitress's loop, and those that handle requests), and none runs.
 fn all_sleep(site: &Site, count: usize) -> bool {
     let threads = threads(site.web.hello.pid);
     threads.len() == count && threads.iter().all(|state| *state == 'S')
@@ -68,6 +68,24 @@ fn every_thread_that_comes_is_held_until_all_are_released() {
 }
 
 #[test]
+fn a_request_that_finds_no_free_thread_waits_for_one_without_noise() {
+    let mut site = Site::serving(1, vec![hold("waiting", Holder::Thread)]);
+    site.arm.arm_hold(0);
+    let mut held = site.browser();
+    held.send("/wait");
+    eventually("it is held", || site.arm.takers().len() == 1);
+    let mut waiting = site.browsers(3, "/hello");
+    assert_eq!(site.web.read("1 + 1"), json!(2));
+    assert_eq!(site.requests(), ["GET /wait"]);
+    site.arm.release_hold(0);
+    assert_eq!(held.page().body, "waited");
+    for browser in &mut waiting {
+        assert_eq!(browser.page().status, 200);
+    }
+    assert_eq!(site.arm.log(), "");
+}
+
+#[test]
 fn a_streamed_answer_is_answered_when_its_last_part_is_given() {
     let site = Site::serving(2, vec![hold("streaming", Holder::Thread)]);
     site.arm.arm_hold(0);
@@ -108,7 +126,7 @@ fn statements_of_two_threads_are_in_the_ledger_each_with_its_end_and_its_site() 
     }
     let statements = site.arm.statements();
     let sites: Vec<&str> = statements.iter().map(|statement| statement.site.as_str()).collect();
-    let [one, other] = ["poll/views.py:23:count", "poll/views.py:25:count"];
+    let [one, other] = ["poll/views.py:26:count", "poll/views.py:28:count"];
     assert_eq!(sites, [one, one, other, other], "{statements:#?}");
     let keys: Vec<(u32, u64)> = statements.iter().map(|statement| statement.key).collect();
     let pid = site.web.hello.pid;

@@ -80,23 +80,29 @@ struct Registry<O> {
     closed: Counters,
 }
 
-impl<P: Protocol> Proxy<P> {
-    /// Refuses a socket whose address would be too long.
-    pub(super) fn check(socket: &Path) -> Result<()> {
-        let length = socket.as_os_str().as_bytes().len();
-        if length > MAX_ADDRESS {
-            let message = format!("listen on {}: {length} bytes, at most {MAX_ADDRESS}", socket.display());
-            return Err(Error::cannot_run(message).hint("set TMPDIR to a folder with a shorter path"));
-        }
-        Ok(())
+/// Refuses a socket whose address would be too long.
+pub fn check(socket: &Path) -> Result<()> {
+    let length = socket.as_os_str().as_bytes().len();
+    if length > MAX_ADDRESS {
+        let message = format!("listen on {}: {length} bytes, at most {MAX_ADDRESS}", socket.display());
+        return Err(Error::cannot_run(message).hint("set TMPDIR to a folder with a shorter path"));
     }
+    Ok(())
+}
 
+/// Listens at a socket that only this user can reach.
+pub fn bind(socket: &Path) -> Result<UnixListener> {
+    check(socket)?;
+    let doing = || format!("listen on {}", socket.display());
+    let listener = UnixListener::bind(socket).cannot_run(doing)?;
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).cannot_run(doing)?;
+    Ok(listener)
+}
+
+impl<P: Protocol> Proxy<P> {
     /// Listens at a socket, and passes on to `upstream`.
     pub(super) fn listen(protocol: P, upstream: Endpoint, socket: &Path) -> Result<Self> {
-        Self::check(socket)?;
-        let doing = || format!("listen on {}", socket.display());
-        let listener = UnixListener::bind(socket).cannot_run(doing)?;
-        fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).cannot_run(doing)?;
+        let listener = bind(socket)?;
         let registry = Mutex::new(Registry { next: 0, open: BTreeMap::new(), closed: Counters::default() });
         let shared = Arc::new(Shared { protocol, listener, upstream, faults: Faults::default(), registry });
         let accepting = tokio::spawn(accept(Arc::clone(&shared)));

@@ -5,6 +5,8 @@
 //! what is set, `cut` finds where to cut, `line` is bytes under way; `meter` is one connection's counts, `book` those
 //! by statement, `counters` what comes out. `postgres` and `redis` understand the bytes, each as an `observer`.
 //!
+//! `http` stands between browsers and the app instead: it answers from what it has stored, as a cache of its kind would.
+//!
 //! Everything is counted before it is passed on: when a client has its answer, the counts include it. What a fault
 //! drops counts as sent by its sender.
 

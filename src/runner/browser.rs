@@ -48,7 +48,12 @@ impl Answer {
             Part::Header(name) => {
                 let values = self.headers.get_all(name).iter();
                 let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-                if values.is_empty() { Value::Null } else { Value::from(values.join(", ")) }
+                match values.as_slice() {
+                    [] => Value::Null,
+                    // An Age or a Content-Length is bounded like any number.
+                    [one] if one.parse::<i64>().is_ok() => one.parse::<i64>().map_or(Value::Null, Value::from),
+                    _ => Value::from(values.join(", ")),
+                }
             }
             Part::Json(members) => {
                 let whole: Value = serde_json::from_slice(&self.body).unwrap_or_default();
@@ -246,10 +251,12 @@ mod tests {
     #[case("$.rows[2].id", json!(null))]
     #[case("$.state", json!("SUCCESS"))]
     #[case("header etag", json!("\"x\""))]
-    #[case("header Age", json!(null))]
+    #[case("header Age", json!(61))]
+    #[case("header Vary", json!(null))]
     fn parts_of_an_answer_are_found(#[case] part: &str, #[case] value: Value) {
         let mut headers = HeaderMap::new();
         headers.insert("ETag", "\"x\"".parse().expect("a value"));
+        headers.insert("Age", "61".parse().expect("a value"));
         let body = Bytes::from(r#"{"state": "SUCCESS", "rows": [{"id": 5}, {"id": 7}]}"#);
         let answer = Answer { status: StatusCode::CREATED, headers, body };
         assert_eq!(answer.part(&Part::parse(part).expect("a part")), value);

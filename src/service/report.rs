@@ -66,13 +66,11 @@ fn containers() -> Finding {
 /// Whether a case can have a real nginx: most have none.
 fn nginx() -> Finding {
     let mut looked = Vec::new();
-    let installed = locate::installed_nginx(&mut looked);
-    let (found, hint) = match installed {
-        Some(found) => (format!("{} at {}, for cases behind one", found.version, found.program.display()), None),
-        None => {
-            let found = format!("none installed: cases behind one are skipped; looked at: {}", looked.join("; "));
-            (found, Some(locate::NO_NGINX.to_owned()))
-        }
+    let (found, hint) = if let Some(nginx) = locate::installed_nginx(&mut looked) {
+        (format!("{} at {}, for cases behind one", nginx.version, nginx.program.display()), None)
+    } else {
+        let found = format!("none installed: cases behind one are skipped; looked at: {}", looked.join("; "));
+        (found, Some(locate::NO_NGINX.to_owned()))
     };
     Finding { subject: "nginx".to_owned(), is_good: true, found, hint }
 }

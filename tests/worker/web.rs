@@ -25,6 +25,9 @@ together = threading.Barrier(16, timeout=60)
 def hello(request):
     return HttpResponse("hello " + request.GET.get("name", ""))
 
+def forwarded(request):
+    return HttpResponse(request.headers.get("X-Forwarded-For", "nobody"))
+
 def meet(request):
     together.wait()
     return HttpResponse("met")
@@ -61,7 +64,7 @@ from django.urls import path
 from poll import views
 
 urlpatterns = [path(view.__name__, view) for view in (
-    views.hello, views.meet, views.wait, views.count, views.fail, views.stream,
+    views.hello, views.forwarded, views.meet, views.wait, views.count, views.fail, views.stream,
 )]
 urlpatterns += [path("break_off/<int:after>", views.break_off)]
 "#;

@@ -23,7 +23,7 @@ pub struct Seen(u32);
 /// byte.
 const LOOK_AGAIN: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-impl<'map> Slot<'map> {
+impl Slot<'_> {
     /// The slot of a hold.
     ///
     /// # Safety

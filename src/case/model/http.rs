@@ -88,7 +88,7 @@ pub enum Part {
     Status,
     /// `body`: a text.
     Body,
-    /// `header Name`: a text.
+    /// `header Name`: a text, or a number where it is a whole one.
     Header(String),
     /// `$.rows[0].id`: of a body that is JSON.
     Json(Vec<Member>),

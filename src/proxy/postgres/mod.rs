@@ -20,7 +20,7 @@ use self::session::Session;
 use self::startup::Startup;
 use super::book::Book;
 use super::cut::Aim;
-use super::listener::{Opened, Protocol, Proxy};
+use super::listener::{self, Opened, Protocol, Proxy};
 use super::meter::{Meter, lock};
 use super::observer::{Broken, Observer, Side};
 use super::stream::{self, Stream};
@@ -56,7 +56,7 @@ impl PostgresProxy {
     pub async fn start(upstream: Endpoint, folder: &Path) -> Result<Self> {
         let doing = || format!("make {}", folder.display());
         let socket = folder.join(format!(".s.PGSQL.{PORT}"));
-        Self::check(&socket)?;
+        listener::check(&socket)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).cannot_run(doing)?;
         Self::listen(Postgres { startup_deadline: STARTUP_DEADLINE }, upstream, &socket)
     }

@@ -5,11 +5,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use super::log::LINE;
 use super::{ACCESS_LOG, CACHE, CONTROL, SOCKET, TEMPORARY};
 use crate::error::{Error, Result};
-
-/// The fields of a line of the access log, as `log` reads them; the request is for who looks at it by eye.
-const LINE: &str = "$upstream_cache_status\\t$upstream_status\\t$upstream_header_time\\t$status\\t$request";
 
 /// Where its temporary files can go: each must be said, or it wants a folder of the system's. The official image and
 /// Debian's packages have all of these modules.

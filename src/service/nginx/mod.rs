@@ -22,9 +22,9 @@ use super::docker::{self, Daemon, Owner};
 use super::keeper::Keeper;
 use super::locate::NginxBinary;
 use crate::error::{Context as _, Error, Result};
+use crate::proxy::HttpCounters;
 use config::Wanted;
 use local::Local;
-pub use log::NginxCounters;
 
 /// What it writes, below its folder.
 const SOCKET: &str = "http.sock";
@@ -124,13 +124,13 @@ impl Nginx {
     /// # Errors
     ///
     /// Cannot run if it does not answer within 10 s, or has lost its files.
-    pub async fn counters(&self) -> Result<NginxCounters> {
+    pub async fn counters(&self) -> Result<HttpCounters> {
         let asked = timeout(SETTLE_DEADLINE, control::ask(&self.folder.join(CONTROL))).await;
         let seconds = SETTLE_DEADLINE.as_secs();
         asked
             .unwrap_or_else(|_| Err(io::Error::other(format!("no answer within {seconds} s"))))
             .cannot_run(|| "ask nginx whether it has done all".to_owned())?;
-        NginxCounters::read(&self.folder.join(ACCESS_LOG), &self.folder.join(CACHE))
+        log::read(&self.folder.join(ACCESS_LOG), &self.folder.join(CACHE))
             .cannot_run(|| format!("read what nginx wrote to {}", self.folder.display()))
     }
 

@@ -88,12 +88,16 @@ def tell_exceptions() -> None:
 
 def calm() -> None:
     """Hear warnings and errors of waitress, in whatever place the project's logging has for them."""
-    for name in ("waitress", "waitress.queue"):
+    for name, level in (
+        ("waitress", logging.WARNING),
+        # How many requests wait for a thread. At its start it says so of any: it depends on the machine.
+        ("waitress.queue", logging.ERROR),
+    ):
+        logger = logging.getLogger(name)
         # A project's LOGGING is put in place again with its application, and disables what it does not name.
-        logging.getLogger(name).disabled = False
-    logger = logging.getLogger("waitress")
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.WARNING)
+        logger.disabled = False
+        if logger.level == logging.NOTSET:
+            logger.setLevel(level)
 
 
 class Recorded:
