@@ -19,7 +19,7 @@ use crate::error::Result as Done;
 use crate::proxy::{HttpCounters, HttpProxy, HttpProxySpec};
 use crate::runner::browser::{Answer, Caller, Exchange, Told};
 use crate::runner::clock::Clock;
-use crate::service::nginx::{Nginx, NginxCounters, NginxSpec};
+use crate::service::nginx::{Nginx, NginxSpec};
 use crate::service::procfs;
 
 /// How long an app may be busy after its last answer; one that computes in the background is not waited for.
@@ -48,29 +48,15 @@ pub struct Web {
 /// A proxy between browsers and the app.
 enum Between {
     Ours(HttpProxy),
-    Nginx(Nginx),
+    Nginx(Box<Nginx>),
 }
 
 impl Between {
     async fn counters(&self) -> Result<HttpCounters, String> {
-        Ok(match self {
-            Self::Ours(proxy) => proxy.counters(),
-            Self::Nginx(nginx) => {
-                let NginxCounters { requests, hits, misses, revalidations, origin_requests, errors, entries, bytes } =
-                    nginx.counters().await.map_err(|error| error.message)?;
-                HttpCounters {
-                    requests,
-                    hits,
-                    misses,
-                    revalidations,
-                    origin_requests,
-                    errors,
-                    entries,
-                    bytes,
-                    ..HttpCounters::default()
-                }
-            }
-        })
+        match self {
+            Self::Ours(proxy) => Ok(proxy.counters()),
+            Self::Nginx(nginx) => nginx.counters().await.map_err(|error| error.message),
+        }
     }
 }
 
@@ -204,7 +190,7 @@ impl Session<'_> {
         let between = if spec.kind == CacheKind::Nginx {
             let folder = self.folder.join(format!("nginx-{}", self.web.proxies.len()));
             let spec = NginxSpec { origin: spec.origin, socket: socket.clone(), folder, timeout: spec.timeout };
-            Between::Nginx(self.stage.services.nginx(&spec).await?)
+            Between::Nginx(Box::new(self.stage.services.nginx(&spec).await?))
         } else {
             let clock = Arc::clone(clock);
             Between::Ours(HttpProxy::start(spec, &socket, Arc::new(move || clock.now()))?)
