@@ -16,6 +16,8 @@ use super::{LIMIT, Session};
 use crate::actor::Trouble;
 use crate::case::resolve::{Asked, CacheKind, Http, ResolvedActor};
 use crate::error::Result as Done;
+use crate::probe::journal::Journal;
+use crate::probe::reconcile::Requested;
 use crate::proxy::{HttpCounters, HttpProxy, HttpProxySpec};
 use crate::runner::browser::{Answer, Caller, Exchange, Told};
 use crate::runner::clock::Clock;
@@ -104,6 +106,7 @@ impl Session<'_> {
         let mut callers = JoinSet::new();
         for index in 0..http.callers {
             let caller = Caller {
+                asked: asked.to_owned(),
                 socket: socket.clone(),
                 http: Arc::clone(&http),
                 kept: Arc::clone(&self.web.kept),
@@ -206,6 +209,26 @@ impl Session<'_> {
             counters.insert(name.clone(), between.counters().await?);
         }
         Ok(counters)
+    }
+
+    /// What each actor of the web was sent, and what it saw itself.
+    pub async fn requested(&self, journal: &Journal) -> Result<Vec<Requested>, String> {
+        let counters = self.http_counters().await?;
+        let is_calm = counters.values().all(|counters| counters.errors == 0 && counters.malformed == 0);
+        let all_answered = is_calm && self.web.exchanges.iter().all(Exchange::is_handled);
+        let requested = self.web.sockets.keys().map(|actor| {
+            let seen = match counters.get(actor) {
+                Some(counters) => counters.requests,
+                None => journal.requests().filter(|(by, ..)| by == actor).count() as u64,
+            };
+            let ours = self.web.exchanges.iter().filter(|exchange| exchange.asked == *actor).count() as u64;
+            let asks = |(name, _): &(&String, &HttpCounters)| {
+                matches!(self.state.actors.get(*name), Some(ResolvedActor::Proxy { to, .. }) if to == actor)
+            };
+            let theirs: u64 = counters.iter().filter(asks).map(|(_, counters)| counters.origin_requests).sum();
+            Requested { actor: actor.clone(), sent: ours + theirs, seen, all_answered }
+        });
+        Ok(requested.collect())
     }
 
     /// An answer is there before the app is done with its request: what it still does, closing its connection to the
