@@ -184,6 +184,11 @@ impl Room {
         self.log.lock().unwrap().clone()
     }
 
+    /// What the origin was asked since the last time.
+    pub fn forget_asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.log.lock().unwrap())
+    }
+
     pub fn counters(&self) -> HttpCounters {
         self.proxy.counters()
     }
