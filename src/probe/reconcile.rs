@@ -27,6 +27,28 @@ pub fn with_wire(ledger: &Ledger, actor: &str, wire: &Tallies, killed: bool) -> 
     differences(own, &answered, &format!("the wire of {actor} carried"), killed)
 }
 
+/// Web requests that were sent to an actor, and that it saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requested {
+    /// The web actor or proxy.
+    pub actor: String,
+    /// By the harness's own clients, and by proxies.
+    pub sent: u64,
+    /// By itself.
+    pub seen: u64,
+    /// Whether each was answered, and none refused before it was looked at: the two are then the same.
+    pub all_answered: bool,
+}
+
+/// The differences between the requests that were sent and those that arrived.
+pub fn with_requests(requested: &[Requested], disturbed: bool) -> Vec<String> {
+    let agree = |one: &&Requested| {
+        if one.all_answered && !disturbed { one.seen == one.sent } else { one.seen <= one.sent }
+    };
+    let differ = requested.iter().filter(|one| !agree(one));
+    differ.map(|one| format!("{} was sent {} requests and saw {}", one.actor, one.sent, one.seen)).collect()
+}
+
 fn differences<'l>(
     statements: impl Iterator<Item = &'l Statement>,
     executed: &Executed,
@@ -102,6 +124,25 @@ mod tests {
         #[case] expected: usize,
     ) {
         assert_eq!(with_server(&Ledger { statements }, &server(executed), killed).len(), expected);
+    }
+
+    #[rstest]
+    #[case(3, 3, true, false, true)]
+    #[case(3, 2, true, false, false)]
+    #[case(3, 4, true, false, false)]
+    #[case(3, 2, false, false, true)]
+    #[case(3, 4, false, false, false)]
+    #[case(3, 2, true, true, true)]
+    #[case(3, 4, true, true, false)]
+    fn nobody_sees_more_requests_than_were_sent_nor_fewer_where_all_were_answered(
+        #[case] sent: u64,
+        #[case] seen: u64,
+        #[case] all_answered: bool,
+        #[case] disturbed: bool,
+        #[case] agree: bool,
+    ) {
+        let requested = [Requested { actor: "web".into(), sent, seen, all_answered }];
+        assert_eq!(with_requests(&requested, disturbed).is_empty(), agree);
     }
 
     proptest! {

@@ -70,6 +70,8 @@ impl Answer {
 /// One request, and what came of it.
 #[derive(Debug, Clone)]
 pub struct Exchange {
+    /// The actor that was asked.
+    pub asked: String,
     /// Method and target.
     pub request: String,
     /// `CLOCK_MONOTONIC` in nanoseconds when it was about to be sent.
@@ -80,9 +82,24 @@ pub struct Exchange {
     pub outcome: Result<(u16, Bytes), String>,
 }
 
+impl Exchange {
+    /// Whether it was answered, and not by somebody who only refused to read it.
+    pub fn is_handled(&self) -> bool {
+        let refused = [
+            StatusCode::BAD_REQUEST,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            StatusCode::NOT_IMPLEMENTED,
+        ];
+        self.outcome.as_ref().is_ok_and(|(status, _)| !refused.iter().any(|refused| refused.as_u16() == *status))
+    }
+}
+
 /// Somebody who asks.
 pub struct Caller {
-    /// The socket of what is asked.
+    /// The actor that is asked.
+    pub asked: String,
+    /// Its socket.
     pub socket: PathBuf,
     /// What.
     pub http: Arc<Http>,
@@ -133,7 +150,7 @@ impl Caller {
                 Ok(answer) => Ok((answer.status.as_u16(), answer.body.slice(..answer.body.len().min(LOOKED_INTO)))),
                 Err(why) => Err(why.clone()),
             };
-            exchanges.push(Exchange { request, begun, ended: monotonic(), outcome });
+            exchanges.push(Exchange { asked: self.asked.clone(), request, begun, ended: monotonic(), outcome });
             let Ok(answer) = answer else { continue };
             self.keep_cookies(&answer);
             reached = self.http.until.iter().all(|(part, value)| is_same(&answer.part(part), value));

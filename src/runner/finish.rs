@@ -272,7 +272,7 @@ fn arm_report(case: &Case, played: Played) -> ArmReport {
     let side = if arm.fix.is_some() { Side::Applied } else { Side::Reverted };
     let (measured, broken) = match outcome.measured {
         Ok(measured) => (measured, None),
-        Err(why) => (super::arm::Measured::default(), Some(why)),
+        Err(why) => (super::measure::Measured::default(), Some(why)),
     };
     let reports = invariants.iter().filter_map(|(name, invariant)| {
         let bound = match &control_bounds {

@@ -6,6 +6,7 @@ mod clock;
 mod core;
 mod event;
 mod finish;
+mod measure;
 mod reference;
 mod server;
 mod session;

@@ -16,10 +16,12 @@ use super::{LIMIT, Session};
 use crate::actor::Trouble;
 use crate::case::resolve::{Asked, CacheKind, Http, ResolvedActor};
 use crate::error::Result as Done;
+use crate::probe::journal::Journal;
+use crate::probe::reconcile::Requested;
 use crate::proxy::{HttpCounters, HttpProxy, HttpProxySpec};
 use crate::runner::browser::{Answer, Caller, Exchange, Told};
 use crate::runner::clock::Clock;
-use crate::service::nginx::{Nginx, NginxCounters, NginxSpec};
+use crate::service::nginx::{Nginx, NginxSpec};
 use crate::service::procfs;
 
 /// How long an app may be busy after its last answer; one that computes in the background is not waited for.
@@ -48,29 +50,15 @@ pub struct Web {
 /// A proxy between browsers and the app.
 enum Between {
     Ours(HttpProxy),
-    Nginx(Nginx),
+    Nginx(Box<Nginx>),
 }
 
 impl Between {
     async fn counters(&self) -> Result<HttpCounters, String> {
-        Ok(match self {
-            Self::Ours(proxy) => proxy.counters(),
-            Self::Nginx(nginx) => {
-                let NginxCounters { requests, hits, misses, revalidations, origin_requests, errors, entries, bytes } =
-                    nginx.counters().await.map_err(|error| error.message)?;
-                HttpCounters {
-                    requests,
-                    hits,
-                    misses,
-                    revalidations,
-                    origin_requests,
-                    errors,
-                    entries,
-                    bytes,
-                    ..HttpCounters::default()
-                }
-            }
-        })
+        match self {
+            Self::Ours(proxy) => Ok(proxy.counters()),
+            Self::Nginx(nginx) => nginx.counters().await.map_err(|error| error.message),
+        }
     }
 }
 
@@ -118,6 +106,7 @@ impl Session<'_> {
         let mut callers = JoinSet::new();
         for index in 0..http.callers {
             let caller = Caller {
+                asked: asked.to_owned(),
                 socket: socket.clone(),
                 http: Arc::clone(&http),
                 kept: Arc::clone(&self.web.kept),
@@ -204,7 +193,7 @@ impl Session<'_> {
         let between = if spec.kind == CacheKind::Nginx {
             let folder = self.folder.join(format!("nginx-{}", self.web.proxies.len()));
             let spec = NginxSpec { origin: spec.origin, socket: socket.clone(), folder, timeout: spec.timeout };
-            Between::Nginx(self.stage.services.nginx(&spec).await?)
+            Between::Nginx(Box::new(self.stage.services.nginx(&spec).await?))
         } else {
             let clock = Arc::clone(clock);
             Between::Ours(HttpProxy::start(spec, &socket, Arc::new(move || clock.now()))?)
@@ -220,6 +209,26 @@ impl Session<'_> {
             counters.insert(name.clone(), between.counters().await?);
         }
         Ok(counters)
+    }
+
+    /// What each actor of the web was sent, and what it saw itself.
+    pub async fn requested(&self, journal: &Journal) -> Result<Vec<Requested>, String> {
+        let counters = self.http_counters().await?;
+        let is_calm = counters.values().all(|counters| counters.errors == 0 && counters.malformed == 0);
+        let all_answered = is_calm && self.web.exchanges.iter().all(Exchange::is_handled);
+        let requested = self.web.sockets.keys().map(|actor| {
+            let seen = match counters.get(actor) {
+                Some(counters) => counters.requests,
+                None => journal.requests().filter(|(by, ..)| by == actor).count() as u64,
+            };
+            let ours = self.web.exchanges.iter().filter(|exchange| exchange.asked == *actor).count() as u64;
+            let asks = |(name, _): &(&String, &HttpCounters)| {
+                matches!(self.state.actors.get(*name), Some(ResolvedActor::Proxy { to, .. }) if to == actor)
+            };
+            let theirs: u64 = counters.iter().filter(asks).map(|(_, counters)| counters.origin_requests).sum();
+            Requested { actor: actor.clone(), sent: ours + theirs, seen, all_answered }
+        });
+        Ok(requested.collect())
     }
 
     /// An answer is there before the app is done with its request: what it still does, closing its connection to the
