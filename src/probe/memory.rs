@@ -143,7 +143,9 @@ mod tests {
                 match event {
                     Event::Becomes(resident) => {
                         kernel.becomes(resident);
-                        open.iter_mut().for_each(|(_, seen)| seen.push(resident));
+                        for (_, seen) in &mut open {
+                            seen.push(resident);
+                        }
                     }
                     Event::Begins => {
                         peaks.begin(Some(&at.to_string()), kernel.0);
