@@ -20,6 +20,8 @@ pub struct Request {
     pub line: String,
     /// In the order they came, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// The status that it was answered with; 0 before.
+    pub answered: u16,
 }
 
 impl Request {
@@ -66,7 +68,7 @@ fn read_head(reader: &mut impl BufRead) -> Option<Request> {
         let Some((name, value)) = header.trim_end().split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    Some(Request { line: line.trim_end().to_owned(), headers })
+    Some(Request { line: line.trim_end().to_owned(), headers, answered: 0 })
 }
 
 /// The server. It ends when it is dropped.
@@ -134,6 +136,7 @@ fn serve(stream: &UnixStream, asked: &Mutex<Vec<Request>>, script: &dyn Fn(&Requ
             return;
         };
         let status = head.split(' ').nth(1).unwrap();
+        asked.lock().unwrap()[number - 1].answered = status.parse().unwrap();
         // These have no body, and so no length.
         let length = match status {
             "204" | "304" => String::new(),
@@ -155,7 +158,8 @@ fn serve(stream: &UnixStream, asked: &Mutex<Vec<Request>>, script: &dyn Fn(&Requ
 pub fn ask(socket: &Path, line: &str, headers: &str) -> Answer {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let text = format!("{line} HTTP/1.1\r\nhost: app\r\nconnection: close\r\n{headers}\r\n");
+    let host = if headers.contains("host: ") { "" } else { "host: app\r\n" };
+    let text = format!("{line} HTTP/1.1\r\n{host}connection: close\r\n{headers}\r\n");
     stream.write_all(text.as_bytes()).unwrap();
     let mut reader = BufReader::new(&stream);
     let head = read_head(&mut reader).unwrap_or_else(|| panic!("`{line}` is not answered"));
