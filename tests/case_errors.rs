@@ -192,7 +192,7 @@ fn a_version_that_looks_like_a_number_keeps_its_last_zero() {
 
 #[rstest]
 #[case::a_case("django_q/stat_master_list", &["django_q/stat_master_list"])]
-#[case::a_folder("django/", &["django/database_cache_culls"])]
+#[case::a_folder("redis/", &["redis/results_fill_a_small_redis"])]
 #[case::a_path("cases/django/database_cache_culls.yaml", &["django/database_cache_culls"])]
 fn a_selection_is_a_case_a_folder_or_a_path(#[case] word: &str, #[case] expected: &[&str]) {
     let root = Path::new("cases");

@@ -86,7 +86,7 @@ pub struct CaseReport {
     pub name: String,
     /// What goes wrong.
     pub title: String,
-    /// The worst of its fixes; absent when a run was asked for some states only.
+    /// The worst of its fixes, those left out that are known to be wrong; absent when a run was asked for some states only.
     pub verdict: Option<Verdict>,
     /// Whether every fix got the verdict it declares, with every edit pinned.
     pub as_declared: bool,

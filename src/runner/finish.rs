@@ -71,8 +71,7 @@ pub fn case(case: &Case, mut played: Vec<Played>) -> CaseReport {
         let own = |growth: &&(Option<String>, GrowthReport)| growth.0.is_none() || growth.0 == fix.fix;
         fix.growths = growths.iter().filter(own).map(|(_, growth)| growth.clone()).collect();
     }
-    // A partial run has no verdict: the least of `None` and anything is `None`.
-    let verdict = fixes.iter().map(|fix| fix.verdict).min().flatten();
+    let verdict = verdict(&fixes);
     let reason = fixes.iter().find(|fix| !fix.as_declared).and_then(|fix| fix.reason.clone());
     CaseReport {
         name: case.name.clone(),
@@ -84,6 +83,15 @@ pub fn case(case: &Case, mut played: Vec<Played>) -> CaseReport {
         fixes,
         arms: played.into_iter().map(|played| arm_report(case, played)).collect(),
     }
+}
+
+/// The worst of its fixes. One that is known to be wrong, and is, speaks for the case only where there is no other.
+fn verdict(fixes: &[FixReport]) -> Option<Verdict> {
+    let is_known_wrong = |fix: &FixReport| fix.as_declared && fix.declared < Verdict::Proven;
+    let all_are = fixes.iter().all(is_known_wrong);
+    let telling = fixes.iter().filter(|fix| all_are || !is_known_wrong(fix));
+    // A partial run has no verdict: the least of `None` and anything is `None`.
+    telling.map(|fix| fix.verdict).min().flatten()
 }
 
 /// Fits the growth of each invariant that wants it, per fix and state, and makes the class the value of all arms of that
