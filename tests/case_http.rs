@@ -109,10 +109,7 @@ fn a_step_that_the_web_cannot_do_is_refused(#[case] step: &str, #[case] message:
 #[rstest]
 #[case("{of: cache.hits, actor: web, applied: 1, reverted: 0}", "`web` is a web actor: it keeps no answers")]
 #[case("{of: requests, actor: corporate, applied: 1, reverted: 0}", "`corporate` is a proxy: no request reaches")]
-#[case(
-    "{of: statements, actor: corporate, applied: 1, reverted: 0}",
-    "`corporate` is a proxy: it does nothing that is"
-)]
+#[case("{of: statements, actor: corporate, applied: 1, reverted: 0}", "`corporate` is a proxy: it uses no server")]
 #[case("{of: http.answers, status: 6xx, applied: 1, reverted: 0}", "`6xx` is not the status of an answer")]
 #[case("{of: http.latency, applied: <= 1, reverted: \">= 2\"}", "wall-clock rates are guards, give `both`")]
 #[case("{of: requests, status: 200, applied: 1, reverted: 0}", "`status` does not belong to `requests`")]

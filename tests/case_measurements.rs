@@ -175,7 +175,7 @@ fn an_edit_may_say_why_nothing_needs_it() {
 // Memory and fetches.
 #[case("of: memory, actor: app", "of: memory", &["`of: memory` needs an `actor`", "name it: `actor: NAME`"])]
 #[case("of: memory, actor: app", "of: memory, actor: ap", &["unknown actor `ap`", "did you mean `app`?"])]
-#[case("of: memory, actor: app", "of: memory, actor: orphans", &["`orphans` is a real cluster: it is not one process of ours", "name a python actor, a simulated cluster or `client`"])]
+#[case("of: memory, actor: app", "of: memory, actor: orphans", &["`orphans` is a real cluster: it is not one process of ours", "name a web actor, a python actor, a simulated cluster or `client`"])]
 #[case("of: memory, actor: app", "of: memory, actor: psql", &["`psql` is a stranger: it is not one process of ours"])]
 #[case("of: memory, actor: app", "of: memory, actor: app, per: beat", &["`per` does not belong to `memory`"])]
 #[case("both: <= 20 MB", "both: 20 MB", &["memory comes in pages", "it is never exactly `20 MB`", "`<= 20 MB`"])]
