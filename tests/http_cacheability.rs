@@ -4,7 +4,6 @@
 mod cacheability;
 mod common;
 mod origin;
-#[allow(dead_code)]
 mod support;
 
 use std::collections::BTreeSet;

@@ -3,7 +3,6 @@
 
 mod common;
 mod origin;
-#[allow(dead_code)]
 mod support;
 
 use std::path::PathBuf;
