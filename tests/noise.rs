@@ -67,6 +67,10 @@ fn the_applied_state_against_itself_measures_equal() {
     let context = Context::new().planted("language");
     let said = context.run("run language/steps_beat_every --control");
     assert_eq!(said.code, Some(0), "{said}");
+    // That a wrong fix does not meet its bounds is declared.
+    let context = Context::new().planted("verdicts");
+    let said = context.run("run verdicts/not_fixed_as_declared --control");
+    assert_eq!(said.code, Some(0), "{said}");
 }
 
 fn growing(expression: &str, applied: &str, reverted: &str) -> Context {

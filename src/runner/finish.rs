@@ -241,8 +241,11 @@ fn report(
         report.agreement.0 = agreeing;
         return report;
     }
+    // A fix that is known to be wrong does not meet its bounds: that is no news.
+    let is_known_wrong = |side| side == Side::Applied && fix.is_some() && declared < Verdict::Proven;
     for (played, side) in sides.iter().flat_map(|(played, side)| played.iter().map(move |played| (played, *side))) {
         match played.values() {
+            Ok(_) if is_known_wrong(side) => {}
             Ok(values) => report.decisive.extend(judge::unmet(&played.invariants, side, values)),
             Err(why) => {
                 report.verdict = Some(Verdict::Inconclusive);

@@ -292,6 +292,7 @@ impl Session<'_> {
             }
             Action::Advance { by } => {
                 clock.advance(*by);
+                self.age_keys(*by).await?;
                 Ok(Stepped::default())
             }
             // The one wait on the wall clock: what it measures is only ever a guard.

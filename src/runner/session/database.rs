@@ -1,5 +1,7 @@
 //! The arm's database as the harness sees it: SQL of a case, rows, triggers, statistics.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -152,6 +154,15 @@ impl Session<'_> {
                 None => Err("the arm has no Redis: its settings do not mention $redis".to_owned()),
             };
             self.said.insert((field, during), said.map(Value::from));
+        }
+    }
+
+    /// Redis does not see the arm's clock: where it moves, the keys are aged. Not while a fault lasts, which may have
+    /// taken Redis away.
+    pub async fn age_keys(&self, by: Duration) -> Result<()> {
+        match &self.redis {
+            Some(redis) if self.under_way == 0 => redis.age(by).await,
+            _ => Ok(()),
         }
     }
 

@@ -3,6 +3,7 @@
 //! What a server is asked for is the same wherever it runs; [`Host`] is where. `local` is a private server, `given` one of
 //! somebody else.
 
+mod age;
 mod contained;
 mod given;
 mod local;
