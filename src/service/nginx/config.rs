@@ -108,12 +108,14 @@ fn quoted(prefix: &str, path: &Path) -> Result<String> {
 mod tests {
     use super::*;
 
-    const WANTED: Wanted<'_> =
-        Wanted { folder: Path::new("/a b/c"), origin: Path::new("/o:1/web.sock"), timeout: None, is_root: false };
+    fn wanted() -> Wanted<'static> {
+        let (folder, origin) = (Path::new("/a b/c"), Path::new("/o:1/web.sock"));
+        Wanted { folder, origin, timeout: None, is_root: false }
+    }
 
     #[test]
     fn every_path_is_below_the_folder_but_for_the_origin() {
-        let text = text(WANTED).unwrap();
+        let text = text(wanted()).unwrap();
         for word in text.split('"').filter(|word| word.contains('/')) {
             let path = word.strip_prefix("unix:").unwrap_or(word);
             let is_path = path.starts_with('/');
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_timeout_is_the_origins() {
-        let text = text(Wanted { timeout: Some(Duration::from_millis(1500)), is_root: true, ..WANTED }).unwrap();
+        let text = text(Wanted { timeout: Some(Duration::from_millis(1500)), is_root: true, ..wanted() }).unwrap();
         assert_eq!(text.matches("_timeout 1500ms;").count(), 3, "{text}");
         assert!(text.contains("\nuser root;\n"));
     }
@@ -132,7 +134,7 @@ mod tests {
     #[test]
     fn a_path_that_would_be_read_otherwise_is_refused() {
         for path in ["/a\"b", "/a$b", "/a\\b", "/a\nb"] {
-            let error = text(Wanted { origin: Path::new(path), ..WANTED }).unwrap_err();
+            let error = text(Wanted { origin: Path::new(path), ..wanted() }).unwrap_err();
             assert!(error.message.starts_with("nginx cannot be told the path /a"), "{error}");
         }
     }
