@@ -61,7 +61,7 @@ fn assert_is_clear(head: &str) {
         .collect();
     let count = |name: &str| fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name)).count();
     assert!(count("content-length") + count("transfer-encoding") <= 1, "{head}");
-    assert!(count("host") <= 1 && count("x-cache") <= 1, "{head}");
+    assert!((head.starts_with("HTTP/") || count("host") == 1) && count("x-cache") <= 1, "{head}");
     assert!(!head.replace("\r\n", "").contains(['\r', '\n', '\0']), "{head:?}");
 }
 
@@ -248,7 +248,7 @@ async fn a_body_without_end_takes_no_memory_and_ends_with_its_client(#[case] ori
     let listener = UnixListener::bind(&socket).unwrap();
     let serving = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let (mut buffer, chunk) = (vec![0; 64 << 10], [b"8000\r\n", &[b'x'; 0x8000][..], b"\r\n"].concat());
+        let (mut buffer, chunk) = (vec![0; 64 << 10], [b"8000\r\n", vec![b'x'; 0x8000].as_slice(), b"\r\n"].concat());
         match origin {
             Origin::Listens => while stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {},
             Origin::Ignores => stream.peer_gone().await,
@@ -353,7 +353,7 @@ impl Dice {
                 0 => message.truncate(at),
                 1 if at < message.len() => message[at] = self.roll(256) as u8,
                 2 if at < message.len() => drop(message.remove(at)),
-                3 => drop(message.splice(at..at, vec![b'x'; self.roll(80 << 10)])),
+                3 => drop(message.splice(at..at, vec![b'x'; 1 << self.roll(18)])),
                 _ => {
                     let starts: Vec<usize> =
                         (0..message.len()).filter(|&at| at > 0 && message[at - 1] == b'\n').collect();
@@ -387,7 +387,7 @@ const ANSWERS: [&str; 5] = [
 fn assert_are_answers(bytes: &[u8]) {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return };
     let reply = Reply { status: 0, head: String::from_utf8_lossy(&bytes[..end + 4]).into_owned(), body: Vec::new() };
-    assert!(reply.head.starts_with("HTTP/1."), "{:?}", reply.head);
+    assert!(reply.head.starts_with("HTTP/1.1 ") || reply.head.starts_with("HTTP/1.0 "), "{:?}", reply.head);
     assert_is_clear(&reply.head);
 }
 
@@ -402,7 +402,7 @@ async fn storm(room: Arc<Room>, requests: impl Iterator<Item = Vec<u8>>) {
         if clients.len() >= 32 {
             look(clients.join_next().await.unwrap().unwrap());
         }
-        if number % 100 == 0 {
+        if number.is_multiple_of(100) {
             let open = connections(room.proxy.socket());
             assert!(open <= 64, "{open} connections of 32 clients");
         }
@@ -430,7 +430,7 @@ async fn ten_thousand_hostile_messages_do_no_harm(#[case] kind: CacheKind) {
     }));
     let mut dice = Dice(7 + kind as u64);
     let mut next = move |number: usize| {
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             let template = REQUESTS[dice.roll(REQUESTS.len())].as_bytes();
             return dice.spoil(template);
         }

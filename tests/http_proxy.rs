@@ -588,6 +588,20 @@ async fn one_connection_carries_many_requests() {
 }
 
 #[tokio::test]
+async fn the_version_of_one_side_is_not_that_of_the_other() {
+    let room = Room::new(CacheKind::Strict, |_: &Asked| Says::bytes(format!("HTTP/1.0 200 OK\r\n{FRESH}\r\n\r\nbody")));
+    for expected in ["MISS", "HIT"] {
+        let reply = room.get("/a").await;
+        assert_eq!((reply.from(), &reply.head[..9], reply.text().as_str()), (expected, "HTTP/1.1 ", "body"));
+    }
+    // Who speaks the old one gets no chunks.
+    let answer = room.raw(b"GET /b HTTP/1.0\r\nHost: shop\r\n\r\n", false).await;
+    let reply = http::parse(&answer, false).unwrap();
+    assert_eq!((reply.field("transfer-encoding"), reply.text().as_str()), (None, "body"));
+    assert!(room.asked().iter().all(|asked| asked.line().ends_with(" HTTP/1.1")));
+}
+
+#[tokio::test]
 async fn one_proxy_may_stand_before_another() {
     let far = Room::new(CacheKind::Strict, counting(&["Cache-Control: s-maxage=100, max-age=100"]));
     let folder = tempfile::tempdir().unwrap();

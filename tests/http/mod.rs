@@ -49,11 +49,8 @@ impl Says {
 
     /// An answer with a length.
     pub fn answer(status: &str, fields: &[&str], body: &str) -> Self {
-        let mut text = format!("HTTP/1.1 {status}\r\n");
-        for field in fields {
-            text += &format!("{field}\r\n");
-        }
-        Self::bytes(format!("{text}Content-Length: {}\r\n\r\n{body}", body.len()))
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        Self::bytes(format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\n\r\n{body}", body.len()))
     }
 
     /// 200.
@@ -231,7 +228,7 @@ impl Room {
             }
         };
         let mut answer = Vec::new();
-        let (_, _) = soon(async { tokio::join!(write, reading.read_to_end(&mut answer)) }).await;
+        let _ = soon(async { tokio::join!(write, reading.read_to_end(&mut answer)) }).await;
         answer
     }
 }

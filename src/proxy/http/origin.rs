@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
@@ -87,6 +87,7 @@ pub async fn ask(shared: &Shared, target: &Target, request: Request<Upload>) -> 
         return Err(Failure::Malformed);
     }
     let came_at = shared.clock.now();
+    *response.version_mut() = Version::HTTP_11;
     remove_hop_by_hop(response.headers_mut());
     if !response.headers().contains_key(DATE) {
         response.headers_mut().insert(DATE, written(came_at));
@@ -94,8 +95,9 @@ pub async fn ask(shared: &Shared, target: &Target, request: Request<Upload>) -> 
     Ok(Answered { response, driver, asked_at, came_at })
 }
 
-/// A request as the origin gets it.
+/// A request as the origin gets it. Versions are those of this proxy, both ways: an old peer says nothing of the other.
 fn prepare(target: &Target, mut request: Request<Upload>) -> Request<Upload> {
+    *request.version_mut() = Version::HTTP_11;
     *request.uri_mut() = Uri::from(path(request.uri()));
     let length = request.body().size_hint().exact();
     let has_body = !request.body().is_end_stream();

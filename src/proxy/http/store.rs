@@ -206,3 +206,70 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::SystemTime;
+
+    use hyper::header::{CACHE_CONTROL, COOKIE};
+
+    use super::super::policy::Received;
+    use super::*;
+    use crate::case::model::CacheKind;
+
+    fn stored(length: usize, vary: &str, cookie: &str) -> Stored {
+        let (mut headers, mut request) = (HeaderMap::new(), HeaderMap::new());
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
+        headers.insert(VARY, vary.parse().unwrap());
+        request.insert(COOKIE, cookie.parse().unwrap());
+        let (status, now) = (StatusCode::OK, SystemTime::UNIX_EPOCH);
+        let received = Received { request: &request, status, headers: &headers, asked_at: now, came_at: now };
+        let policy = Policy::of(CacheKind::Strict, &received).unwrap();
+        let vary = Vary::of(&headers, &request).unwrap();
+        Stored { status, headers, body: vec![0; length].into(), policy, vary }
+    }
+
+    #[test]
+    fn there_are_only_so_many_answers_and_the_last_used_stay() {
+        let mut store = Store::default();
+        for number in 0..MAX_ENTRIES {
+            store.insert(&number.to_string(), stored(1, "", ""));
+        }
+        assert!(store.find("0", &HeaderMap::new()).is_some());
+        store.insert("new", stored(1, "", ""));
+        assert_eq!((store.entries(), store.evictions()), (MAX_ENTRIES as u64, 1));
+        assert!(store.find("0", &HeaderMap::new()).is_some());
+        assert!(store.find("1", &HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn what_is_being_stored_takes_room_too() {
+        let mut store = Store::default();
+        store.insert("a", stored(MAX_OBJECT, "", ""));
+        assert!(store.reserve(MAX_BYTES - MAX_OBJECT / 2));
+        assert_eq!((store.entries(), store.bytes(), store.evictions()), (0, 0, 1));
+        assert!(!store.reserve(MAX_OBJECT));
+        store.insert("b", stored(MAX_OBJECT, "", ""));
+        assert_eq!(store.entries(), 0);
+        store.release(MAX_BYTES - MAX_OBJECT / 2);
+        store.insert("b", stored(MAX_OBJECT, "", ""));
+        assert_eq!(store.entries(), 1);
+    }
+
+    #[test]
+    fn all_that_is_forgotten_gives_its_room_back() {
+        let mut store = Store::default();
+        for cookie in ["a", "b", "b", "c"] {
+            store.insert("a", stored(9, "Cookie", cookie));
+        }
+        assert_eq!(store.entries(), 3);
+        let mut request = HeaderMap::new();
+        assert!(store.find("a", &request).is_none());
+        request.insert(COOKIE, HeaderValue::from_static("b"));
+        store.remove("a", &request);
+        assert_eq!(store.entries(), 2);
+        store.invalidate("a");
+        assert_eq!((store.entries(), store.bytes(), store.keys.len(), store.order.len()), (0, 0, 0, 0));
+    }
+}

@@ -82,6 +82,7 @@ fn host<B>(request: &Request<B>) -> Option<HeaderValue> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use rstest::rstest;
 
