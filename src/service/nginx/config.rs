@@ -109,7 +109,8 @@ mod tests {
     use super::*;
 
     fn wanted() -> Wanted<'static> {
-        Wanted { folder: Path::new("/a b/c"), origin: Path::new("/o:1/web.sock"), timeout: None, is_root: false }
+        let (folder, origin) = (Path::new("/a b/c"), Path::new("/o:1/web.sock"));
+        Wanted { folder, origin, timeout: None, is_root: false }
     }
 
     #[test]
