@@ -14,7 +14,7 @@ pub use release::{Choice, Version};
 pub use search::{Answer, search};
 pub use variant::{Axis, expectations};
 
-use crate::case::model::{Case, Delta};
+use crate::case::model::{Case, Delta, Fix};
 
 /// Which code and settings an arm runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -153,7 +153,8 @@ pub fn arms(cases: &[Case], states: States) -> Vec<Arm> {
         let mut own = repeated(&arm(None, State::Reverted));
         for (name, fix) in &case.fixes {
             own.extend(repeated(&arm(Some(name), State::Applied)));
-            own.extend(fix.delta.edits.keys().map(|edit| arm(Some(name), State::Without(edit.clone()))));
+            let without = fix.delta.edits.keys().filter(|edit| twin(fix, edit, states).is_none());
+            own.extend(without.map(|edit| arm(Some(name), State::Without(edit.clone()))));
             // Of a single edit, "only" is the applied state itself.
             if fix.delta.edits.len() > 1 {
                 own.extend(fix.delta.edits.keys().map(|edit| arm(Some(name), State::Only(edit.clone()))));
@@ -167,8 +168,90 @@ pub fn arms(cases: &[Case], states: States) -> Vec<Arm> {
     all.filter(|arm| states.hold(&arm.state)).collect()
 }
 
+/// Arms that are not played, since another one of the same state is, each with that one: of two edits, the fix without
+/// one is the other one alone; of a fix that is a single edit, it is the base.
+pub fn twins(case: &Case, states: States) -> impl Iterator<Item = (Arm, Arm)> + '_ {
+    case.fixes.iter().flat_map(move |(name, fix)| {
+        fix.delta.edits.keys().filter_map(move |edit| {
+            let played = twin(fix, edit, states)?;
+            let arm =
+                |fix: Option<&String>, state| Arm { case: 0, fix: fix.cloned(), state, repetition: 0, growth: None };
+            let of = if played == State::Reverted { None } else { Some(name) };
+            Some((arm(Some(name), State::Without(edit.clone())), arm(of, played)))
+        })
+    })
+}
+
+/// The state that is the same as the fix without this edit, if it is played.
+fn twin(fix: &Fix, edit: &str, states: States) -> Option<State> {
+    let mut others = fix.delta.edits.keys().filter(|other| *other != edit);
+    match (others.next(), others.next()) {
+        (Some(other), None) => Some(State::Only(other.clone())),
+        (None, _) if is_all_of(fix) && states.hold(&State::Reverted) => Some(State::Reverted),
+        _ => None,
+    }
+}
+
+/// Whether a fix changes nothing but by its edits.
+fn is_all_of(fix: &Fix) -> bool {
+    let Delta { packages, take, patch, edits: _, settings, env, vars, services } = &fix.delta;
+    packages.is_empty()
+        && take.is_none()
+        && patch.is_none()
+        && settings.is_empty()
+        && env.is_empty()
+        && vars.is_empty()
+        && services.is_empty()
+}
+
 fn repeated(case: &Case, arm: &Arm, repeat: u32) -> Vec<Arm> {
     let repetitions = (0..repeat).map(|repetition| Arm { repetition, ..arm.clone() });
     let points = case.growth.iter().flat_map(|growth| &growth.values);
     repetitions.chain(points.map(|value| Arm { growth: Some(value.clone()), ..arm.clone() })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::case::load::load_str;
+
+    fn case(fix: &str) -> Case {
+        let text = format!(
+            "title: t\npackages: {{django: 5.2.*}}\nvars: {{x: 1}}\nactors: {{app: {{python: }}}}\nfixes: {{f: {{{fix}}}}}\n\
+             steps: [{{read: {{n: '1'}}}}]\ninvariants: {{n: {{applied: 1, reverted: 2}}}}\n"
+        );
+        load_str(&text, Path::new("c.yaml"), Path::new(".")).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn edits(names: &[&str]) -> String {
+        let edits = names.iter().map(|name| format!("{name}: {{in: a/b.py, applied: {name}1, reverted: {name}0}}"));
+        format!("edits: {{{}}}", edits.collect::<Vec<_>>().join(", "))
+    }
+
+    #[rstest]
+    #[case::single(edits(&["a"]), States::All, &["reverted", "f-applied"], &[("f-without--a", "reverted")])]
+    #[case::single_of_more(edits(&["a"]) + ", vars: {x: 2}", States::All, &["reverted", "f-applied", "f-without--a"], &[])]
+    #[case::single_alone(edits(&["a"]), States::Edits, &["f-without--a"], &[])]
+    #[case::two(edits(&["a", "b"]), States::All, &["reverted", "f-applied", "f-only--a", "f-only--b"],
+                &[("f-without--a", "f-only--b"), ("f-without--b", "f-only--a")])]
+    #[case::three(edits(&["a", "b", "c"]), States::Edits,
+                  &["f-without--a", "f-without--b", "f-without--c", "f-only--a", "f-only--b", "f-only--c"], &[])]
+    fn of_arms_with_the_same_state_one_is_played(
+        #[case] fix: String,
+        #[case] states: States,
+        #[case] played: &[&str],
+        #[case] twins_of: &[(&str, &str)],
+    ) {
+        let case = case(&fix);
+        let labels: Vec<String> = arms(std::slice::from_ref(&case), states).iter().map(Arm::label).collect();
+        assert_eq!(labels, played);
+        let twins: Vec<(String, String)> =
+            twins(&case, states).map(|(arm, twin)| (arm.label(), twin.label())).collect();
+        let twins: Vec<(&str, &str)> = twins.iter().map(|(arm, twin)| (arm.as_str(), twin.as_str())).collect();
+        assert_eq!(twins, twins_of);
+    }
 }

@@ -62,13 +62,10 @@ fn normalized(name: &str) -> String {
 
 fn end_waits(steps: &mut [Step]) {
     for step in steps {
-        match &mut step.action {
-            Action::Wait { within, .. } => {
-                within.get_or_insert_with(|| Scalar(Value::from(WAIT_WITHIN)));
-            }
-            Action::Measure { steps } | Action::Fault { steps, .. } => end_waits(steps),
-            _ => {}
+        if let Action::Wait { within, .. } = &mut step.action {
+            within.get_or_insert_with(|| Scalar(Value::from(WAIT_WITHIN)));
         }
+        end_waits(step.action.steps_mut());
     }
 }
 

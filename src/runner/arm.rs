@@ -18,7 +18,7 @@ use crate::error::Context as _;
 use crate::plan::Arm;
 
 /// What came of an arm.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Outcome {
     /// What was measured; or, in words, why nothing was.
     pub measured: Result<Measured, String>,

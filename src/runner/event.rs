@@ -193,6 +193,9 @@ pub struct ArmReport {
     pub repetition: u32,
     /// The value of the growth var, for a point of a growth.
     pub growth: Option<Value>,
+    /// The arm that was played for it: one of the same state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub played_as: Option<String>,
     /// Why it was not measured, if it was not.
     pub broken: Option<String>,
     /// What was measured.

@@ -7,12 +7,12 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::arm::Outcome;
-use super::event::{ArmReport, CaseReport, EditReport, FixReport, GrowthReport, InvariantReport, seconds};
+use super::event::{ArmReport, CaseReport, EditReport, FixReport, GrowthReport, InvariantReport, Timings, seconds};
 use crate::case::bound::Bound;
 use crate::case::model::{ActorSpec, Case, Fix, Quantity, StateBounds};
 use crate::case::resolve::{self, Invariant};
 use crate::judge::{self, Evidence, Finding, Side, Verdict, growth, twins};
-use crate::plan::{Arm, State};
+use crate::plan::{self, Arm, State, States};
 
 /// An arm of a case with what came of it.
 pub struct Played {
@@ -26,6 +26,8 @@ pub struct Played {
     invariants: IndexMap<String, Invariant>,
     /// Whether real clusters are at work in it.
     is_real: bool,
+    /// The arm that was played instead: its state is the same.
+    twin: Option<Arm>,
 }
 
 impl Played {
@@ -39,7 +41,13 @@ impl Played {
             invariants.retain(|_, invariant| !matches!(invariant.of, Quantity::Growth { .. }));
         }
         let is_real = case.actors.values().any(|actor| matches!(actor, ActorSpec::RealCluster { .. }));
-        Self { arm, outcome, log, invariants, is_real }
+        Self { arm, outcome, log, invariants, is_real, twin: None }
+    }
+
+    /// What would have come of an arm whose state is the same.
+    fn twin(&self, case: &Case, arm: Arm) -> Self {
+        let outcome = Outcome { timings: Timings::default(), ..self.outcome.clone() };
+        Self { twin: Some(self.arm.clone()), ..Self::new(case, arm, outcome, self.log.clone()) }
     }
 
     fn evidence(&self) -> Evidence<'_> {
@@ -59,8 +67,14 @@ impl Played {
 }
 
 /// The report of a case that was run.
-pub fn case(case: &Case, mut played: Vec<Played>) -> CaseReport {
+pub fn case(case: &Case, mut played: Vec<Played>, states: States) -> CaseReport {
     let growths = growths(case, &mut played);
+    for (arm, twin) in plan::twins(case, states) {
+        let is_twin = |one: &&Played| Arm { case: 0, ..one.arm.clone() } == twin;
+        if let Some(twin) = played.iter().find(is_twin).map(|played| played.twin(case, arm)) {
+            played.push(twin);
+        }
+    }
     let judged: Vec<&Played> = played.iter().filter(|one| one.arm.growth.is_none()).collect();
     let mut fixes: Vec<FixReport> = if case.fixes.is_empty() {
         vec![bug_report(case, &judged)]
@@ -278,7 +292,7 @@ fn wall(played: &[Played]) -> f64 {
 }
 
 fn arm_report(case: &Case, played: Played) -> ArmReport {
-    let Played { arm, outcome, log, invariants, .. } = played;
+    let Played { arm, outcome, log, invariants, twin, .. } = played;
     let control_bounds = (arm.state == State::Control).then(|| control_bounds(case));
     let side = if arm.fix.is_some() { Side::Applied } else { Side::Reverted };
     let (measured, broken) = match outcome.measured {
@@ -305,6 +319,7 @@ fn arm_report(case: &Case, played: Played) -> ArmReport {
         state: arm.state,
         repetition: arm.repetition,
         growth: arm.growth,
+        played_as: twin.map(|twin| twin.label()),
         writes: measured.writes,
         faults: outcome.faults,
         broken,

@@ -307,10 +307,10 @@ async fn lanes(
     let mut played: Vec<Option<Played>> = arms.iter().map(|_| None).collect();
     let mut report = RunReport::default();
     let mut next = 0;
-    finish_cases(cases, &arms, &mut played, skipped, &mut next, &mut report, events);
+    finish_cases(cases, &arms, &mut played, (skipped, options.states), &mut next, &mut report, events);
     while let Some((index, outcome)) = played_arms.recv().await {
         played[index] = Some(outcome);
-        finish_cases(cases, &arms, &mut played, skipped, &mut next, &mut report, events);
+        finish_cases(cases, &arms, &mut played, (skipped, options.states), &mut next, &mut report, events);
     }
     while let Some(lane) = lanes.join_next().await {
         lane.map_err(|error| Error::bug(format!("an arm panicked: {error}")))?;
@@ -350,7 +350,7 @@ fn finish_cases(
     cases: &[Case],
     arms: &[Arm],
     played: &mut [Option<Played>],
-    skipped: &BTreeMap<usize, String>,
+    (skipped, states): (&BTreeMap<usize, String>, States),
     next: &mut usize,
     report: &mut RunReport,
     events: &Events,
@@ -367,7 +367,7 @@ fn finish_cases(
         }
         let case_report = match skipped.get(next) {
             Some(reason) => finish::skipped(case, reason.clone()),
-            None => finish::case(case, own.iter().filter_map(|&index| played[index].take()).collect()),
+            None => finish::case(case, own.iter().filter_map(|&index| played[index].take()).collect(), states),
         };
         report.count(&case_report);
         let _ = events.send(Event::CaseFinished(Box::new(case_report)));

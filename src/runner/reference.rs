@@ -85,8 +85,7 @@ pub fn is_reference(case: &Case, arm: &Arm) -> bool {
 fn has_open_wait(steps: &[Step]) -> bool {
     steps.iter().any(|step| match &step.action {
         Action::Wait { within: None, .. } => true,
-        Action::Measure { steps } | Action::Fault { steps, .. } => has_open_wait(steps),
-        _ => false,
+        action => has_open_wait(action.steps()),
     })
 }
 

@@ -155,8 +155,7 @@ fn window(step: &Step) -> Window {
 pub fn beats(step: &Step) -> bool {
     match &step.action {
         Action::Beat { .. } => true,
-        Action::Measure { steps } | Action::Fault { steps, .. } | Action::Http { steps, .. } => steps.iter().any(beats),
-        _ => false,
+        action => action.steps().iter().any(beats),
     }
 }
 

@@ -350,6 +350,22 @@ impl Action {
         }
     }
 
+    /// The steps that are played within it.
+    pub fn steps(&self) -> &[Step] {
+        match self {
+            Self::Measure { steps } | Self::Fault { steps, .. } | Self::Http { steps, .. } => steps,
+            _ => &[],
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn steps_mut(&mut self) -> &mut [Step] {
+        match self {
+            Self::Measure { steps } | Self::Fault { steps, .. } | Self::Http { steps, .. } => steps,
+            _ => &mut [],
+        }
+    }
+
     /// The actor that the verb names, where it names one.
     pub fn actor(&self) -> Option<&str> {
         match self {
