@@ -171,7 +171,8 @@ pub fn arms(cases: &[Case], states: States) -> Vec<Arm> {
 /// Arms that are not played, since another one of the same state is, each with that one: of two edits, the fix without
 /// one is the other one alone; of a fix that is a single edit, it is the base.
 pub fn twins(case: &Case, states: States) -> impl Iterator<Item = (Arm, Arm)> + '_ {
-    case.fixes.iter().flat_map(move |(name, fix)| {
+    let fixes = case.fixes.iter().filter(move |_| states.hold(&State::Without(String::new())));
+    fixes.flat_map(move |(name, fix)| {
         fix.delta.edits.keys().filter_map(move |edit| {
             let played = twin(fix, edit, states)?;
             let arm =
@@ -238,6 +239,7 @@ mod tests {
     #[case::single_alone(edits(&["a"]), States::Edits, &["f-without--a"], &[])]
     #[case::two(edits(&["a", "b"]), States::All, &["reverted", "f-applied", "f-only--a", "f-only--b"],
                 &[("f-without--a", "f-only--b"), ("f-without--b", "f-only--a")])]
+    #[case::no_edits_asked_for(edits(&["a"]), States::Both, &["reverted", "f-applied"], &[])]
     #[case::three(edits(&["a", "b", "c"]), States::Edits,
                   &["f-without--a", "f-without--b", "f-without--c", "f-only--a", "f-only--b", "f-only--c"], &[])]
     fn of_arms_with_the_same_state_one_is_played(

@@ -63,7 +63,10 @@ fn what_is_only_known_when_it_is_sent_is_left_in_a_request() {
 #[case::no_name("{get: /, keep: {a-b: body}}", "nothing can be kept as `a-b`")]
 #[case::taken("{get: /, keep: {status: body}}", "nothing can be kept as `status`: `$status` is something else")]
 #[case::never("{get: /, times: 0}", "it is counted from 1")]
-#[case::crowd("{get: /, callers: 1000}", "1000 are too many: at most 256")]
+#[case::crowd("{get: /, callers: 1000}", "1000 are too many: at most 128")]
+#[case::not_yet_kept("{get: /, until: {$.id: $id}}\n    as: polls", "unknown variable `$id`")]
+#[case::many_clocks("{get: /, callers: 2, times: 2, every: 2s}", "the clock would be moved by each caller")]
+#[case::in_its_own_while("{post: /, keep: {id: $.id}}\n    while: [{http: {get: /$id}}]", "unknown variable `$id`")]
 #[case::unseen("{get: /, until: {status: 200}}", "`until` without `as`")]
 #[case::no_unit("{get: /, within: 5}", "`5` has no unit")]
 #[case::misspelled("{get: /, untill: {status: 200}}", "did you mean `until`?")]
@@ -98,6 +101,7 @@ fn an_actor_of_the_web_that_cannot_be_is_refused(#[case] actors: &str, #[case] m
 #[case::kill("kill: web", "it starts with its first request")]
 #[case::proxy("python: {corporate: pass}", "requests go through it")]
 #[case::role("hold: {web: computing, role: worker}", "a web actor has threads, and no roles")]
+#[case::every_call("hold: {web: computing, every: true, call: 2}", "`every` holds each call: `call` says one")]
 #[case::nobody_held("release: web", "no step before holds a process of `web`")]
 #[case::quiet("wait: {quiet: q}\n    as: still", "`q` is a simulated cluster and has no requests under way")]
 #[case::fault("fault: {reset: [corporate, postgres]}", "`corporate` is a proxy: it uses no server")]
@@ -112,6 +116,7 @@ fn a_step_that_the_web_cannot_do_is_refused(#[case] step: &str, #[case] message:
 #[case("{of: statements, actor: corporate, applied: 1, reverted: 0}", "`corporate` is a proxy: it uses no server")]
 #[case("{of: http.answers, status: 6xx, applied: 1, reverted: 0}", "`6xx` is not the status of an answer")]
 #[case("{of: http.latency, applied: <= 1, reverted: \">= 2\"}", "wall-clock rates are guards, give `both`")]
+#[case("{of: http.latency, both: 1}, more: {of: requests, applied: 1, reverted: 0}", "it is never exactly `1`")]
 #[case("{of: requests, status: 200, applied: 1, reverted: 0}", "`status` does not belong to `requests`")]
 fn a_measurement_of_the_wrong_one_is_refused(#[case] invariant: &str, #[case] message: &str) {
     let error = load(ACTORS, "  - http: {get: /}\n", &format!("invariants: {{hits: {invariant}}}\n"));

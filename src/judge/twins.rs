@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::case::model::{Per, Quantity};
+use crate::case::model::{HttpCount, Per, Quantity};
 use crate::case::resolve::Invariant;
 
 /// Bytes on the wire repeat within this share.
@@ -30,6 +30,8 @@ pub fn differences(
         let tolerance = match (&invariant.of, invariant.per) {
             _ if is_real => REAL_TIME,
             (_, Some(Per::Second)) => REAL_TIME,
+            // The slowest of few answers: nothing can be said of how it differs.
+            (Quantity::Http { count: HttpCount::Latency, .. }, _) => return false,
             (Quantity::WireBytes { .. }, _) => BYTES,
             (Quantity::WalBytes { .. }, _) => WAL,
             (Quantity::Memory { .. }, _) => MEMORY,

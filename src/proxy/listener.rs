@@ -124,6 +124,11 @@ impl<P: Protocol> Proxy<P> {
         lock(&self.shared.registry).counters()
     }
 
+    /// Connections whose client waits: for an answer, or to be let in.
+    pub fn awaited(&self) -> usize {
+        lock(&self.shared.registry).open.values().filter(|meter| lock(meter).is_awaited()).count()
+    }
+
     /// Everything sent so far, even what needs no answer, like a client's good-bye: waits until nothing is under way,
     /// which is at once with a quiet actor, and for at most a second with one that never is. What a partition holds is
     /// not waited for.

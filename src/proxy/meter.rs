@@ -84,6 +84,11 @@ impl<O: Observer> Meter<O> {
         (self.client, self.server) = (None, None);
     }
 
+    /// See [`Observer::is_awaited`]. One that has no server yet is.
+    pub fn is_awaited(&self) -> bool {
+        self.client.is_some() && (self.server.is_none() || self.observer.is_awaited())
+    }
+
     /// Whether nothing waits to be read.
     pub fn is_quiet(&self) -> bool {
         let mut sockets: Vec<PollFd<'_>> = Vec::with_capacity(2);

@@ -45,6 +45,9 @@ pub trait Observer: fmt::Debug + Default + Send + 'static {
     /// Statements that the client has sent: a statement's ordinal on its connection.
     fn sent(&self) -> u64;
 
+    /// Whether the client waits: for an answer, or to be let in.
+    fn is_awaited(&self) -> bool;
+
     /// Of the server's bytes, the last ones that may begin the answer to a COMMIT.
     fn undecided(&self) -> usize;
 

@@ -119,6 +119,8 @@ pub struct Caller {
 pub struct Told {
     /// All that it asked.
     pub exchanges: Vec<Exchange>,
+    /// Why the last one was not even sent.
+    pub unsent: Option<String>,
     /// The last answer, if there was one.
     pub last: Option<Answer>,
     /// Whether what it asked for has come.
@@ -132,25 +134,31 @@ impl Caller {
     pub async fn ask(mut self) -> Told {
         let mut connected = Some(connect(&self.socket).await);
         self.barrier.wait().await;
-        let (mut exchanges, mut last, mut reached) = (Vec::new(), None, false);
+        let (mut exchanges, mut unsent, mut last, mut reached) = (Vec::new(), None, None, false);
         for index in 0..self.http.times {
             if let Some(every) = self.http.every.filter(|_| index > 0) {
                 self.clock.advance(every);
             }
-            let begun = monotonic();
-            let (request, answer) = match self.request(index) {
-                Ok(request) => {
-                    let name = format!("{} {}", request.method(), request.uri());
-                    (name, timeout(self.within, self.exchange(connected.take(), request)).await)
+            let request = match self.request(index) {
+                Ok(request) => request,
+                Err(why) => {
+                    unsent = Some(why);
+                    break;
                 }
-                Err(why) => (self.http.target.clone(), Ok(Err(why))),
             };
+            let begun = monotonic();
+            let name = format!("{} {}", request.method(), request.uri());
+            let answer = timeout(self.within, self.exchange(connected.take(), request)).await;
             let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.within)));
             let outcome = match &answer {
-                Ok(answer) => Ok((answer.status.as_u16(), answer.body.slice(..answer.body.len().min(LOOKED_INTO)))),
+                Ok(answer) => {
+                    // A copy: a slice would keep all of it.
+                    let beginning = &answer.body[..answer.body.len().min(LOOKED_INTO)];
+                    Ok((answer.status.as_u16(), Bytes::copy_from_slice(beginning)))
+                }
                 Err(why) => Err(why.clone()),
             };
-            exchanges.push(Exchange { asked: self.asked.clone(), request, begun, ended: monotonic(), outcome });
+            exchanges.push(Exchange { asked: self.asked.clone(), request: name, begun, ended: monotonic(), outcome });
             let Ok(answer) = answer else { continue };
             self.keep_cookies(&answer);
             reached = self.http.until.iter().all(|(part, value)| is_same(&answer.part(part), value));
@@ -159,7 +167,7 @@ impl Caller {
                 break;
             }
         }
-        Told { exchanges, last, reached, jar: self.jar }
+        Told { exchanges, unsent, last, reached, jar: self.jar }
     }
 
     async fn exchange(
@@ -182,7 +190,10 @@ impl Caller {
         let http = &self.http;
         let mut vars = (*self.kept).clone();
         vars.insert("i".to_owned(), Value::from(index));
-        let put = |value: &Value| substitute(value, &vars).map_err(|diagnostic| diagnostic.message);
+        let put = |value: &Value| {
+            let absent = |message: String| format!("{message}: no answer has given it");
+            substitute(value, &vars).map_err(|diagnostic| absent(diagnostic.message))
+        };
         let text = |value: &Value| put(value).map(|value| plain(&value));
         let mut builder = Request::builder().method(http.method).uri(text(&Value::from(http.target.as_str()))?);
         builder = builder.header(HOST, NAME);

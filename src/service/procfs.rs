@@ -72,10 +72,10 @@ impl Process {
         Self::find(pid).is_some_and(|process| !process.is_zombie())
     }
 
-    /// Whether none of its threads runs or waits for a disk.
+    /// Whether it is there, and none of its threads runs or waits for a disk.
     pub fn is_asleep(pid: u32) -> bool {
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-        let mut states = threads.map(|thread| {
+        let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+        let mut states = threads.flatten().map(|thread| {
             let stat = fs::read_to_string(thread.path().join("stat")).ok();
             stat.and_then(|stat| Self::parse(&stat)).map(|thread| thread.state)
         });
@@ -127,6 +127,11 @@ impl Process {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_not_there_does_not_sleep() {
+        assert!(!Process::is_asleep(u32::MAX));
+    }
 
     #[test]
     fn a_command_may_hold_brackets_and_spaces() {

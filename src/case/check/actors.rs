@@ -50,7 +50,9 @@ impl Checker<'_> {
     fn options(&mut self, action: &Action, spec: &ActorSpec, place: Place<'_>) {
         if let Action::Hold { hold, .. } = action {
             let is_web = matches!(spec, ActorSpec::Web { .. });
-            let foreign = if is_web && hold.role.is_some() {
+            let foreign = if is_web && hold.every && hold.call.0 != 1 {
+                Some(("call", "`every` holds each call: `call` says one"))
+            } else if is_web && hold.role.is_some() {
                 Some(("role", "a web actor has threads, and no roles"))
             } else if !is_web && hold.every {
                 Some(("every", "`every` is of a web actor, whose threads are held: a cluster's process stops alone"))

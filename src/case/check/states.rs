@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Checker;
 use crate::case::bound::Bound;
 use crate::case::diagnostic::Diagnostic;
-use crate::case::model::{Delta, GROWTHS, Quantity, StateBounds};
+use crate::case::model::{Delta, GROWTHS, HttpCount, Quantity, StateBounds};
 use crate::case::node::Place;
 use crate::case::resolve::{Invariant, ResolvedState, Unresolved, control_at, resolve_at};
 
@@ -78,6 +78,9 @@ impl Checker<'_> {
         let (what, help) = match invariant.map(|invariant| &invariant.of) {
             Some(Quantity::Reading(reading)) if self.names.timed.contains(reading) => {
                 (format!("`{reading}` is measured in real time"), "give it room: `<= 5`, or `4..6`")
+            }
+            Some(Quantity::Http { count: HttpCount::Latency, .. }) => {
+                ("`http.latency` is measured in real time".to_owned(), "give it room: `<= 5`")
             }
             Some(Quantity::Memory { .. }) => {
                 ("memory comes in pages, as the allocator asks for them".to_owned(), "give it room: `<= 20 MB`")

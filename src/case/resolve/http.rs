@@ -11,7 +11,7 @@ use crate::case::model::{self, Asked, Body, Part};
 use crate::case::vars::substitute;
 
 /// More side by side would be a load test, which this is not.
-const MAX_CALLERS: u64 = 256;
+const MAX_CALLERS: u64 = 128;
 
 /// Web requests. Texts may still hold `$i` and the names of what is kept of earlier answers.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,8 +52,15 @@ impl Resolver {
         self.vars.extend(later.iter().map(|name| (name.clone(), Value::from(format!("${name}")))));
         let resolved = self.requests(http, &later);
         self.vars = before;
-        self.kept.extend(http.keep.keys().cloned());
-        resolved
+        let mut resolved = resolved?;
+        for (part, value) in &http.until {
+            resolved.until.push((part.clone(), self.within("until", |r| r.tree(value))?));
+        }
+        if resolved.every.is_some() && resolved.callers > 1 {
+            return self
+                .within("every", |r| r.refuse("the clock would be moved by each caller: there can only be one"));
+        }
+        Ok(resolved)
     }
 
     fn requests(&mut self, http: &model::Http, later: &[String]) -> Resolved<Http> {
@@ -79,10 +86,6 @@ impl Resolver {
             Some(Body::Json(json)) => Some(Body::Json(self.sent("json", json, later)?)),
             Some(Body::Text(text)) => Some(Body::Text(self.sent("body", text, later)?)),
         };
-        let mut until = Vec::with_capacity(http.until.len());
-        for (part, value) in &http.until {
-            until.push((part.clone(), self.within("until", |r| r.tree(value))?));
-        }
         let callers = self.within("callers", |r| match r.ordinal(&http.callers)? {
             callers if callers > MAX_CALLERS => r.refuse(format!("{callers} are too many: at most {MAX_CALLERS}")),
             callers => Ok(callers as usize),
@@ -96,7 +99,7 @@ impl Resolver {
             cookies,
             body,
             keep: http.keep.clone(),
-            until,
+            until: Vec::new(),
             times: self.within("times", |r| r.ordinal(&http.times))?,
             every: self.optional("every", http.every.as_ref(), Self::duration)?,
             callers,

@@ -51,10 +51,13 @@ impl Resolver {
                 fault: self.within("fault", |r| r.fault(fault))?,
                 steps: self.within("while", |r| r.steps(steps))?,
             },
-            model::Action::Http { http, steps } => Action::Http {
-                http: Box::new(self.within("http", |r| r.http(http))?),
-                steps: self.within("while", |r| r.steps(steps))?,
-            },
+            model::Action::Http { http, steps } => {
+                let resolved = Box::new(self.within("http", |r| r.http(http))?);
+                let steps = self.within("while", |r| r.steps(steps))?;
+                // What its answers give is known when they are there.
+                self.kept.extend(http.keep.keys().cloned());
+                Action::Http { http: resolved, steps }
+            }
             action => self.within(action.verb(), |r| r.action(action))?,
         })
     }

@@ -135,6 +135,10 @@ impl Observer for Conversation {
         self.session.sent()
     }
 
+    fn is_awaited(&self) -> bool {
+        self.session.is_awaited()
+    }
+
     fn undecided(&self) -> usize {
         self.down.undecided()
     }

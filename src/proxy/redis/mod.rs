@@ -208,6 +208,10 @@ impl Observer for Dialogue {
         self.sent
     }
 
+    fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     fn undecided(&self) -> usize {
         if self.awaits_exec() { self.replies.undecided() } else { 0 }
     }

@@ -129,6 +129,9 @@ impl Session<'_> {
         }
         told.sort_by_key(|(index, _)| *index);
         self.rest(&web).await?;
+        if let Some(why) = told.iter().find_map(|(_, told)| told.unsent.as_ref()) {
+            return Err(Trouble::Refused(why.clone()));
+        }
         let exchanges = || told.iter().flat_map(|(_, told)| &told.exchanges);
         let wrong = exchanges().find_map(|exchange| match &exchange.outcome {
             Ok((status, _)) if *status < 400 => None,
@@ -148,7 +151,15 @@ impl Session<'_> {
         }
         let part = |part| last.map_or(Value::Null, |answer: &Answer| answer.part(part));
         let kept: Vec<(String, Value)> = http.keep.iter().map(|(name, of)| (name.clone(), part(of))).collect();
-        Arc::make_mut(&mut self.web.kept).extend(kept.iter().filter(|(_, value)| !value.is_null()).cloned());
+        let known = Arc::make_mut(&mut self.web.kept);
+        for (name, value) in &kept {
+            // What is not there is not what was there before.
+            if value.is_null() {
+                known.shift_remove(name)
+            } else {
+                known.insert(name.clone(), value.clone())
+            };
+        }
         self.web.exchanges.extend(exchanges().cloned());
         if let Some((_, told)) = told.into_iter().next() {
             self.web.jars.insert(http.by.clone(), told.jar);
@@ -216,7 +227,9 @@ impl Session<'_> {
         let counters = self.http_counters().await?;
         let is_calm = counters.values().all(|counters| counters.errors == 0 && counters.malformed == 0);
         let all_answered = is_calm && self.web.exchanges.iter().all(Exchange::is_handled);
-        let requested = self.web.sockets.keys().map(|actor| {
+        // What nginx asks for somebody who has given up is not in its log.
+        let is_told = all_answered || !self.state.has_nginx();
+        let requested = self.web.sockets.keys().filter(|_| is_told).map(|actor| {
             let seen = match counters.get(actor) {
                 Some(counters) => counters.requests,
                 None => journal.requests().filter(|(by, ..)| by == actor).count() as u64,
@@ -234,9 +247,10 @@ impl Session<'_> {
     /// An answer is there before the app is done with its request: what it still does, closing its connection to the
     /// database for one, belongs to the same window. Threads that are held, or wait for another, are not waited for.
     async fn rest(&mut self, web: &str) -> Result<(), Trouble> {
-        let pid = self.process(web).await?.hello.pid;
         let deadline = Instant::now() + REST;
-        while !procfs::Process::is_asleep(pid) && Instant::now() < deadline {
+        let mut looks = 0;
+        while looks < 2 && Instant::now() < deadline {
+            looks = if self.does_nothing(web).await? { looks + 1 } else { 0 };
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Ok(())
@@ -244,33 +258,43 @@ impl Session<'_> {
 
     /// Waits until each request under way of a web actor is held or waits for another; whether that came.
     pub(super) async fn quiet(&mut self, actor: &str, within: Duration) -> Result<bool, Trouble> {
-        let pid = self.process(actor).await?.hello.pid;
         let deadline = Instant::now() + within;
         let (mut looks, mut before) = (0, None);
         while looks < QUIET_LOOKS {
-            let journal = self.journal().map_err(Trouble::Refused)?;
-            let now = (journal.length(), self.busy_backends(actor).await?);
-            let rests = now.1 == 0 && procfs::Process::is_asleep(pid);
+            let now = self.journal().map_err(Trouble::Refused)?.length();
+            let rests = self.does_nothing(actor).await?;
             looks = if rests && before == Some(now) { looks + 1 } else { 0 };
             before = Some(now);
             if Instant::now() > deadline {
                 return Ok(false);
-            }
-            if let Some(redis) = self.wires.get(actor).and_then(|wire| wire.redis.as_ref()) {
-                redis.settled().await;
             }
             tokio::time::sleep(LOOK).await;
         }
         Ok(true)
     }
 
-    /// Backends of an actor that do something, and do not wait for each other.
-    async fn busy_backends(&self, actor: &str) -> Result<i64, Trouble> {
+    /// Whether no thread of a web actor runs, and whoever waits for a server waits for a lock there.
+    async fn does_nothing(&mut self, actor: &str) -> Result<bool, Trouble> {
+        let pid = self.process(actor).await?.hello.pid;
+        if !procfs::Process::is_running(pid) {
+            return Err(Trouble::Died(format!("the web actor {actor}")));
+        }
+        let blocked = self.blocked_backends(actor).await?;
+        let wire = self.wire_of(actor).await?;
+        // What waits for an answer, or to be let in, does so for a lock; what it sent has arrived.
+        let awaited =
+            wire.postgres.awaited() == blocked && wire.redis.as_ref().is_none_or(|redis| redis.awaited() == 0);
+        Ok(awaited && procfs::Process::is_asleep(pid))
+    }
+
+    /// Backends of an actor that wait for each other.
+    async fn blocked_backends(&self, actor: &str) -> Result<usize, Trouble> {
         let statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                         AND application_name = $1 AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Lock'";
+                         AND application_name = $1 AND state = 'active' AND wait_event_type = 'Lock'";
         let client = self.client().map_err(Trouble::Refused)?;
         let row = client.query_one(statement, &[&format!("dj-regress/{actor}")]).await;
-        Ok(row.map_err(|error| Trouble::Refused(error.to_string()))?.get(0))
+        let count: i64 = row.map_err(|error| Trouble::Refused(error.to_string()))?.get(0);
+        Ok(usize::try_from(count).unwrap_or_default())
     }
 }
 

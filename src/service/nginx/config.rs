@@ -58,7 +58,7 @@ pid {pid};
 lock_file {lock};
 error_log stderr warn;
 events {{
-  worker_connections 512;
+  worker_connections 1024;
 }}
 http {{
 {temporary}  log_format line "{LINE}";

@@ -36,7 +36,7 @@ fn count(counters: &mut HttpCounters, line: &str) {
     let was_asked = upstream != "-";
     // What it says itself (502, 504) stands where an origin's would: but there was no head.
     let is_error = was_asked && head == "-";
-    counters.origin_requests += u64::from(was_asked && connected != "-");
+    counters.origin_requests += u64::from(connected != "-");
     counters.errors += u64::from(is_error);
     counters.timeouts += u64::from(is_error && status == "504");
     counters.malformed += u64::from(!was_asked && status == "400");

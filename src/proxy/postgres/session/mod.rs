@@ -98,6 +98,11 @@ impl Session {
         self.sent.saturating_sub(self.asked.iter().map(Asked::unanswered).sum())
     }
 
+    /// Whether the client waits: for an answer, or to be let in.
+    pub fn is_awaited(&self) -> bool {
+        !self.is_open || self.sent() > self.settled()
+    }
+
     /// The ordinal of the statement that the server's next message answers.
     pub fn next_answered(&self) -> Option<u64> {
         let is_statement = self.asked.front().is_some_and(|asked| asked.unanswered() > 0);
