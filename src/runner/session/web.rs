@@ -279,6 +279,10 @@ impl Session<'_> {
         if !procfs::Process::is_running(pid) {
             return Err(Trouble::Died(format!("the web actor {actor}")));
         }
+        if self.under_way > 0 {
+            // Under a fault the server cannot be asked, or answers nobody.
+            return Ok(procfs::Process::is_asleep(pid));
+        }
         let blocked = self.blocked_backends(actor).await?;
         let wire = self.wire_of(actor).await?;
         // What waits for an answer, or to be let in, does so for a lock; what it sent has arrived.
