@@ -82,6 +82,10 @@ pub struct Arm {
 }
 
 impl Arm {
+    fn new(case: usize, fix: Option<&String>, state: State) -> Self {
+        Self { case, fix: fix.cloned(), state, repetition: 0, growth: None }
+    }
+
     /// What this arm changes of the base.
     pub fn delta<'c>(&self, case: &'c Case) -> Option<&'c Delta> {
         match self.state {
@@ -147,8 +151,7 @@ impl States {
 /// needs are repeated as the case says, and run once more for each point of its growth.
 pub fn arms(cases: &[Case], states: States) -> Vec<Arm> {
     let all = cases.iter().enumerate().flat_map(|(index, case)| {
-        let arm =
-            |fix: Option<&String>, state| Arm { case: index, fix: fix.cloned(), state, repetition: 0, growth: None };
+        let arm = |fix, state| Arm::new(index, fix, state);
         let repeated = |arm: &Arm| repeated(case, arm, if states == States::Twins { 2 } else { case.repeat.max(1) });
         let mut own = repeated(&arm(None, State::Reverted));
         for (name, fix) in &case.fixes {
@@ -168,17 +171,15 @@ pub fn arms(cases: &[Case], states: States) -> Vec<Arm> {
     all.filter(|arm| states.hold(&arm.state)).collect()
 }
 
-/// Arms that are not played, since another one of the same state is, each with that one: of two edits, the fix without
-/// one is the other one alone; of a fix that is a single edit, it is the base.
-pub fn twins(case: &Case, states: States) -> impl Iterator<Item = (Arm, Arm)> + '_ {
+/// Arms of this case that are not played, since another one of the same state is, each with that one: of two edits, the
+/// fix without one is the other one alone; of a fix that is a single edit, it is the base.
+pub fn twins((index, case): (usize, &Case), states: States) -> impl Iterator<Item = (Arm, Arm)> + '_ {
     let fixes = case.fixes.iter().filter(move |_| states.hold(&State::Without(String::new())));
     fixes.flat_map(move |(name, fix)| {
         fix.delta.edits.keys().filter_map(move |edit| {
             let played = twin(fix, edit, states)?;
-            let arm =
-                |fix: Option<&String>, state| Arm { case: 0, fix: fix.cloned(), state, repetition: 0, growth: None };
             let of = if played == State::Reverted { None } else { Some(name) };
-            Some((arm(Some(name), State::Without(edit.clone())), arm(of, played)))
+            Some((Arm::new(index, Some(name), State::Without(edit.clone())), Arm::new(index, of, played)))
         })
     })
 }
@@ -188,21 +189,12 @@ fn twin(fix: &Fix, edit: &str, states: States) -> Option<State> {
     let mut others = fix.delta.edits.keys().filter(|other| *other != edit);
     match (others.next(), others.next()) {
         (Some(other), None) => Some(State::Only(other.clone())),
-        (None, _) if is_all_of(fix) && states.hold(&State::Reverted) => Some(State::Reverted),
+        (None, _) if states.hold(&State::Reverted) => {
+            let beside = Delta { edits: IndexMap::new(), ..fix.delta.clone() };
+            beside.is_empty().then_some(State::Reverted)
+        }
         _ => None,
     }
-}
-
-/// Whether a fix changes nothing but by its edits.
-fn is_all_of(fix: &Fix) -> bool {
-    let Delta { packages, take, patch, edits: _, settings, env, vars, services } = &fix.delta;
-    packages.is_empty()
-        && take.is_none()
-        && patch.is_none()
-        && settings.is_empty()
-        && env.is_empty()
-        && vars.is_empty()
-        && services.is_empty()
 }
 
 fn repeated(case: &Case, arm: &Arm, repeat: u32) -> Vec<Arm> {
@@ -252,7 +244,7 @@ mod tests {
         let labels: Vec<String> = arms(std::slice::from_ref(&case), states).iter().map(Arm::label).collect();
         assert_eq!(labels, played);
         let twins: Vec<(String, String)> =
-            twins(&case, states).map(|(arm, twin)| (arm.label(), twin.label())).collect();
+            twins((0, &case), states).map(|(arm, twin)| (arm.label(), twin.label())).collect();
         let twins: Vec<(&str, &str)> = twins.iter().map(|(arm, twin)| (arm.as_str(), twin.as_str())).collect();
         assert_eq!(twins, twins_of);
     }

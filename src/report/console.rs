@@ -106,7 +106,7 @@ impl<W: Write> Console<W> {
             }
         }
         if self.style.timings {
-            for arm in case.arms.iter().filter(|arm| arm.played_as.is_none()) {
+            for arm in case.played() {
                 writeln!(self.out, "#   {}", timings(arm))?;
             }
         }
@@ -120,8 +120,7 @@ impl<W: Write> Console<W> {
         for fix in &case.fixes {
             self.fix(case, fix)?;
         }
-        let played = case.arms.iter().filter(|arm| arm.played_as.is_none());
-        for arm in played.filter(|arm| arm.broken.is_some() || !case.as_declared) {
+        for arm in case.played().filter(|arm| arm.broken.is_some() || !case.as_declared) {
             writeln!(self.out, "#   log ({}): {}", text::arm(arm), arm.log.display())?;
         }
         writeln!(self.out, "#   run it again: {} {}", self.style.rerun, case.name)

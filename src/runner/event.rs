@@ -212,6 +212,13 @@ pub struct ArmReport {
     pub log: PathBuf,
 }
 
+impl CaseReport {
+    /// The arms that were played themselves.
+    pub fn played(&self) -> impl Iterator<Item = &ArmReport> {
+        self.arms.iter().filter(|arm| arm.played_as.is_none())
+    }
+}
+
 /// A fault: evidence of what was done.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FaultReport {

@@ -67,11 +67,10 @@ impl Played {
 }
 
 /// The report of a case that was run.
-pub fn case(case: &Case, mut played: Vec<Played>, states: States) -> CaseReport {
+pub fn case((index, case): (usize, &Case), mut played: Vec<Played>, states: States) -> CaseReport {
     let growths = growths(case, &mut played);
-    for (arm, twin) in plan::twins(case, states) {
-        let is_twin = |one: &&Played| Arm { case: 0, ..one.arm.clone() } == twin;
-        if let Some(twin) = played.iter().find(is_twin).map(|played| played.twin(case, arm)) {
+    for (arm, twin) in plan::twins((index, case), states) {
+        if let Some(twin) = played.iter().find(|one| one.arm == twin).map(|played| played.twin(case, arm)) {
             played.push(twin);
         }
     }

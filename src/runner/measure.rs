@@ -45,7 +45,7 @@ pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Resul
     for (actor, counters) in session.wire().await {
         differences.extend(reconcile::with_wire(&ledger, &actor, &counters.seen, session.disturbed));
     }
-    differences.extend(reconcile::with_requests(&session.requested(&journal).await?, session.disturbed));
+    differences.extend(reconcile::with_requests(&session.requested(&journal), session.disturbed));
     if !differences.is_empty() {
         return Err(format!("ledger, wire and server do not agree: {}", differences.join("; ")));
     }

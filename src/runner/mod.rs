@@ -114,15 +114,8 @@ impl Run {
             python: ready.pythons(),
             lanes: options.lanes,
         }));
-        let Ready { skipped, needs, behind_nginx, environments: _, took } = ready;
-        let mut skipped = skips(&cases, skipped, &needs, &services, &postgres);
-        if !behind_nginx.is_empty()
-            && let Some(why) = services.nginx_refusal().await
-        {
-            for case in behind_nginx {
-                skipped.entry(case).or_insert_with(|| why.clone());
-            }
-        }
+        let took = ready.took;
+        let skipped = skips(&cases, ready, &services, &postgres).await;
         let arms = select(&cases, options.states, &skipped);
         let server = Arc::new(Server::new(postgres));
         let stage = Arc::new(Stage::new(
@@ -254,18 +247,15 @@ fn needs(state: &ResolvedState) -> Needs {
 }
 
 /// Adds the cases that these services cannot run.
-fn skips(
-    cases: &[Case],
-    mut skipped: BTreeMap<usize, String>,
-    needs: &[(usize, Needs)],
-    services: &Services,
-    postgres: &Postgres,
-) -> BTreeMap<usize, String> {
+async fn skips(cases: &[Case], ready: Ready, services: &Services, postgres: &Postgres) -> BTreeMap<usize, String> {
+    let Ready { mut skipped, needs, behind_nginx, .. } = ready;
+    let no_nginx = if behind_nginx.is_empty() { None } else { services.nginx_refusal().await };
     for (index, case) in cases.iter().enumerate() {
         let is_too_old = case.needs.postgres.filter(|&least| postgres.major() < least);
         let too_old = is_too_old.map(|least| format!("needs PostgreSQL {least}, this is {}", postgres.version()));
         let refused = || needs.iter().filter(|(case, _)| *case == index).find_map(|(_, needs)| services.refusal(needs));
-        if let Some(why) = too_old.or_else(refused) {
+        let no_nginx = || no_nginx.clone().filter(|_| behind_nginx.contains(&index));
+        if let Some(why) = too_old.or_else(refused).or_else(no_nginx) {
             skipped.entry(index).or_insert(why);
         }
     }
@@ -367,7 +357,7 @@ fn finish_cases(
         }
         let case_report = match skipped.get(next) {
             Some(reason) => finish::skipped(case, reason.clone()),
-            None => finish::case(case, own.iter().filter_map(|&index| played[index].take()).collect(), states),
+            None => finish::case((*next, case), own.iter().filter_map(|&index| played[index].take()).collect(), states),
         };
         report.count(&case_report);
         let _ = events.send(Event::CaseFinished(Box::new(case_report)));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dj_regress_protocol::{Reply, Request, Stepped};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::arm::{explain, note};
 use super::clock::{Clock, monotonic};
@@ -92,18 +93,14 @@ impl Session<'_> {
         let before = if step.name.is_some() { Some(self.snapshot().await?) } else { None };
         let mut window = self.window();
         let action = &step.action;
+        if !matches!(action, Action::Measure { .. }) {
+            note(&self.log, &format!("-- line {}: {action}", step.line));
+        }
         match action {
             Action::Measure { steps } => window.add(&self.steps(steps, clock).await?),
-            Action::Fault { fault, steps } => {
-                note(&self.log, &format!("-- line {}: {action}", step.line));
-                window.add(&self.under(step, fault, steps, clock).await?);
-            }
-            Action::Http { http, steps } => {
-                note(&self.log, &format!("-- line {}: {action}", step.line));
-                window.add(&self.requests(step, http, steps, clock).await?);
-            }
+            Action::Fault { fault, steps } => window.add(&self.under(step, fault, steps, clock).await?),
+            Action::Http { http, steps } => window.add(&self.requests(step, http, steps, clock).await?),
             action => {
-                note(&self.log, &format!("-- line {}: {action}", step.line));
                 let stepped = self
                     .act(step, action, clock)
                     .await
@@ -115,10 +112,7 @@ impl Session<'_> {
                     ..Window::default()
                 });
                 self.keep_backends().await?;
-                for (name, value) in stepped.values {
-                    note(&self.log, &format!("   {name} = {value}"));
-                    self.readings.insert(name, value);
-                }
+                self.take(stepped.values);
             }
         }
         self.close(&mut window);
@@ -152,12 +146,16 @@ impl Session<'_> {
         }
         window.requests += answered.requests;
         self.keep_backends().await?;
-        let readings = named(step, answered.readings).values.into_iter().chain(answered.kept);
+        self.take(named(step, answered.readings).values.into_iter().chain(answered.kept));
+        Ok(window)
+    }
+
+    /// Takes what a step gives.
+    fn take(&mut self, readings: impl IntoIterator<Item = (String, Value)>) {
         for (name, value) in readings {
             note(&self.log, &format!("   {name} = {value}"));
             self.readings.insert(name, value);
         }
-        Ok(window)
     }
 
     /// Plays steps under a fault, which is undone whatever comes of them; one without steps lasts.
@@ -251,7 +249,7 @@ impl Session<'_> {
                 self.holds.arm(step.line);
                 Ok(Stepped::default())
             }
-            Action::Release { actor } if matches!(self.state.actors.get(actor), Some(ResolvedActor::Web { .. })) => {
+            Action::Release { actor } if self.state.is_web(actor) => {
                 self.holds.release(actor);
                 Ok(Stepped::default())
             }

@@ -130,8 +130,7 @@ impl Checker<'_> {
     /// The cluster of which a process is to be held.
     pub(super) fn waits_for(&mut self, actor: &str, span: Span) {
         let Some(spec) = self.case.actors.get(actor) else {
-            let unknown = Diagnostic::new(format!("unknown actor `{actor}`")).at(span);
-            return self.error(unknown.suggest(actor, self.case.actors.keys().map(String::as_str)));
+            return self.unknown_actor(actor, span, self.case.actors.keys().map(String::as_str));
         };
         if matches!(spec, ActorSpec::RealCluster { .. } | ActorSpec::Web { .. }) {
             self.held(actor, span);
@@ -149,10 +148,7 @@ impl Checker<'_> {
                 let message = format!("`{actor}` is {} and has no requests under way", spec.kind());
                 self.error(Diagnostic::new(message).at(span).help("a web actor has: `actors: {web: {serve: wsgi}}`"));
             }
-            None => {
-                let unknown = Diagnostic::new(format!("unknown actor `{actor}`")).at(span);
-                self.error(unknown.suggest(actor, self.case.actors.keys().map(String::as_str)));
-            }
+            None => self.unknown_actor(actor, span, self.case.actors.keys().map(String::as_str)),
         }
     }
 
@@ -197,8 +193,12 @@ impl Checker<'_> {
 
     fn unknown_or_client(&mut self, actor: &str, span: Span) {
         let known = self.case.actors.keys().map(String::as_str).chain([CLIENT]);
-        let unknown = Diagnostic::new(format!("unknown actor `{actor}`")).at(span).suggest(actor, known);
-        self.error(unknown);
+        self.unknown_actor(actor, span, known);
+    }
+
+    /// An actor that the case does not have; of those that it could be, the nearest is suggested.
+    pub(super) fn unknown_actor<'k>(&mut self, actor: &str, span: Span, known: impl Iterator<Item = &'k str>) {
+        self.error(Diagnostic::new(format!("unknown actor `{actor}`")).at(span).suggest(actor, known));
     }
 }
 

@@ -41,9 +41,7 @@ impl Checker<'_> {
             }
             None => {
                 let known = self.case.actors.iter().filter(|(_, spec)| spec.is_asked());
-                let unknown = Diagnostic::new(format!("unknown actor `{actor}`")).at(at);
-                let unknown = unknown.suggest(actor, known.map(|(name, _)| name.as_str()));
-                self.error(unknown);
+                self.unknown_actor(actor, at, known.map(|(name, _)| name.as_str()));
             }
         }
     }

@@ -9,7 +9,7 @@ mod steps;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::Diagnostic;
-use super::model::{CLIENT, Case, Delta, Quantity};
+use super::model::{CLIENT, Case, Quantity};
 use super::node::Place;
 use crate::judge::Verdict;
 
@@ -93,7 +93,7 @@ impl Checker<'_> {
         let changes = case.fixes.iter().map(|(name, fix)| (self.top.get("fixes").get(name), &fix.delta));
         let control = case.control.as_ref().map(|control| (self.top.get("control"), &control.delta));
         let hollow: Vec<Place<'_>> =
-            changes.chain(control).filter(|(_, delta)| is_empty(delta)).map(|(place, _)| place).collect();
+            changes.chain(control).filter(|(_, delta)| delta.is_empty()).map(|(place, _)| place).collect();
         for place in hollow {
             let help = "give `packages`, `take`, `patch`, `edits`, `settings`, `env`, `vars` or `services`";
             self.error(Diagnostic::new("it changes nothing").at(place.key_span()).help(help));
@@ -147,15 +147,4 @@ impl Checker<'_> {
             self.error(Diagnostic::new(message).at(self.top.get("growth").key_span()).help(help));
         }
     }
-}
-
-fn is_empty(delta: &Delta) -> bool {
-    delta.packages.is_empty()
-        && delta.take.is_none()
-        && delta.patch.is_none()
-        && delta.edits.is_empty()
-        && delta.settings.is_empty()
-        && delta.env.is_empty()
-        && delta.vars.is_empty()
-        && delta.services.is_empty()
 }

@@ -17,14 +17,14 @@ impl Lower<'_> {
     pub(super) fn http(&mut self, file: HttpFile, place: Place<'_>) -> Option<Http> {
         let HttpFile { get, head, post, put, patch, delete, options, .. } = file;
         let given = METHODS.into_iter().zip([get, head, post, put, patch, delete, options]);
-        let mut given = given.filter_map(|(method, target)| Some((method, target?)));
-        let Some((method, target)) = given.next() else {
+        let mut given = given.filter_map(|((key, method), target)| Some((key, method, target?)));
+        let Some((key, method, target)) = given.next() else {
             let help = "say which: `http: {get: /orders/1}`";
             self.error(Diagnostic::new("`http` without a method").at(place.key_span()).help(help));
             return None;
         };
-        if let Some((second, _)) = given.next() {
-            let message = format!("a request has one method: this one has {method} and {second}");
+        if let Some((second, ..)) = given.next() {
+            let message = format!("a request has one method: this one has {key} and {second}");
             let help = "make two steps of it";
             self.error(Diagnostic::new(message).at(place.get(second).key_span()).help(help));
         }
@@ -51,7 +51,7 @@ impl Lower<'_> {
             self.error(Diagnostic::new(message).at(place.get(second).key_span()));
         }
         Some(Http {
-            method: upper(method),
+            method,
             target,
             asked,
             by: file.by.unwrap_or_else(|| BROWSER.to_owned()),
@@ -96,17 +96,5 @@ impl Lower<'_> {
             self.error(Diagnostic::new(message).at(place.span()).help(PARTS));
         }
         part
-    }
-}
-
-fn upper(method: &str) -> &'static str {
-    match method {
-        "get" => "GET",
-        "head" => "HEAD",
-        "post" => "POST",
-        "put" => "PUT",
-        "patch" => "PATCH",
-        "delete" => "DELETE",
-        _ => "OPTIONS",
     }
 }

@@ -43,16 +43,6 @@ const FIELDS: [(&str, &[&str]); 28] = [
     ("fetches", &["actor", "during", "per", "unit"]),
 ];
 
-/// What of a proxy is counted, by the measurement's name.
-const CACHE: [(&str, CacheCount); 6] = [
-    ("cache.hits", CacheCount::Hits),
-    ("cache.misses", CacheCount::Misses),
-    ("cache.revalidations", CacheCount::Revalidations),
-    ("cache.entries", CacheCount::Entries),
-    ("cache.bytes", CacheCount::Bytes),
-    ("cache.errors", CacheCount::Errors),
-];
-
 /// The measurements: what `of` knows besides readings.
 pub fn measurements<'a>() -> impl Iterator<Item = &'a str> {
     FIELDS.iter().map(|(name, _)| *name)
@@ -167,7 +157,7 @@ impl Lower<'_> {
             "growth" => Quantity::Growth { of: self.needed(&of, "in", file.growing, place) },
             _ => {
                 let task = TaskCount::ALL.into_iter().find(|(name, _)| *name == of);
-                let cache = CACHE.into_iter().find(|(name, _)| *name == of);
+                let cache = CacheCount::ALL.into_iter().find(|(name, _)| *name == of);
                 match (task, cache) {
                     (Some((_, count)), _) => Quantity::Tasks(count),
                     (_, Some((_, count))) => Quantity::Cache { count, actor: file.actor, during },

@@ -10,17 +10,25 @@ use super::Scalar;
 /// Whose cookies are kept where a step does not say: those of the one browser that every case has.
 pub const BROWSER: &str = "browser";
 
-/// The ways to ask, as they are written.
-pub const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
+/// The ways to ask, as they are written and as they are sent.
+pub const METHODS: [(&str, &str); 7] = [
+    ("get", "GET"),
+    ("head", "HEAD"),
+    ("post", "POST"),
+    ("put", "PUT"),
+    ("patch", "PATCH"),
+    ("delete", "DELETE"),
+    ("options", "OPTIONS"),
+];
 
-/// Requests to the app. `$i` in them is the index of the request among those of its caller, from 0; names under `keep`
-/// stand for what an earlier answer gave.
+/// Requests to the app: written, or resolved ([`crate::case::resolve::Http`]). Even then `$i` in them is the index of the
+/// request among those of its caller, from 0, and names under `keep` stand for what an earlier answer gave.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Http {
-    /// In capitals.
+pub struct Http<Text = Scalar, Count = Scalar, Time = Scalar> {
+    /// As it is sent, of [`METHODS`].
     pub method: &'static str,
     /// Path and query.
-    pub target: Scalar,
+    pub target: Text,
     /// The web actor or proxy that is asked; absent: the only web actor.
     pub asked: Option<Asked>,
     /// Whose cookies are sent and kept.
@@ -36,13 +44,13 @@ pub struct Http {
     /// It is asked again until these parts of the answer have these values.
     pub until: Vec<(Part, Value)>,
     /// How often each caller asks; with `until`, at most.
-    pub times: Scalar,
+    pub times: Count,
     /// Virtual time between two requests of a caller.
-    pub every: Option<Scalar>,
+    pub every: Option<Time>,
     /// How many ask side by side; all begin at once.
-    pub callers: Scalar,
-    /// Real time after which a caller gives up.
-    pub within: Option<Scalar>,
+    pub callers: Count,
+    /// Real time after which a caller gives up; absent: the harness's own limit.
+    pub within: Option<Time>,
 }
 
 /// Who is asked, and under which key that is written.
@@ -160,6 +168,18 @@ pub enum CacheCount {
     Bytes,
     /// Answers of the proxy's own: it cannot reach the origin, or has waited too long.
     Errors,
+}
+
+impl CacheCount {
+    /// All of them, by the measurement's name.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("cache.hits", Self::Hits),
+        ("cache.misses", Self::Misses),
+        ("cache.revalidations", Self::Revalidations),
+        ("cache.entries", Self::Entries),
+        ("cache.bytes", Self::Bytes),
+        ("cache.errors", Self::Errors),
+    ];
 }
 
 /// What a proxy between browsers and the app keeps.

@@ -91,7 +91,7 @@ pub struct Needs {
 }
 
 /// A change of what an arm runs. The case itself is the first one; a fix comes on top.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Delta {
     /// Distribution name -> version specifier as pip knows it without a leading `==` (`5.2.*`, `1.9.0`).
     pub packages: IndexMap<String, String>,
@@ -109,6 +109,13 @@ pub struct Delta {
     pub vars: IndexMap<String, Value>,
     /// What the servers are; merged field by field over what it changes.
     pub services: Services,
+}
+
+impl Delta {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What one actor changes of the state, for itself alone: a rolling deploy has clusters of different releases.

@@ -2,68 +2,34 @@
 
 use std::time::Duration;
 
-use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::resolver::{Resolved, Resolver};
 use super::steps::INDEX;
-use crate::case::model::{self, Asked, Body, Part};
+use crate::case::model::{self, Body, Part};
 use crate::case::vars::substitute;
 
 /// More side by side would be a load test, which this is not.
 const MAX_CALLERS: u64 = 128;
 
-/// Web requests. Texts may still hold `$i` and the names of what is kept of earlier answers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Http {
-    /// In capitals.
-    pub method: &'static str,
-    /// Path and query.
-    pub target: String,
-    /// The web actor or proxy that is asked; absent: the only web actor.
-    pub asked: Option<Asked>,
-    /// Whose cookies are sent and kept.
-    pub by: String,
-    /// Further header fields.
-    pub headers: IndexMap<String, Value>,
-    /// Further cookies.
-    pub cookies: IndexMap<String, Value>,
-    /// What is sent along.
-    pub body: Option<Body>,
-    /// What is kept of the last answer.
-    pub keep: IndexMap<String, Part>,
-    /// It is asked again until these parts of the answer have these values.
-    pub until: Vec<(Part, Value)>,
-    /// How often each caller asks; with `until`, at most.
-    pub times: u64,
-    /// Virtual time between two requests of a caller.
-    pub every: Option<Duration>,
-    /// How many ask side by side.
-    pub callers: usize,
-    /// Real time after which a caller gives up; absent: the harness's own limit.
-    pub within: Option<Duration>,
-}
+/// Web requests with nothing left to substitute but what is only known when they are sent.
+pub type Http = model::Http<String, u64, Duration>;
 
 impl Resolver {
     /// Requests, with what is only known when they are sent left as it is.
     pub(super) fn http(&mut self, http: &model::Http) -> Resolved<Http> {
+        let until = http.until.iter().map(|(part, value)| Ok((part.clone(), self.within("until", |r| r.tree(value))?)));
+        let until = until.collect::<Resolved<Vec<_>>>()?;
         let later: Vec<String> = self.kept.iter().cloned().chain([INDEX.to_owned()]).collect();
-        let before = self.vars.clone();
-        self.vars.extend(later.iter().map(|name| (name.clone(), Value::from(format!("${name}")))));
-        let resolved = self.requests(http, &later);
-        self.vars = before;
-        let mut resolved = resolved?;
-        for (part, value) in &http.until {
-            resolved.until.push((part.clone(), self.within("until", |r| r.tree(value))?));
-        }
+        let resolved = self.later(&later, |r| r.requests(http, until, &later))?;
         if resolved.every.is_some() && resolved.callers > 1 {
-            return self
-                .within("every", |r| r.refuse("the clock would be moved by each caller: there can only be one"));
+            let message = "the clock would be moved by each caller: there can only be one";
+            return self.within("every", |r| r.refuse(message));
         }
         Ok(resolved)
     }
 
-    fn requests(&mut self, http: &model::Http, later: &[String]) -> Resolved<Http> {
+    fn requests(&mut self, http: &model::Http, until: Vec<(Part, Value)>, later: &[String]) -> Resolved<Http> {
         let target = self.within(&http.method.to_lowercase(), |r| {
             let target = r.text(&http.target)?;
             r.known_later(&Value::from(target.as_str()), later)?;
@@ -88,7 +54,7 @@ impl Resolver {
         };
         let callers = self.within("callers", |r| match r.ordinal(&http.callers)? {
             callers if callers > MAX_CALLERS => r.refuse(format!("{callers} are too many: at most {MAX_CALLERS}")),
-            callers => Ok(callers as usize),
+            callers => Ok(callers),
         })?;
         Ok(Http {
             method: http.method,
@@ -99,7 +65,7 @@ impl Resolver {
             cookies,
             body,
             keep: http.keep.clone(),
-            until: Vec::new(),
+            until,
             times: self.within("times", |r| r.ordinal(&http.times))?,
             every: self.optional("every", http.every.as_ref(), Self::duration)?,
             callers,

@@ -130,8 +130,13 @@ impl ResolvedState {
 
     /// The only web actor, where there is one: it is asked where a request does not say.
     pub fn web_actor(&self) -> Option<&str> {
-        let mut web = self.actors.iter().filter(|(_, actor)| matches!(actor, ResolvedActor::Web { .. }));
-        web.next().map(|(name, _)| name.as_str()).filter(|_| web.next().is_none())
+        let mut web = self.actors.keys().map(String::as_str).filter(|name| self.is_web(name));
+        web.next().filter(|_| web.next().is_none())
+    }
+
+    /// Whether an actor serves the app's pages.
+    pub fn is_web(&self, actor: &str) -> bool {
+        matches!(self.actors.get(actor), Some(ResolvedActor::Web { .. }))
     }
 
     /// Whether there is a real nginx among its proxies.

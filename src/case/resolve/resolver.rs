@@ -51,6 +51,15 @@ impl Resolver {
         result
     }
 
+    /// Does something while these names stand for themselves: they are put in later.
+    pub(super) fn later<T>(&mut self, names: &[String], f: impl FnOnce(&mut Self) -> Resolved<T>) -> Resolved<T> {
+        let before = self.vars.clone();
+        self.vars.extend(names.iter().map(|name| (name.clone(), Value::from(format!("${name}")))));
+        let result = f(self);
+        self.vars = before;
+        result
+    }
+
     pub(super) fn unresolved(&self, diagnostic: Diagnostic) -> Unresolved {
         Unresolved { path: self.path.clone(), diagnostic }
     }
@@ -265,10 +274,6 @@ impl Resolver {
 
     /// One of these words.
     pub(super) fn word<const N: usize>(&self, scalar: &Scalar, what: &str, known: [&str; N]) -> Resolved<String> {
-        let word = self.text(scalar)?;
-        if known.contains(&word.as_str()) {
-            return Ok(word);
-        }
-        Err(self.unresolved(Diagnostic::new(format!("`{word}` is not {what}")).suggest(&word, known)))
+        self.one_of(scalar, what, known.map(|word| (word, word.to_owned())))
     }
 }

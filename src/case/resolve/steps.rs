@@ -185,13 +185,7 @@ impl Resolver {
         let times = self.within("times", |r| r.count(&enqueue.times))?;
         let cached = enqueue.cached.as_ref().map(|cached| self.within("cached", |r| r.tree(cached))).transpose()?;
         let options = self.within("options", |r| r.entries(&enqueue.options))?;
-        let index = self.vars.insert(INDEX.to_owned(), Value::from("$i"));
-        let indexed = self.indexed(enqueue);
-        match index {
-            Some(index) => self.vars.insert(INDEX.to_owned(), index),
-            None => self.vars.shift_remove(INDEX),
-        };
-        let (what, group) = indexed?;
+        let (what, group) = self.later(&[INDEX.to_owned()], |r| r.indexed(enqueue))?;
         let (by, until_refused) = (enqueue.by.clone(), enqueue.until_refused);
         Ok(Enqueue { by, what, times, group, cached, options, until_refused })
     }

@@ -9,7 +9,7 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use super::{POLL, Session};
 use crate::actor::Trouble;
-use crate::case::resolve::{Action, HoldSpec, ResolvedActor, ResolvedState};
+use crate::case::resolve::{Action, HoldSpec, ResolvedState};
 use crate::error::{Context as _, Result};
 use crate::service::procfs::Process;
 
@@ -89,8 +89,7 @@ impl Holds {
 
 impl Known {
     fn new(id: u32, state: &ResolvedState, (line, actor, hold): (usize, &String, &HoldSpec)) -> Self {
-        let is_web = matches!(state.actors.get(actor), Some(ResolvedActor::Web { .. }));
-        let holder = match (is_web, hold.every) {
+        let holder = match (state.is_web(actor), hold.every) {
             (false, _) => Holder::Process,
             (true, false) => Holder::Thread,
             (true, true) => Holder::EveryThread,
@@ -119,7 +118,7 @@ impl Session<'_> {
         let Some(hold) = self.holds.armed(actor) else {
             return Err(Trouble::Refused(format!("no hold of {actor} is armed")));
         };
-        let is_web = matches!(self.state.actors.get(actor), Some(ResolvedActor::Web { .. }));
+        let is_web = self.state.is_web(actor);
         let deadline = Instant::now() + within;
         loop {
             let journal = self.journal().map_err(Trouble::Refused)?;

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::{LIMIT, Session};
 use crate::actor::Trouble;
 use crate::case::resolve::{Asked, CacheKind, Http, ResolvedActor};
-use crate::error::Result as Done;
+use crate::error::Result;
 use crate::probe::journal::Journal;
 use crate::probe::reconcile::Requested;
 use crate::proxy::{HttpCounters, HttpProxy, HttpProxySpec};
@@ -64,7 +64,7 @@ impl Between {
 
 impl Web {
     /// Ends what is not one of the app's processes.
-    pub async fn end(self) -> Done<()> {
+    pub async fn end(self) -> Result<()> {
         let mut ended = Ok(());
         for between in self.proxies.into_values() {
             if let Between::Nginx(nginx) = between {
@@ -80,7 +80,7 @@ pub struct UnderWay {
     http: Arc<Http>,
     /// The web actor that is asked in the end.
     web: String,
-    callers: JoinSet<(usize, Told)>,
+    callers: JoinSet<(u64, Told)>,
 }
 
 /// What came of a step's requests.
@@ -102,7 +102,7 @@ impl Session<'_> {
         let asked = http.asked.as_ref().map(Asked::actor).or_else(|| self.state.web_actor()).unwrap_or_default();
         let (socket, web) = self.answering(asked, clock).await?;
         let jar = self.web.jars.get(&http.by).cloned().unwrap_or_default();
-        let barrier = Arc::new(Barrier::new(http.callers));
+        let barrier = Arc::new(Barrier::new(http.callers as usize));
         let mut callers = JoinSet::new();
         for index in 0..http.callers {
             let caller = Caller {
@@ -222,9 +222,9 @@ impl Session<'_> {
         Ok(counters)
     }
 
-    /// What each actor of the web was sent, and what it saw itself.
-    pub async fn requested(&self, journal: &Journal) -> Result<Vec<Requested>, String> {
-        let counters = self.http_counters().await?;
+    /// What each actor of the web was sent over the whole arm, and what it saw itself.
+    pub fn requested(&self, journal: &Journal) -> Vec<Requested> {
+        let counters = self.windows.flow(None).http;
         let is_calm = counters.values().all(|counters| counters.errors == 0 && counters.malformed == 0);
         let all_answered = is_calm && self.web.exchanges.iter().all(Exchange::is_handled);
         // What nginx asks for somebody who has given up is not in its log.
@@ -241,7 +241,7 @@ impl Session<'_> {
             let theirs: u64 = counters.iter().filter(asks).map(|(_, counters)| counters.origin_requests).sum();
             Requested { actor: actor.clone(), sent: ours + theirs, seen, all_answered }
         });
-        Ok(requested.collect())
+        requested.collect()
     }
 
     /// An answer is there before the app is done with its request: what it still does, closing its connection to the
