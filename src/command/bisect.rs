@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::judge::{Expected, Met};
 use crate::plan::{self, Answer, Axis};
-use crate::report::{self, Cell, Found, Progress, Reporter, Results, Row, Sheet};
+use crate::report::{Cell, Found, Progress, Reporter, Results, Row, Sheet, text};
 use crate::runner::{CaseReport, Event};
 
 /// Columns of a terminal.
@@ -97,17 +97,16 @@ struct One {
 
 impl Reporter for One {
     fn event(&mut self, event: &Event) -> Result<()> {
-        let written = match event {
+        match event {
             Event::Preparing(what) => self.progress.announce(what),
             Event::ArmStarted { case, .. } => self.progress.show(case),
             Event::CaseFinished(case) => {
                 // Whoever waited has gone with an error of its own.
                 let _ = self.finished.send((**case).clone());
-                self.progress.show("")
+                self.progress.show("");
             }
-            Event::Ready(_) | Event::Finished(_) => Ok(()),
-        };
-        report::unless_gone(written)?;
+            Event::Ready(_) | Event::Finished(_) => {}
+        }
         self.results.lock().unwrap_or_else(PoisonError::into_inner).event(event)
     }
 }
@@ -129,8 +128,7 @@ fn step(row: &Row) -> String {
         Found::Skipped(why) => format!("SKIPPED {why}"),
         Found::Inconclusive(why) => format!("INCONCLUSIVE {why}"),
     };
-    let room = WIDTH - row.release.chars().count().min(WIDTH / 2) - 3;
-    if line.chars().count() <= room { line } else { line.chars().take(room - 1).chain(['…']).collect() }
+    text::cut(&line, WIDTH - row.release.chars().count().min(WIDTH / 2) - 3)
 }
 
 /// The answer, in a sentence.

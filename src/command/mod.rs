@@ -8,8 +8,8 @@ mod list;
 mod matrix;
 mod new;
 mod run;
+mod shell;
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::case::load;
@@ -18,7 +18,7 @@ use crate::case::schema;
 use crate::cli::{CaseArgs, Cli, Command, RunArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::report;
+use crate::report::terminal::print;
 use crate::service::{keeper, undo};
 
 /// Does what the command line says.
@@ -43,10 +43,4 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
 fn load(arguments: &CaseArgs) -> Result<Vec<Case>> {
     let paths = load::discover(&arguments.cases, &arguments.cases_dir)?;
     load::load_files(&paths, &arguments.cases_dir)
-}
-
-/// Prints to standard output; a reader that has gone is no error.
-fn print(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    report::unless_gone(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Component, Path};
 
+use super::shell;
 use crate::case::load;
 use crate::cli::NewArgs;
 use crate::error::{Context as _, Error, Result};
@@ -32,11 +33,12 @@ pub fn new(arguments: &NewArgs) -> Result<Exit> {
     let option = if arguments.cases_dir == Path::new("cases") {
         String::new()
     } else {
-        format!(" --cases-dir {}", arguments.cases_dir.display())
+        format!(" --cases-dir {}", shell::quoted(&arguments.cases_dir))
     };
     super::print(&format!(
-        "wrote {}\nnext: run it as it stands, with `dj-regress run{option} {name}`; then replace what says EXAMPLE\n",
-        path.display()
+        "wrote {}\nnext: run it as it stands, with `{} run{option} {name}`; then replace what says EXAMPLE\n",
+        path.display(),
+        shell::program()
     ))?;
     Ok(Exit::AsDeclared)
 }

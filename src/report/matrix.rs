@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::sheet::{Row, Sheet};
-use super::{Progress, Reporter, text};
+use super::{Progress, Reporter, terminal, text};
 use crate::error::Result;
 use crate::runner::{CaseReport, Event, RunReport};
 
@@ -26,15 +26,21 @@ impl Matrix<io::Stdout> {
     /// Tables on standard output: each with its releases, and the name that the case has at each.
     pub fn new(sheets: impl IntoIterator<Item = (Sheet, Vec<(String, String)>)>) -> Self {
         let filling = |(sheet, releases)| Filling { sheet, releases, rows: Vec::new() };
-        Self { out: io::stdout(), progress: Progress::new(), sheets: sheets.into_iter().map(filling).collect() }
+        Self { out: terminal::out(), progress: Progress::new(), sheets: sheets.into_iter().map(filling).collect() }
     }
 }
 
 impl<W: Write> Reporter for Matrix<W> {
     fn event(&mut self, event: &Event) -> Result<()> {
-        super::unless_gone(match event {
-            Event::Preparing(what) => self.progress.announce(what),
-            Event::ArmStarted { case, .. } => self.progress.show(case),
+        terminal::unless_gone(match event {
+            Event::Preparing(what) => {
+                self.progress.announce(what);
+                Ok(())
+            }
+            Event::ArmStarted { case, .. } => {
+                self.progress.show(case);
+                Ok(())
+            }
             Event::Ready(setting) => self.say(&text::setting(setting)),
             Event::CaseFinished(case) => self.case(case),
             Event::Finished(run) => self.finished(run),
@@ -63,7 +69,7 @@ impl<W: Write> Matrix<W> {
     }
 
     fn say(&mut self, lines: &[String]) -> io::Result<()> {
-        self.progress.show("")?;
+        self.progress.show("");
         for line in lines {
             writeln!(self.out, "{line}")?;
         }
