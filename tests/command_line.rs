@@ -109,6 +109,7 @@ fn planted_cases_are_good_cases(#[values("verdicts", "language")] folder: &str) 
 
 /// What `| head -1` does: one line is read, then nobody listens.
 #[rstest]
+#[case::help("run --help", "Run cases")]
 #[case::list("list", "verdicts/backwards")]
 #[case::check("check", "ok verdicts/backwards")]
 #[case::schema("schema", "{")]
@@ -127,18 +128,24 @@ fn a_reader_that_goes_away_is_no_error(#[case] arguments: &str, #[case] first: &
 
 /// `script` gives the program a terminal.
 #[rstest]
-#[case::a_terminal("", true)]
-#[case::no_color("NO_COLOR=1", false)]
-fn there_is_colour_in_a_terminal_that_wants_it(#[case] variable: &str, #[case] colour: bool) {
+#[case::a_terminal("TERM=xterm", true, true)]
+#[case::no_color("TERM=xterm NO_COLOR=1", false, true)]
+#[case::dumb("TERM=dumb", false, false)]
+fn there_is_colour_in_a_terminal_that_wants_it(
+    #[case] variable: &str,
+    #[case] colour: bool,
+    #[case] has_status_line: bool,
+) {
     let Some(script) = on_path("script") else { return skip("`script` (util-linux) is not here") };
     let context = Context::new().planted("verdicts");
-    let run = format!("{variable} {} run --frozen verdicts/not_fixed 2>/dev/null", support::PROGRAM);
+    let run = format!("{variable} {} run --frozen verdicts/not_fixed", support::PROGRAM);
     let mut in_terminal = std::process::Command::new(script);
     in_terminal.args(["--quiet", "--return", "--command", &run, "/dev/null"]);
     in_terminal.current_dir(context.path("")).stdin(Stdio::null()).env_remove("NO_COLOR");
     let said = said(&mut in_terminal);
     assert_eq!(said.code, Some(1), "{said}");
-    assert_eq!(said.stdout.contains("\x1b["), colour, "{said}");
+    assert_eq!(said.stdout.contains("\x1b[31"), colour, "{said}");
+    assert_eq!(said.stdout.contains('\x1b'), has_status_line, "{said}");
 }
 
 #[test]

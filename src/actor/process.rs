@@ -25,6 +25,8 @@ pub enum Trouble {
     Failed(Failed),
     /// Its connection closed: the process is gone.
     Died(String),
+    /// Its process is gone, and this is the last line of its log.
+    Ended(String, String),
     /// It did not answer within the deadline.
     Late(String),
     /// It runs other code than this state's.
@@ -42,6 +44,7 @@ impl fmt::Display for Trouble {
                 write!(f, "{}: {}", failed.exception, words.join(" "))
             }
             Self::Died(who) => write!(f, "{who} died"),
+            Self::Ended(who, line) => write!(f, "{who} died; the log ends with `{line}`"),
             Self::Late(what) => write!(f, "{what} did not answer within {} s", DEADLINE.as_secs()),
             Self::WrongCode(why) => write!(f, "wrong code: {why}"),
             Self::Refused(why) => f.write_str(why),

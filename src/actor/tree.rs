@@ -188,7 +188,7 @@ impl Tree {
         let told = || std::fs::read_to_string(&log).unwrap_or_default().trim_end().to_owned();
         tokio::select! {
             hello = hello => hello.map_err(|_| Error::bug("the control socket closed")),
-            exit = self.keeper.exited(pid) => Err(Error::cannot_run(format!("{} ended at once ({exit:?}): {}", environment.python.display(), told()))),
+            exit = self.keeper.exited(pid) => Err(Error::cannot_run(format!("{} ended at once ({}): {}", environment.python.display(), exit.map_or_else(|error| error.message, |exit| exit.to_string()), told()))),
             () = tokio::time::sleep(DEADLINE) => Err(Error::cannot_run(format!("{} did not answer: {}", environment.python.display(), told()))),
         }
     }

@@ -24,8 +24,17 @@ pub fn any() -> Result<PathBuf> {
 }
 
 fn is_new_enough(python: &Path) -> bool {
+    succeeds(python, &["-c", "import sys; sys.exit(sys.version_info < (3, 10))"])
+}
+
+/// Whether it makes virtual environments that have pip: some distributions leave that out.
+pub fn has_pip(python: &Path) -> bool {
+    succeeds(python, &["-c", "import ensurepip, venv"])
+}
+
+fn succeeds(python: &Path, arguments: &[&str]) -> bool {
     Command::new(python)
-        .args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"])
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -44,11 +53,5 @@ pub fn is_installed(python: &str) -> bool {
 
 /// A version manager's shim can be there for a Python that is not.
 fn runs(python: &Path) -> bool {
-    Command::new(python)
-        .arg("-V")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    succeeds(python, &["-V"])
 }

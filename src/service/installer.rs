@@ -11,6 +11,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::procfs::Process;
+use crate::cache::Cache;
+
+/// Where uv and pip are told to keep what they download, and the folder of our cache where the user has not said so.
+/// In ours, uv's files are on the same file system as the environments, so that it can link them.
+const CACHES: [(&str, &str); 2] = [("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip")];
 
 /// A process that is still there so long after SIGKILL hangs in the kernel.
 const KILL_DEADLINE: Duration = Duration::from_secs(2);
@@ -20,6 +25,16 @@ const KILL_DEADLINE: Duration = Duration::from_secs(2);
 pub fn tie(command: &mut Command) -> &mut Command {
     // SAFETY: between fork and exec only async-signal-safe calls are allowed: prctl is one.
     unsafe { command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) }
+}
+
+/// Makes the program keep its downloads in our cache, unless the user has named another folder for them.
+pub fn keep_in<'c>(cache: &Cache, command: &'c mut Command) -> &'c mut Command {
+    for (variable, folder) in CACHES {
+        if std::env::var_os(variable).is_none_or(|value| value.is_empty()) {
+            command.env(variable, cache.path(folder));
+        }
+    }
+    command
 }
 
 /// Ends every installer with all that it has started; for an interrupted run, whose keeper is gone already.

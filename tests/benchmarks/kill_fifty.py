@@ -202,7 +202,7 @@ class Bench:
         """Starts a command; what it says is kept."""
         env = os.environ | {"TMPDIR": str(self.temporary)}
         # Paths of sockets are short, whatever the folder is.
-        if place == "given":
+        if place == "external":
             env |= {
                 "DJ_REGRESS_POSTGRES_URL": self.servers.postgres_url,
                 "DJ_REGRESS_REDIS_URL": self.servers.redis_url,
@@ -219,7 +219,7 @@ class Bench:
 
     def run(self, place: str, output: str, *cases: str) -> subprocess.Popen[bytes]:
         """Starts a run."""
-        words = ("run", "--frozen", "--services", place, "--outputdir", output, *cases)
+        words = ("run", "--frozen", "--services", place, "--output-dir", output, *cases)
         return self.start(place, words, output)
 
     def folders_of(self, run: str) -> list[Path]:

@@ -47,7 +47,7 @@ impl Session<'_> {
                 tokio::select! {
                     exit = self.stage.keeper.exited(pid) => {
                         let how = exit.map_or_else(|error| error.message, |exit| exit.to_string());
-                        return Err(Trouble::Died(format!("the cluster {actor} ({how})")));
+                        return Err(self.died(format!("the cluster {actor} ({how})")));
                     }
                     () = tokio::time::sleep(POLL) => {}
                 }

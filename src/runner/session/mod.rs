@@ -36,8 +36,8 @@ use crate::case::resolve::{ResolvedActor, ResolvedState};
 use crate::error::{Context as _, Result};
 use crate::probe::journal::Journal;
 use crate::probe::ledger::PROBE;
+use crate::probe::log;
 use crate::proxy::{Counters, PostgresProxy, RedisProxy};
-use crate::service::keeper::Exit;
 use crate::service::redis::{Redis, RedisWants};
 
 /// How long anything of a real cluster may take where the case does not say; a harness limit that only a hang reaches.
@@ -322,14 +322,18 @@ impl<'s> Session<'s> {
         let answer = process.ask(request).await;
         if let Err(Trouble::Died(_)) = answer {
             let exit = tokio::time::timeout(EXIT_DEADLINE, self.stage.keeper.exited(pid)).await;
-            let how = match exit {
-                Ok(Ok(Exit::Code(code))) => format!(" (exit code {code})"),
-                Ok(Ok(Exit::Signal(signal))) => format!(" (signal {signal})"),
-                _ => String::new(),
-            };
-            return Err(Trouble::Died(format!("the actor {actor}{how}")));
+            let how = exit.ok().and_then(Result::ok).map(|exit| format!(" ({exit})"));
+            return Err(self.died(format!("the actor {actor}{}", how.unwrap_or_default())));
         }
         answer
+    }
+
+    /// That somebody died, with what the arm's log says last.
+    pub(super) fn died(&self, who: String) -> Trouble {
+        match log::last_line(&self.log) {
+            Some(line) => Trouble::Ended(who, line),
+            None => Trouble::Died(who),
+        }
     }
 }
 
