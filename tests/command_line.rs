@@ -81,6 +81,36 @@ fn a_folder_without_cases_exits_4() {
     ");
 }
 
+#[test]
+fn a_folder_of_cases_that_is_none_is_named() {
+    let context = Context::new();
+    fs::write(context.path("afile"), "").unwrap();
+    for command in ["run", "list", "check", "explain", "matrix --releases 1.9.0"] {
+        let said = context.run(&format!("{command} --cases-dir nowhere"));
+        let hint = "name a case file, or with `--cases-dir` the folder of the cases";
+        assert_eq!(said.stderr, format!("error: there is no folder `nowhere`\nhint: {hint}\n"));
+        assert_eq!(said.code, Some(4));
+        let said = context.run(&format!("{command} --cases-dir afile"));
+        let hint = "`--cases-dir` names the folder of the cases";
+        assert_eq!((said.code, said.stderr), (Some(3), format!("error: `afile` is a file\nhint: {hint}\n")));
+    }
+    let said = context.run("new mine --cases-dir afile/x");
+    assert_eq!((said.code, said.stderr.as_str()), (Some(3), "error: `afile` is a file\n"));
+    let said = support::said(context.command("doctor").env("DJ_REGRESS_CACHE", "afile"));
+    assert_eq!((said.code, said.stderr.lines().next()), (Some(3), Some("error: `afile` is a file")));
+}
+
+#[test]
+fn a_command_that_is_mistyped_is_guessed() {
+    insta::assert_snapshot!(Context::new().run("doctr"), @r"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    error: no case, folder of cases or case file is called `doctr`
+    hint: did you mean the command `doctor`?
+    ");
+}
+
 #[rstest]
 #[case::unknown_option("run --joobs 2")]
 #[case::no_lanes("run --jobs 0")]

@@ -81,7 +81,10 @@ impl Cache {
                 .hint(format!("set {VARIABLE} to a folder that can be written to"))
         };
         loop {
-            make_folder(root).map_err(cannot)?;
+            make_folder(root).map_err(|error| match Error::file_in_the_way(root) {
+                Some(file) => file.hint(format!("set {VARIABLE} to a folder")),
+                None => cannot(error),
+            })?;
             let root = root.canonicalize().map_err(cannot)?;
             ownership::check_place(&root)?;
             ownership::check_private(&root)?;

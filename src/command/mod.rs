@@ -10,20 +10,26 @@ mod new;
 mod run;
 mod shell;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::CommandFactory as _;
 
 use crate::case::load;
 use crate::case::model::Case;
 use crate::case::schema;
 use crate::cli::{CaseArgs, Cli, Command, RunArgs};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::exit::Exit;
 use crate::report::terminal::print;
 use crate::service::{keeper, undo};
 
 /// Does what the command line says.
 pub fn execute(cli: Cli) -> Result<ExitCode> {
-    match cli.command.unwrap_or(Command::Run(cli.run)) {
+    let Some(command) = cli.command else {
+        return run::run(&cli.run).map(Into::into).map_err(|error| or_command(error, &cli.run.selection.cases));
+    };
+    match command {
         Command::Run(arguments) => run::run(&arguments).map(Into::into),
         Command::Explain(arguments) => run::run(&RunArgs { verbose: true, ..arguments }).map(Into::into),
         Command::Matrix(arguments) => matrix::matrix(&arguments).map(Into::into),
@@ -41,6 +47,30 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
 
 /// The cases that are selected, read and checked.
 fn load(arguments: &CaseArgs) -> Result<Vec<Case>> {
-    let paths = load::discover(&arguments.cases, &arguments.cases_dir)?;
-    load::load_files(&paths, &arguments.cases_dir)
+    load::load_files(&select(arguments)?, &arguments.cases_dir)
+}
+
+/// The files of the cases that are selected.
+fn select(arguments: &CaseArgs) -> Result<Vec<PathBuf>> {
+    let folder = &arguments.cases_dir;
+    if arguments.cases.is_empty() && !folder.is_dir() {
+        if let Some(file) = Error::file_in_the_way(folder) {
+            return Err(file.hint("`--cases-dir` names the folder of the cases"));
+        }
+        return Err(Error::nothing_selected(format!("there is no folder `{}`", folder.display()))
+            .hint("name a case file, or with `--cases-dir` the folder of the cases"));
+    }
+    load::discover(&arguments.cases, folder)
+}
+
+/// The error of a run for which no command was named; its only case may have been meant to be one.
+fn or_command(error: Error, cases: &[String]) -> Error {
+    let ([word], ErrorKind::NothingSelected) = (cases, error.kind) else { return error };
+    let cli = Cli::command();
+    let near = |name: &&str| strsim::damerau_levenshtein(name, word) <= 2;
+    let commands = cli.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+    match commands.filter(near).min_by_key(|name| strsim::damerau_levenshtein(name, word)) {
+        Some(name) => error.hint(format!("did you mean the command `{name}`?")),
+        None => error,
+    }
 }

@@ -22,7 +22,10 @@ pub fn new(arguments: &NewArgs) -> Result<Exit> {
     // What is written is a good case, whatever was asked for.
     load::load_str(&text, &path, &arguments.cases_dir)?;
     let folder = path.parent().unwrap_or(&arguments.cases_dir);
-    fs::create_dir_all(folder).cannot_run(|| format!("create {}", folder.display()))?;
+    fs::create_dir_all(folder).map_err(|error| {
+        let other = || Error::cannot_run(format!("create {}: {error}", folder.display()));
+        Error::file_in_the_way(folder).unwrap_or_else(other)
+    })?;
     let mut file = File::create_new(&path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
             Error::usage(format!("{} is there already", path.display())).hint("name another case, or remove the file")

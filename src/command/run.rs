@@ -13,7 +13,7 @@ use super::shell;
 use crate::cache::Cache;
 use crate::case::load;
 use crate::case::model::Case;
-use crate::cli::{CaseArgs, RunArgs};
+use crate::cli::RunArgs;
 use crate::error::{Context as _, Error, Result};
 use crate::exit::Exit;
 use crate::plan::States;
@@ -24,8 +24,8 @@ use crate::service::{self, Choice, Secret};
 
 /// Runs the selected cases.
 pub fn run(arguments: &RunArgs) -> Result<Exit> {
-    let CaseArgs { cases, cases_dir } = &arguments.selection;
-    let paths = load::discover(cases, cases_dir)?;
+    let cases_dir = &arguments.selection.cases_dir;
+    let paths = super::select(&arguments.selection)?;
     let cases = load::load_files(&paths, cases_dir)?;
     let urls = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
     let services = choice(&arguments.services, urls, &arguments.programs)?;

@@ -41,7 +41,7 @@ impl OutputDirectory {
     pub fn create(path: &Path) -> Result<Self> {
         let path = &followed(path)?;
         match fs::symlink_metadata(path) {
-            Ok(found) if !found.is_dir() => return Err(is_a_file(path)),
+            Ok(found) if !found.is_dir() => return Err(cannot_create(path, &ErrorKind::NotADirectory.into())),
             Ok(_) => {
                 if !is_empty(path).cannot_run(|| format!("list {}", path.display()))? {
                     keep(path)?;
@@ -195,14 +195,10 @@ fn busy(path: &Path) -> Error {
     Error::cannot_run(format!("another run is writing {}", path.display())).hint(format!("wait for it, or {OTHER}"))
 }
 
-fn is_a_file(path: &Path) -> Error {
-    Error::usage(format!("`{}` is a file", path.display())).hint(OTHER)
-}
-
 /// Says which part of the path is a file, if that is the reason.
 fn cannot_create(path: &Path, error: &io::Error) -> Error {
-    let file = path.ancestors().skip(1).find(|part| part.exists()).filter(|part| !part.is_dir());
-    file.map_or_else(|| Error::cannot_run(format!("create {}: {error}", path.display())).hint(OTHER), is_a_file)
+    let other = || Error::cannot_run(format!("create {}: {error}", path.display()));
+    Error::file_in_the_way(path).unwrap_or_else(other).hint(OTHER)
 }
 
 #[cfg(test)]

@@ -53,3 +53,21 @@ pub fn end_all() {
         thread::sleep(Duration::from_millis(2));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_uv_and_pip_download_is_kept_in_our_cache_unless_the_user_says_where() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let cache = Cache::at(folder.path()).expect("a cache");
+        let mut command = Command::new("uv");
+        keep_in(&cache, &mut command);
+        for (variable, folder) in CACHES {
+            let told = command.get_envs().find(|(name, _)| *name == variable).and_then(|(_, value)| value);
+            let expected = std::env::var_os(variable).is_none().then(|| cache.path(folder).into_os_string());
+            assert_eq!(told, expected.as_deref(), "{variable}");
+        }
+    }
+}

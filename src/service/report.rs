@@ -51,7 +51,7 @@ pub fn report(cache: &Cache, variable: &dyn Fn(&str) -> Option<String>) -> Vec<F
         server(REDIS, redis.or(cached_redis), &looked_redis, can_install),
         room(),
         server_user(),
-        Finding { subject: "cache".to_owned(), is_good: true, found: cache.root().display().to_string(), hint: None },
+        kept(cache),
     ];
     findings.extend([containers(), nginx()]);
     findings.extend(given(variable));
@@ -141,6 +141,11 @@ fn room() -> Finding {
         found: format!("below {}, {} MB free", base.display(), free(&base) / 1_000_000),
         hint: tmpdir_refusal().or_else(|| (!is_memory).then(faster)),
     }
+}
+
+fn kept(cache: &Cache) -> Finding {
+    let found = format!("{}, {} MB free", cache.root().display(), free(cache.root()) / 1_000_000);
+    Finding { subject: "cache".to_owned(), is_good: true, found, hint: None }
 }
 
 fn server_user() -> Finding {
