@@ -115,6 +115,19 @@ fn a_folder_that_is_not_a_cache_alone_is_left_as_it_is(#[case] spoil: fn(&Path),
     assert_eq!(tree(folder.path()), before);
 }
 
+/// Somebody may keep what is large on another disk.
+#[test]
+fn a_cache_with_links_in_place_of_folders_is_used() {
+    let folder = TempDir::new().unwrap();
+    let (cache, disk) = (folder.path().join("cache"), folder.path().join("disk"));
+    fs::create_dir_all(&disk).unwrap();
+    fs::create_dir_all(&cache).unwrap();
+    symlink(&disk, cache.join("environments")).unwrap();
+    let cache = Cache::at(&cache).unwrap();
+    cache.directory("environments/0123456789abcdef", |_| Ok(())).unwrap();
+    assert!(disk.join("0123456789abcdef").is_dir());
+}
+
 #[rstest]
 #[case::link("link")]
 #[case::link_with_a_slash("link/")]

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 pub use room::free;
 
+use self::ownership::Links;
 use crate::error::{Context, Error, Result};
 
 /// The variable that names the cache folder.
@@ -77,19 +78,17 @@ impl Cache {
     /// Cannot run if it cannot be made or written to, holds anything else than a cache, or others can write to it.
     pub fn at(root: &Path) -> Result<Self> {
         let cannot = |error: io::Error| {
-            Error::cannot_run(format!("cannot write to the cache folder {}: {error}", root.display()))
+            let why = Error::file_in_the_way(root).map_or_else(|| error.to_string(), |file| file.message);
+            Error::cannot_run(format!("cannot write to the cache folder {}: {why}", root.display()))
                 .hint(format!("set {VARIABLE} to a folder that can be written to"))
         };
         loop {
-            make_folder(root).map_err(|error| match Error::file_in_the_way(root) {
-                Some(file) => file.hint(format!("set {VARIABLE} to a folder")),
-                None => cannot(error),
-            })?;
+            make_folder(root).map_err(cannot)?;
             let root = root.canonicalize().map_err(cannot)?;
             ownership::check_place(&root)?;
             ownership::check_private(&root)?;
             let is_marked = ownership::is_marked(&root);
-            if !is_marked && let Some(other) = ownership::other_content(&root).map_err(cannot)? {
+            if !is_marked && let Some(other) = ownership::other_content(&root, Links::AreFollowed).map_err(cannot)? {
                 let message =
                     format!("{} is not a cache of dj-regress: it holds `{}`", root.display(), other.display());
                 return Err(

@@ -46,14 +46,24 @@ pub(super) fn mark(root: &Path) -> io::Result<()> {
     }
 }
 
-/// What is in the folder beside the marker and the folders of a cache; the first by name. A link is never ours.
-pub(super) fn other_content(root: &Path) -> io::Result<Option<OsString>> {
+/// What links in place of folders are: somebody may keep the environments on another disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    /// As good as the folders, to use them.
+    AreFollowed,
+    /// Not made by us, and not to be removed.
+    AreNotOurs,
+}
+
+/// What is in the folder beside the marker and the folders of a cache; the first by name.
+pub(super) fn other_content(root: &Path, links: Links) -> io::Result<Option<OsString>> {
     let mut others = Vec::new();
     for entry in fs::read_dir(root)? {
         let entry = entry?;
         let (name, kind) = (entry.file_name(), entry.file_type()?);
-        let is_folder = kind.is_dir() && FOLDERS.iter().any(|(known, _)| name == *known);
-        if !(is_folder || name == MARKER && is_marked(root) || name == OF_THE_VOLUME && kind.is_dir()) {
+        let is_folder = kind.is_dir() || links == Links::AreFollowed && entry.path().is_dir();
+        let is_known = is_folder && FOLDERS.iter().any(|(known, _)| name == *known);
+        if !(is_known || name == MARKER && is_marked(root) || name == OF_THE_VOLUME && kind.is_dir()) {
             others.push(name);
         }
     }

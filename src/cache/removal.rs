@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::ownership::{self, MARKER};
+use super::ownership::{self, Links, MARKER};
 use super::{Cache, FOLDERS, VARIABLE};
 use crate::error::{Context as _, Error, Result};
 
@@ -37,7 +37,8 @@ impl Cache {
         if is_empty(&root) {
             return Ok(None);
         }
-        let other = ownership::other_content(&root).cannot_run(|| format!("list {}", root.display()))?;
+        let other =
+            ownership::other_content(&root, Links::AreNotOurs).cannot_run(|| format!("list {}", root.display()))?;
         if let Some(other) = other {
             let message = format!(
                 "{} holds `{}`, which is not from dj-regress: nothing was removed",
