@@ -170,7 +170,8 @@ pub struct RunArgs {
 /// Options of `clean`.
 #[derive(Debug, Clone, Args)]
 pub struct CleanArgs {
-    /// Empty the cache as well: environments, wheels, overlays, the templates of Postgres, the images that hold them
+    /// Remove the cache as well: environments, wheels, overlays, what uv and pip have downloaded, the templates of
+    /// Postgres, the images that hold them
     #[arg(long)]
     pub cache: bool,
 }

@@ -175,7 +175,7 @@ fn the_folder_of_a_run_is_where_tmpdir_says_or_it_is_said_why_not(#[case] name: 
     assert_eq!(is_there, refusal.is_none(), "{said}");
     match refusal {
         Some(why) => {
-            assert!(said.stderr.contains("# the run is not in TMPDIR: ") && said.stderr.contains(why), "{said}")
+            assert!(said.stderr.contains("# the run is not in TMPDIR: ") && said.stderr.contains(why), "{said}");
         }
         None => assert!(!said.stderr.contains("TMPDIR"), "{said}"),
     }

@@ -2,9 +2,9 @@
 """SIGKILLs the controller at random moments of runs with faults, and looks for what is left afterwards.
 
     cargo build
-    tests/benchmarks/kill_fifty.py [-n ROUNDS] [--seed SEED] [--places local,docker,given] [--program PATH]
+    tests/benchmarks/kill_fifty.py [-n ROUNDS] [--seed SEED] [--places local,docker,external] [--program PATH]
 
-Each round runs planted cases (faults, a real cluster) on local, docker or given services in turn, and
+Each round runs planted cases (faults, a real cluster) on local, docker or external services in turn, and
 SIGKILLs the controller at a moment drawn evenly from the time that such a run takes; in every third round
 its keeper, too. Then comes the next start: `clean`, or another run. Nothing of the killed run may be left
 after a while: processes, containers, databases, roles, Redis keys, System V segments, files of /dev/shm and
@@ -372,7 +372,7 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("-n", type=int, default=50, metavar="ROUNDS", help="kills [default: 50]")
     parser.add_argument("--seed", type=int, default=4, help="of the moments [default: 4]")
-    parser.add_argument("--places", default="local,docker,given", help="[default: local,docker,given]")
+    parser.add_argument("--places", default="local,docker,external", help="[default: local,docker,external]")
     parser.add_argument(
         "--program", type=Path, default=REPOSITORY / "target/debug/dj-regress", help="a built dj-regress"
     )

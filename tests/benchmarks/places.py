@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Tells whether every case says the same on local, docker and given services, with the same counts.
+"""Tells whether every case says the same on local, docker and external services, with the same counts.
 
     cargo build --release
     tests/benchmarks/places.py [--program PATH] [--places local,docker,external] [CASE ...]
 
-The given ones are a Postgres and a Redis on loopback, with passwords, as a CI job has them. Counts are the
+The external ones are a Postgres and a Redis on loopback, with passwords, as a CI job has them. Counts are the
 whole numbers of all invariants in all arms. Where the case itself gives a range, a limit or no bound, a count
 may differ (bytes; how often a real cluster does something in a while): that is told with -v only.
 
-Exits with 1 if a verdict differs. SKIPPED, with its reason, is no difference on given services.
+Exits with 1 if a verdict differs. SKIPPED, with its reason, is no difference on external services.
 """
 
 from __future__ import annotations
