@@ -132,14 +132,15 @@ async fn live(
     let mut measured = tokio::select! {
         measured = measure(&mut session, guard_cycle, outcome) => measured,
         // The arm need not wait for what will not come.
-        Some(how) = losses.recv() => Err(how),
+        Some(how) = losses.recv() => {
+            outcome.lost = Some(how.clone());
+            Err(how)
+        }
         () = stage.server.died(attempt.deaths), if is_shared => Err("Postgres has died".to_owned()),
     };
-    if let Err(why) = &mut measured {
+    if measured.is_err() && outcome.lost.is_none() {
         outcome.lost = session.lost(&mut losses).await;
-        if let Some(how) = &outcome.lost {
-            why.clone_from(how);
-        }
+        measured = measured.map_err(|why| outcome.lost.clone().unwrap_or(why));
     }
     outcome.waits = std::mem::take(&mut session.waits);
     outcome.faults = std::mem::take(&mut session.faults);

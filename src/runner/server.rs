@@ -8,14 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, watch};
 
 use super::{Event, Events};
+use crate::deadline;
 use crate::error::{Error, Result};
-use crate::service::postgres::Postgres;
+use crate::service::postgres::{Postgres, QUESTIONS};
 
 /// Between two looks at a server whose arm has broken.
 const POLL: Duration = Duration::from_millis(20);
-
-/// How long the death of a server may take to be noticed when it does not answer an arm.
-const NOTICE: Duration = Duration::from_secs(2);
 
 /// A server and its templates.
 #[derive(Debug)]
@@ -80,7 +78,8 @@ impl Server {
 
     /// Whether it has died since: asked when something on it has failed, which may be seen before its death is.
     pub async fn has_died(&self, before: u32) -> bool {
-        let deadline = Instant::now() + NOTICE;
+        // Whoever watches over it asks it so often, and waits so long for an answer.
+        let deadline = Instant::now() + QUESTIONS + 2 * deadline::step();
         while self.life.borrow().deaths == before {
             if self.postgres.answers().await {
                 return self.life.borrow().deaths > before;

@@ -18,7 +18,10 @@ use crate::service::procfs::Process;
 const POLL: Duration = Duration::from_millis(50);
 
 /// Between two questions to a server that seems well: it may stand still.
-const QUESTIONS: Duration = Duration::from_secs(10);
+pub const QUESTIONS: Duration = Duration::from_secs(10);
+
+/// How long a postmaster takes to end that has closed its connections.
+const ENDING: Duration = Duration::from_millis(500);
 
 /// How long a server of somebody else may be away before it counts as gone, and how long one of ours may take to
 /// come back by itself, as it does when only a backend has died.
@@ -46,10 +49,12 @@ impl Postgres {
                 Host::Contained(_) | Host::Given(_) => std::future::pending().await,
             }
         };
+        tokio::pin!(exited);
         let admin = self.admin();
         let how = tokio::select! {
-            how = exited => how,
-            how = lost(&admin) => how,
+            how = &mut exited => how,
+            // It closes its connections before it ends; a postmaster that takes them up again does not end.
+            how = lost(&admin) => timeout(ENDING, &mut exited).await.unwrap_or(how),
         };
         let log = match &self.host {
             Host::Local(local) => end_of_log(&local.log()),
@@ -65,12 +70,7 @@ impl Postgres {
     ///
     /// Cannot run if it does not come back; a server of somebody else cannot be started.
     pub async fn revive(&self) -> Result<()> {
-        let runs = match &self.host {
-            Host::Local(local) => Process::is_running(local.pid()),
-            Host::Contained(contained) => contained.runs().await,
-            Host::Given(_) => true,
-        };
-        if runs && self.comes_back().await {
+        if self.comes_back().await {
             return Ok(());
         }
         match &self.host {
@@ -88,10 +88,18 @@ impl Postgres {
         self.start().await
     }
 
+    async fn runs(&self) -> bool {
+        match &self.host {
+            Host::Local(local) => Process::is_running(local.pid()),
+            Host::Contained(contained) => contained.runs().await,
+            Host::Given(_) => true,
+        }
+    }
+
     /// Whether it lets us in again, soon.
     async fn comes_back(&self) -> bool {
         let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
+        while Instant::now() < until && self.runs().await {
             if let Ok(Ok(client)) = timeout(PATIENCE, self.admin_client()).await
                 && answers(&client).await
             {
@@ -138,7 +146,7 @@ impl Local {
 async fn lost(admin: &Client) -> String {
     let mut asked = Instant::now();
     while !admin.is_closed() {
-        if asked.elapsed() > QUESTIONS {
+        if asked.elapsed() > QUESTIONS.min(deadline::step()) {
             if timeout(deadline::step(), admin.simple_query("")).await.is_err() {
                 return format!("no answer within {} s", deadline::step().as_secs());
             }

@@ -23,6 +23,7 @@ use nix::sys::signal::Signal;
 use tokio_postgres::{Client, NoTls};
 
 pub use config::refusal;
+pub use death::QUESTIONS;
 pub use given::{look_at, undo};
 pub use login::{Login, SERVICE};
 
