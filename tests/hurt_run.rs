@@ -6,6 +6,7 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use hurt::{Hurt, cases, send};
@@ -80,7 +81,7 @@ fn in_small_places(context: &Context, arguments: &str) -> Option<Command> {
     let small = context.path("small");
     fs::create_dir_all(&small).unwrap();
     let script =
-        "mount -t tmpfs -o size=96m tmpfs /dev/shm && mount -t tmpfs -o size=2m tmpfs \"$1\" && shift && exec \"$@\"";
+        "mount -t tmpfs -o size=256m tmpfs /dev/shm && mount -t tmpfs -o size=2m tmpfs \"$1\" && shift && exec \"$@\"";
     let place = |script: &str, words: &[&str]| {
         let mut command = Command::new("unshare");
         command.args(["-m", "sh", "-c", script, "sh"]).arg(&small).args(words).current_dir(context.path(""));
@@ -97,10 +98,16 @@ fn in_small_places(context: &Context, arguments: &str) -> Option<Command> {
     Some(command)
 }
 
-fn filling(path: &str) -> String {
+/// Fills a file system, as soon as the first case is judged.
+fn filling(path: &Path, results: &Path) -> String {
+    let (path, results) = (path.display(), results.display());
     format!(
         "
-with open('{path}', 'wb', buffering=0) as filler:
+import pathlib, select
+results = pathlib.Path('{results}')
+while not results.exists() or 'a_quick' not in results.read_text():
+    select.select([], [], [], 0.005)
+with open('{path}', 'ab', buffering=0) as filler:
     try:
         while True:
             filler.write(bytes(65536))
@@ -111,21 +118,22 @@ with open('{path}', 'wb', buffering=0) as filler:
 
 #[test]
 fn a_run_whose_shared_memory_is_full_ends() {
-    let context = cases("", &filling("/dev/shm/filler"));
-    let Some(mut command) = in_small_places(&context, "run --frozen --jobs 2") else { return };
+    let folder = Context::new();
+    let results = folder.path("out/results.json");
+    let context = cases("", &filling(Path::new("/dev/shm/filler"), &results));
+    let arguments = format!("run --frozen --jobs 2 --cases-dir {} --outputdir out", context.path("cases").display());
+    let Some(mut command) = in_small_places(&folder, &arguments) else { return };
     let said = said(&mut command);
     assert_eq!(said.code, Some(2), "{said}");
     assert!(said.stderr.contains("no space is left for the run's private folder /dev/shm/"), "{said}");
-    let judged: serde_json::Value = context.results();
+    let judged: serde_json::Value = serde_json::from_slice(&fs::read(results).unwrap()).unwrap();
     assert_eq!(judged["cases"].as_array().unwrap().len(), 1, "{said}");
 }
 
 #[test]
 fn a_run_whose_output_folder_is_full_ends() {
     let folder = Context::new();
-    let small = folder.path("small/filler");
-    let context = cases("", &filling(small.to_str().unwrap()));
-    fs::create_dir_all(folder.path("small")).unwrap();
+    let context = cases("", &filling(&folder.path("small/filler"), &folder.path("small/out/results.json")));
     // The cases are in one folder, the output in the other.
     let arguments =
         format!("run --frozen --jobs 2 --cases-dir {} --outputdir small/out", context.path("cases").display());

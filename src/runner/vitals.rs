@@ -15,6 +15,12 @@ use crate::service::run_directory::RunDirectory;
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(100);
 
+/// What the database of an arm takes: without it, the next arm cannot begin.
+const DATABASE: u64 = 8 << 20;
+
+/// What a few results take, and the lines of logs between two looks.
+const LINES: u64 = 1 << 16;
+
 /// Resolves when the run cannot go on, with the reason; `logs` is where it writes what it finds.
 pub async fn failed(keeper: &Keeper, run_directory: &RunDirectory, logs: &Path) -> Error {
     let missed = async {
@@ -37,7 +43,7 @@ fn missing(run_directory: &RunDirectory, logs: &Path) -> Option<Error> {
         let message = format!("the run's private folder {} is gone: somebody has removed it", folder.display());
         return Some(Error::cannot_run(message).hint("leave it alone while a run goes on, then run again"));
     }
-    if is_full(folder) {
+    if is_full(folder, DATABASE) {
         let message = format!("no space is left for the run's private folder {}", folder.display());
         return Some(
             Error::cannot_run(message).hint(format!("make room: `df {}` says how much there is", folder.display())),
@@ -49,7 +55,7 @@ fn missing(run_directory: &RunDirectory, logs: &Path) -> Option<Error> {
             logs.display()
         )));
     }
-    if is_full(logs) {
+    if is_full(logs, LINES) {
         let message = format!("no space is left for the output folder {}", logs.display());
         return Some(Error::cannot_run(message).hint("make room, or name another folder with `--outputdir`"));
     }

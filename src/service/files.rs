@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::posix_fallocate;
 use nix::sys::statvfs::{Statvfs, statvfs};
 
 use super::user::ServerUser;
@@ -23,11 +24,8 @@ const LOG_LINES: usize = 8;
 /// Between two attempts to lock a file.
 const LOCK_POLL: Duration = Duration::from_millis(5);
 
-/// A file system with so much left is not looked at more closely.
-const ENOUGH: u64 = 1 << 20;
-
-/// What is written to see whether that can be done.
-const PROBE: usize = 1 << 16;
+/// A file system with so many times what is needed is not looked at more closely.
+const ENOUGH: u64 = 2;
 
 /// What to do with a path, relative to the folder that is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,15 +148,16 @@ pub fn lock_within(file: &File, limit: Duration) -> io::Result<()> {
     }
 }
 
-/// Whether nothing more can be written into this folder. Asked of the file system first, and, where that has little
-/// left, by writing: what is kept back for root, or a quota, is in no number.
-pub fn is_full(folder: &Path) -> bool {
-    let has_room = |numbers: Statvfs| numbers.blocks_available() * numbers.fragment_size() > ENOUGH;
+/// Whether less than this many bytes can still be written into a folder. Asked of the file system first, and, where that
+/// has little left, by taking them for a moment: what is kept back for root, or a quota, is in no number.
+pub fn is_full(folder: &Path, room: u64) -> bool {
+    let has_room = |numbers: Statvfs| numbers.blocks_available() * numbers.fragment_size() > ENOUGH * room;
     if statvfs(folder).is_ok_and(has_room) {
         return false;
     }
-    let written = tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(&vec![1; PROBE]));
-    written.is_err_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    let length = i64::try_from(room).unwrap_or(i64::MAX);
+    let take = || -> io::Result<()> { Ok(posix_fallocate(tempfile::tempfile_in(folder)?, 0, length)?) };
+    take().is_err_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
 }
 
 fn copy_file(from: &Path, to: &Path, user: Option<&ServerUser>, buffer: &mut Vec<u8>) -> io::Result<u64> {
