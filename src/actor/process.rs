@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use dj_regress_protocol::{Failed, Hello, Reply, Request};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -12,11 +11,8 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
+use crate::deadline;
 use crate::error::{Context as _, Error, Result};
-
-/// How long a single request may take. No step of a case waits on the wall clock, so this is a
-/// harness limit that only a hang reaches.
-pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Why a process did not do what it was asked.
 #[derive(Debug, Clone)]
@@ -45,7 +41,10 @@ impl fmt::Display for Trouble {
             }
             Self::Died(who) => write!(f, "{who} died"),
             Self::Ended(who, line) => write!(f, "{who} died; the log ends with `{line}`"),
-            Self::Late(what) => write!(f, "{what} did not answer within {} s", DEADLINE.as_secs()),
+            Self::Late(what) => {
+                let seconds = deadline::step().as_secs();
+                write!(f, "{what} did not answer within {seconds} s ({}=SECONDS allows more)", deadline::VARIABLE)
+            }
             Self::WrongCode(why) => write!(f, "wrong code: {why}"),
             Self::Refused(why) => f.write_str(why),
         }
@@ -78,7 +77,7 @@ impl Process {
             self.writer.write_all(&line).await.map_err(|_| died())?;
             self.lines.next_line().await.ok().flatten().ok_or_else(died)
         };
-        let answer = tokio::time::timeout(DEADLINE, answer)
+        let answer = tokio::time::timeout(deadline::step(), answer)
             .await
             .map_err(|_| Trouble::Late(format!("the process {name}")))??;
         match serde_json::from_str(&answer) {

@@ -98,7 +98,7 @@ struct One {
 impl Reporter for One {
     fn event(&mut self, event: &Event) -> Result<()> {
         match event {
-            Event::Preparing(what) => self.progress.announce(what),
+            Event::Preparing(what) | Event::Hurt(what) => self.progress.announce(what),
             Event::ArmStarted { case, .. } => self.progress.show(case),
             Event::CaseFinished(case) => {
                 // Whoever waited has gone with an error of its own.

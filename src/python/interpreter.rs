@@ -2,9 +2,10 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::error::{Error, Result};
+use crate::service::installer;
 
 /// The first file called `name` on PATH that can be executed.
 pub fn on_path(name: &str) -> Option<PathBuf> {
@@ -33,13 +34,7 @@ pub fn has_pip(python: &Path) -> bool {
 }
 
 fn succeeds(python: &Path, arguments: &[&str]) -> bool {
-    Command::new(python)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    installer::answer(Command::new(python).args(arguments)).is_ok_and(|output| output.status.success())
 }
 
 /// Whether an interpreter of this version (`3.13`) or path is there.

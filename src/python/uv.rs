@@ -1,9 +1,8 @@
 //! uv: found on PATH, or installed into a cached tool environment.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::interpreter;
 use crate::cache::Cache;
@@ -71,13 +70,9 @@ impl Uv {
             Resolution::Alone => command.args(["--universal", "--python-version", "3.10", "--no-deps"]),
             Resolution::For(python) => command.args(["--no-python-downloads", "--python", python.unwrap_or(ANY)]),
         };
-        command.arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg("-");
         let doing = || format!("resolve {} with uv", requirements.join(", "));
-        let mut child = installer::tie(&mut command).spawn().cannot_run(doing)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(requirements.join("\n").as_bytes()).cannot_run(doing)?;
-        }
-        let output = child.wait_with_output().cannot_run(doing)?;
+        let output = installer::output(&mut command, requirements.join("\n").as_bytes()).cannot_run(doing)?;
         if !output.status.success() {
             return Err(Error::cannot_run(format!("{}: {}", doing(), tail(&output.stderr))));
         }
@@ -98,6 +93,15 @@ impl Uv {
         run(&mut install, &format!("install {}", lock.display())).map_err(|error| error.hint(INDEX))
     }
 
+    /// Puts what a lock says into an environment again, without what uv has cached: that is damaged.
+    pub fn reinstall(&self, folder: &Path, lock: &Path) -> Result<()> {
+        let mut install = self.command();
+        install.args(["pip", "install", "--quiet", "--no-cache", "--reinstall", "--require-hashes", "--no-deps"]);
+        install.args(["--compile-bytecode", "--python"]).arg(folder.join("bin/python")).arg("-r").arg(lock);
+        run(&mut install, &format!("install {} anew", lock.display()))
+            .map_err(|error| error.hint("what uv has cached is damaged: `uv cache clean` empties its cache"))
+    }
+
     /// Unpacks the wheels of a lock into `folder`, without installing them anywhere.
     pub fn unpack(&self, folder: &Path, lock: &Path) -> Result<()> {
         let mut command = self.command();
@@ -114,7 +118,7 @@ impl Uv {
             .env_remove("CONDA_PREFIX")
             .env_remove("PYTHONDONTWRITEBYTECODE")
             .env_remove("PYTHONPATH");
-        command.env("UV_NO_PROGRESS", "1").env("NO_COLOR", "1").stdin(Stdio::null());
+        command.env("UV_NO_PROGRESS", "1").env("NO_COLOR", "1");
         installer::keep_in(&self.cache, &mut command);
         command
     }
@@ -130,7 +134,7 @@ fn folder_name() -> String {
 }
 
 fn run(command: &mut Command, doing: &str) -> Result<()> {
-    let output = installer::tie(command).stdin(Stdio::null()).output().cannot_run(|| doing.to_owned())?;
+    let output = installer::output(command, &[]).cannot_run(|| doing.to_owned())?;
     if output.status.success() {
         return Ok(());
     }

@@ -52,7 +52,7 @@ impl Console<io::Stdout> {
 impl<W: Write> Reporter for Console<W> {
     fn event(&mut self, event: &Event) -> Result<()> {
         let written = match event {
-            Event::Preparing(what) => {
+            Event::Preparing(what) | Event::Hurt(what) => {
                 self.progress.announce(what);
                 Ok(())
             }

@@ -33,7 +33,7 @@ impl Matrix<io::Stdout> {
 impl<W: Write> Reporter for Matrix<W> {
     fn event(&mut self, event: &Event) -> Result<()> {
         terminal::unless_gone(match event {
-            Event::Preparing(what) => {
+            Event::Preparing(what) | Event::Hurt(what) => {
                 self.progress.announce(what);
                 Ok(())
             }

@@ -35,21 +35,13 @@ impl References {
         Self { cases: Mutex::new(references.map(|arm| (arm.case, watch::Sender::new(None))).collect()) }
     }
 
-    /// Tells how long the waits of a reference arm took. Of an arm that is none, nothing is kept.
+    /// Tells how long the waits of a reference arm took, once it is over: whoever waits for it goes on. Of an arm that
+    /// is none, nothing is kept.
     pub fn tell(&self, case: &Case, arm: &Arm, took: Took) {
         if is_reference(case, arm)
             && let Some(told) = self.cases.lock().unwrap_or_else(PoisonError::into_inner).get(&arm.case)
         {
             told.send_replace(Some(took));
-        }
-    }
-
-    /// An arm is over: whoever waits for it goes on.
-    pub fn tell_nothing(&self, case: &Case, arm: &Arm) {
-        if is_reference(case, arm)
-            && let Some(told) = self.cases.lock().unwrap_or_else(PoisonError::into_inner).get(&arm.case)
-        {
-            told.send_if_modified(|took| took.is_none().then(|| *took = Some(Took::new())).is_some());
         }
     }
 

@@ -15,6 +15,7 @@ use super::session::{Readings, Session};
 use super::window::{Snapshot, Window};
 use crate::actor::Trouble;
 use crate::case::resolve::{Action, Fault, Http, ResolvedActor, Role, Step};
+use crate::deadline;
 use crate::probe::ledger::PROBE;
 
 /// Virtual time between the death of a simulated cluster and the next one: longer than the 3 s that
@@ -31,7 +32,7 @@ impl Session<'_> {
         self.ask(PROBE, &Request::CreateCacheTables)
             .await
             .map_err(|trouble| explain(&self.log, "create the cache tables", &trouble))?;
-        self.watch_writers().await?;
+        deadline::answer("watch who writes", self.watch_writers()).await?;
         self.watch_memory(None).await?;
         let mut whole = self.window();
         let before = self.snapshot().await?;
@@ -60,7 +61,8 @@ impl Session<'_> {
 
     /// What went over the wires and into the write-ahead log so far.
     async fn snapshot(&self) -> Result<Snapshot, String> {
-        let wal = if self.wants_wal() { self.executed().await?.wal } else { BTreeMap::new() };
+        let wal = async { Ok(if self.wants_wal() { self.executed().await?.wal } else { BTreeMap::new() }) };
+        let wal = deadline::answer("ask the server for its write-ahead log", wal).await?;
         Ok(Snapshot { wire: self.wire().await, http: self.http_counters().await?, wal })
     }
 
@@ -81,7 +83,7 @@ impl Session<'_> {
     /// What is looked at when a window ends (without a name: the case).
     async fn look(&mut self, window: Option<&str>) -> Result<(), String> {
         self.weigh(window);
-        self.count_rows(window).await?;
+        deadline::answer("count rows", self.count_rows(window)).await?;
         self.ask_redis(window).await;
         Ok(())
     }

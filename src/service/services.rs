@@ -17,6 +17,7 @@ use super::postgres::{Postgres, PostgresWants};
 use super::redis::{Pool, Redis, RedisWants};
 use super::run_directory::RunDirectory;
 use crate::cache::Cache;
+use crate::deadline;
 use crate::error::{Context as _, Error, Result};
 
 /// The images of Postgres that are taken where a case names none: the official one, else one of `harness/images/build`,
@@ -110,7 +111,9 @@ impl Source {
             Some(url) => Pool::open(url, run_directory).await.map(Arc::new).map_err(|error| error.message),
             None => Err(format!("no Redis is given (--redis-url, {REDIS_VARIABLE})")),
         };
-        let (connected, missing) = Postgres::open_given(postgres, run_directory).await?;
+        let open = Postgres::open_given(postgres, run_directory);
+        let (connected, missing) =
+            deadline::within(deadline::step(), || format!("connect to {postgres}"), open).await?;
         notes.extend(missing);
         let mut described = vec![postgres.to_string()];
         match (redis, &pool) {
