@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::judge::Verdict;
 use crate::plan::State;
-use crate::probe::statements::Writer;
+use crate::probe::writer::Writer;
 use crate::probe::writers::TableWriter;
 
 /// Something that happened.

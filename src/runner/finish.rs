@@ -13,6 +13,7 @@ use crate::case::model::{ActorSpec, Case, Fix, Quantity, StateBounds};
 use crate::case::resolve::{self, Invariant};
 use crate::judge::{self, Evidence, Finding, Side, Verdict, growth, twins};
 use crate::plan::{self, Arm, State, States};
+use crate::probe::registry::tolerance;
 
 /// An arm of a case with what came of it.
 pub struct Played {
@@ -57,7 +58,8 @@ impl Played {
     /// How another repetition of the same state differs.
     fn unlike(&self, other: &Self) -> Option<String> {
         let (Ok(one), Ok(two)) = (self.values(), other.values()) else { return None };
-        let differences = twins::differences(&self.invariants, self.is_real, one, two);
+        let differences =
+            twins::differences(&self.invariants, |invariant| tolerance(invariant, self.is_real), one, two);
         (!differences.is_empty()).then(|| differences.join(", "))
     }
 

@@ -12,7 +12,6 @@ mod server;
 mod session;
 mod stage;
 mod step;
-mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,12 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-pub use clock::monotonic;
 pub use event::{
     ArmReport, CaseReport, EditReport, Event, FixReport, GrowthReport, InvariantReport, RunReport, Setting,
     SharedTimings, Timings,
 };
-pub use window::{Window, Windows};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -38,10 +35,11 @@ use self::server::Server;
 use self::stage::Stage;
 use crate::actor::{Tree, worker};
 use crate::cache::Cache;
-use crate::case::model::{Case, Quantity};
+use crate::case::model::Case;
 use crate::case::resolve::{self, ResolvedState};
 use crate::error::{Context as _, Error, Result};
 use crate::plan::{self, Arm, States};
+use crate::probe::registry::measurement;
 use crate::python::{Environment, Environments};
 use crate::service::keeper::Keeper;
 use crate::service::postgres::{Postgres, PostgresWants};
@@ -242,7 +240,10 @@ fn needs(state: &ResolvedState) -> Needs {
         redis: state.uses_redis(),
         redis_settings: said.redis.maxmemory.is_some() || said.redis.policy.is_some(),
         server_faults: state.server_faults(),
-        statistics: state.invariants.values().any(|invariant| matches!(invariant.of, Quantity::WalBytes { .. })),
+        statistics: state
+            .invariants
+            .values()
+            .any(|it| measurement(&it.of).is_some_and(|found| found.needs().statistics)),
     }
 }
 

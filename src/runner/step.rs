@@ -10,12 +10,13 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::arm::{explain, note};
-use super::clock::{Clock, monotonic};
+use super::clock::Clock;
 use super::session::{Readings, Session};
-use super::window::{Snapshot, Window};
 use crate::actor::Trouble;
 use crate::case::resolve::{Action, Fault, Http, ResolvedActor, Role, Step};
 use crate::probe::ledger::PROBE;
+use crate::probe::window::monotonic;
+use crate::probe::window::{Snapshot, Window};
 
 /// Virtual time between the death of a simulated cluster and the next one: longer than the 3 s that
 /// a cluster's stat lives (django-q2's `Stat.save`).
@@ -32,7 +33,7 @@ impl Session<'_> {
             .await
             .map_err(|trouble| explain(&self.log, "create the cache tables", &trouble))?;
         self.watch_writers().await?;
-        self.watch_memory(None).await?;
+        self.begin_samples(None).await?;
         let mut whole = self.window();
         let before = self.snapshot().await?;
         let steps = self.state.steps.as_slice();
@@ -46,7 +47,8 @@ impl Session<'_> {
         self.windows.whole = whole;
         let after = self.snapshot().await?;
         self.windows.flows.insert(None, after.since(&before));
-        self.look(None).await
+        self.end_samples(None).await;
+        Ok(())
     }
 
     async fn steps(&mut self, steps: &[Step], clock: &Arc<Clock>) -> Result<Window, String> {
@@ -60,7 +62,7 @@ impl Session<'_> {
 
     /// What went over the wires and into the write-ahead log so far.
     async fn snapshot(&self) -> Result<Snapshot, String> {
-        let wal = if self.wants_wal() { self.executed().await?.wal } else { BTreeMap::new() };
+        let wal = if self.needs(|needs| needs.statistics) { self.executed().await?.wal } else { BTreeMap::new() };
         Ok(Snapshot { wire: self.wire().await, http: self.http_counters().await?, wal })
     }
 
@@ -78,17 +80,9 @@ impl Session<'_> {
         fs::metadata(&self.log).map_or(0, |log| log.len())
     }
 
-    /// What is looked at when a window ends (without a name: the case).
-    async fn look(&mut self, window: Option<&str>) -> Result<(), String> {
-        self.weigh(window);
-        self.count_rows(window).await?;
-        self.ask_redis(window).await;
-        Ok(())
-    }
-
     async fn step(&mut self, step: &Step, clock: &Arc<Clock>) -> Result<Window, String> {
         if let Some(name) = &step.name {
-            self.watch_memory(Some(name)).await?;
+            self.begin_samples(Some(name)).await?;
         }
         let before = if step.name.is_some() { Some(self.snapshot().await?) } else { None };
         let mut window = self.window();
@@ -120,7 +114,7 @@ impl Session<'_> {
             let after = self.snapshot().await?;
             self.windows.flows.insert(Some(name.clone()), after.since(&before));
             self.windows.named.insert(name.clone(), window);
-            self.look(Some(name)).await?;
+            self.end_samples(Some(name)).await;
         }
         Ok(window)
     }

@@ -4,7 +4,6 @@ pub mod address;
 mod bounded;
 mod choice;
 pub mod docker;
-pub mod endpoint;
 mod files;
 pub mod installer;
 pub mod keeper;
@@ -24,7 +23,6 @@ mod user;
 mod wheels;
 
 pub use choice::{Choice, Place, preferred_place};
-pub use endpoint::Endpoint;
 pub use files::write_private;
 pub use report::{Finding, report};
 pub use secret::Secret;

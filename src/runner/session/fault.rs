@@ -10,7 +10,7 @@ use crate::actor::Trouble;
 use crate::case::model::{CLIENT, Link, Server as Kind};
 use crate::case::resolve::{Fault, Trigger};
 use crate::error::{Error, Result};
-use crate::probe::rows;
+use crate::probe::sql;
 use crate::proxy::Faults;
 use crate::runner::event::{FaultReport, seconds};
 use crate::runner::server::Server;
@@ -89,7 +89,7 @@ impl Session<'_> {
                      WHERE datname = current_database() AND application_name = $1";
                 let name = format!("dj-regress/{actor}");
                 let ended = self.client().map_err(Trouble::Refused)?.query(statement, &[&name]).await;
-                ended.map_err(|error| Trouble::Refused(rows::message(&error)))?;
+                ended.map_err(|error| Trouble::Refused(sql::message(&error)))?;
                 Undo::Nothing
             }
             Fault::Refuse { server, from } => {

@@ -5,7 +5,7 @@ mod database;
 mod fault;
 mod hold;
 mod job;
-mod memory;
+mod sample;
 mod web;
 
 use std::collections::HashMap;
@@ -22,20 +22,19 @@ use tokio_postgres::Client;
 use self::cluster::Cluster;
 use self::fault::Lasting;
 use self::hold::Holds;
-use self::memory::Memories;
 use self::web::Web;
 use super::clock::{Clock, Pace};
 use super::core::Core;
 use super::event::FaultReport;
 use super::server::Server;
 use super::stage::{Entry, Stage};
-use super::window::Windows;
 use crate::actor::{Process, StateCode, Trouble, Zygote};
-use crate::case::model::RedisField;
 use crate::case::resolve::{ResolvedActor, ResolvedState};
 use crate::error::{Context as _, Result};
 use crate::probe::journal::Journal;
 use crate::probe::ledger::PROBE;
+use crate::probe::sample::Samples;
+use crate::probe::window::Windows;
 use crate::proxy::{Counters, PostgresProxy, RedisProxy};
 use crate::service::keeper::Exit;
 use crate::service::redis::{Redis, RedisWants};
@@ -90,11 +89,8 @@ pub struct Session<'s> {
     strangers: HashMap<String, Client>,
     /// What was read, by name.
     pub readings: HashMap<String, Value>,
-    /// Rows of a table at the end of a window; without one, of the case.
-    counted: HashMap<(String, Option<String>), Result<Value, String>>,
-    /// What Redis says at the end of a window; without one, of the case.
-    said: HashMap<(RedisField, Option<String>), Result<Value, String>>,
-    memories: Memories,
+    /// What was looked at when windows ended.
+    pub samples: Samples,
     /// The windows so far.
     pub windows: Windows,
     /// When the arm was opened.
@@ -166,9 +162,7 @@ impl<'s> Session<'s> {
             client: None,
             strangers: HashMap::new(),
             readings: HashMap::new(),
-            counted: HashMap::new(),
-            said: HashMap::new(),
-            memories: Memories::default(),
+            samples: Samples::default(),
             windows: Windows::default(),
             opened: Instant::now(),
             forking: Duration::ZERO,

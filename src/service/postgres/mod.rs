@@ -21,16 +21,16 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio_postgres::{Client, NoTls};
 
-pub use config::refusal;
 pub use given::{look_at, undo};
 pub use login::{Login, SERVICE};
 
-use super::endpoint::Endpoint;
 use super::keeper::Keeper;
 use super::locate::PostgresBinaries;
 use super::run_directory::RunDirectory;
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
+use crate::proxy::Endpoint;
+pub use crate::proxy::POSTGRES_PORT as PORT;
 use contained::Contained;
 use given::Given;
 use start::Local;
@@ -40,9 +40,6 @@ pub const SUPERUSER: &str = "dj_regress";
 
 /// The role that owns every arm's database on a server of our own and that the app connects as. No superuser.
 pub const APP: &str = "app";
-
-/// The port in the name of a socket; nothing of ours listens on TCP.
-pub const PORT: u16 = 5432;
 
 /// A fast shutdown writes a checkpoint to tmpfs.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);

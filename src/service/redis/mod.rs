@@ -13,15 +13,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::redis::aio::MultiplexedConnection;
-
-use super::address::RedisUrl;
-use super::endpoint::Endpoint;
-use super::keeper::Keeper;
-use super::locate::RedisBinary;
-use crate::error::{Error, Result};
 use contained::Contained;
 use given::Taken;
 use local::Local;
+
+use super::address::RedisUrl;
+use super::keeper::Keeper;
+use super::locate::RedisBinary;
+use crate::error::{Error, Result};
+use crate::proxy::Endpoint;
 pub use memory::Memory;
 
 pub use given::{Pool, look_at, undo};

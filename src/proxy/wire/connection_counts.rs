@@ -1,20 +1,20 @@
 //! What is known of one connection: what it counts, and whether anything waits to be read.
 
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::counters::Counters;
-use super::cut::Aim;
-use super::fault::Faults;
-use super::observer::{Broken, Observer, Side};
-use super::stream::Stream;
+use super::cut_finder::CutFinder;
+use super::faults::Faults;
+use super::observer::{Broken, Observer};
+use super::stream::{Side, Stream};
 
 /// One connection's counts. Whoever reads from its sockets holds the lock until what was read is counted: so under the
 /// lock, all that has been sent is either counted or still in a socket.
 #[derive(Debug)]
-pub struct Meter<O> {
+pub struct ConnectionCounts<O> {
     observer: O,
     faults: Faults,
     /// What can still be read from.
@@ -22,7 +22,7 @@ pub struct Meter<O> {
     server: Option<Arc<Stream>>,
 }
 
-impl<O: Observer> Meter<O> {
+impl<O: Observer> ConnectionCounts<O> {
     /// Of a client that was just accepted.
     pub fn new(client: Arc<Stream>, faults: Faults) -> Self {
         Self { observer: O::default(), faults, client: Some(client), server: None }
@@ -35,12 +35,12 @@ impl<O: Observer> Meter<O> {
 
     /// Counts outside the messages of a session.
     pub fn totals(&mut self) -> &mut Counters {
-        &mut self.observer.book_mut().totals
+        &mut self.observer.counts_mut().totals
     }
 
     /// Everything counted so far.
     pub fn counters(&self) -> Counters {
-        self.observer.book().counters()
+        self.observer.counts().counters()
     }
 
     /// See [`Observer::undecided`].
@@ -53,13 +53,13 @@ impl<O: Observer> Meter<O> {
     /// # Errors
     ///
     /// Where the connection cannot go on.
-    pub fn received(&mut self, side: Side, bytes: &[u8], aim: Option<&mut Aim<'_>>) -> Result<(), Broken> {
+    pub fn received(&mut self, side: Side, bytes: &[u8], cut: Option<&mut CutFinder<'_>>) -> Result<(), Broken> {
         let (length, sent) = (bytes.len() as u64, self.observer.sent());
         match side {
             Side::Client => self.totals().bytes_up += length,
             Side::Server => self.totals().bytes_down += length,
         }
-        let result = self.observer.received(side, bytes, aim);
+        let result = self.observer.received(side, bytes, cut);
         let new = self.observer.sent() - sent;
         if new > 0 {
             self.faults.sent(new);
@@ -102,9 +102,4 @@ impl<O: Observer> Meter<O> {
 /// Whether any of them has something to read, or has been closed at its other end.
 pub fn is_readable(sockets: &mut [PollFd<'_>]) -> bool {
     !sockets.is_empty() && poll(sockets, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
-}
-
-/// A lock; the proxy's data stay true even if a thread panicked over them.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,23 +9,24 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
+use parking_lot::Mutex;
 use tokio::net::UnixListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
+use super::connection_counts::{ConnectionCounts, is_readable};
 use super::counters::Counters;
-use super::fault::{Faults, Link};
-use super::meter::{Meter, is_readable, lock};
-use super::observer::{Observer, Side};
+use super::faults::{ConnectionFaults, Faults};
+use super::observer::Observer;
 use super::relay::relay;
-use super::stream::Stream;
+use super::stream::{Side, Stream};
 use crate::error::{Context as _, Error, Result};
-use crate::service::Endpoint;
+use crate::proxy::Endpoint;
 
 /// The longest address of a unix socket, for the kernel and for libpq.
 const MAX_ADDRESS: usize = 107;
@@ -43,7 +44,7 @@ pub trait Protocol: Send + Sync + 'static {
         &self,
         client: &Stream,
         upstream: &Endpoint,
-        meter: &Mutex<Meter<Self::Observer>>,
+        counts: &Mutex<ConnectionCounts<Self::Observer>>,
     ) -> impl Future<Output = Option<Opened>> + Send;
 }
 
@@ -76,7 +77,7 @@ struct Shared<P: Protocol> {
 #[derive(Debug)]
 struct Registry<O> {
     next: u64,
-    open: BTreeMap<u64, Arc<Mutex<Meter<O>>>>,
+    open: BTreeMap<u64, Arc<Mutex<ConnectionCounts<O>>>>,
     closed: Counters,
 }
 
@@ -101,7 +102,7 @@ pub fn bind(socket: &Path) -> Result<UnixListener> {
 
 impl<P: Protocol> Proxy<P> {
     /// Listens at a socket, and passes on to `upstream`.
-    pub(super) fn listen(protocol: P, upstream: Endpoint, socket: &Path) -> Result<Self> {
+    pub(in crate::proxy) fn listen(protocol: P, upstream: Endpoint, socket: &Path) -> Result<Self> {
         let listener = bind(socket)?;
         let registry = Mutex::new(Registry { next: 0, open: BTreeMap::new(), closed: Counters::default() });
         let shared = Arc::new(Shared { protocol, listener, upstream, faults: Faults::default(), registry });
@@ -121,12 +122,12 @@ impl<P: Protocol> Proxy<P> {
 
     /// Everything counted so far. What a client has sent and not been answered yet may be missing.
     pub fn counters(&self) -> Counters {
-        lock(&self.shared.registry).counters()
+        self.shared.registry.lock().counters()
     }
 
     /// Connections whose client waits: for an answer, or to be let in.
     pub fn awaited(&self) -> usize {
-        lock(&self.shared.registry).open.values().filter(|meter| lock(meter).is_awaited()).count()
+        self.shared.registry.lock().open.values().filter(|counts| counts.lock().is_awaited()).count()
     }
 
     /// Everything sent so far, even what needs no answer, like a client's good-bye: waits until nothing is under way,
@@ -152,7 +153,7 @@ impl<P: Protocol> Proxy<P> {
         // Its connections end with it.
         let _ = (&mut self.accepting).await;
         let _ = tokio::time::timeout(SETTLE_DEADLINE, async {
-            while !lock(&self.shared.registry).open.is_empty() {
+            while !self.shared.registry.lock().open.is_empty() {
                 sleep(Duration::from_millis(1)).await;
             }
         })
@@ -171,8 +172,8 @@ impl<P: Protocol> Drop for Proxy<P> {
 impl<O: Observer> Registry<O> {
     fn counters(&self) -> Counters {
         let mut counters = self.closed.clone();
-        for meter in self.open.values() {
-            counters += &lock(meter).counters();
+        for counts in self.open.values() {
+            counters += &counts.lock().counters();
         }
         counters
     }
@@ -180,17 +181,17 @@ impl<O: Observer> Registry<O> {
 
 impl<P: Protocol> Shared<P> {
     fn counters_if_quiet(&self) -> Option<Counters> {
-        let registry = lock(&self.registry);
+        let registry = self.registry.lock();
         let mut listener = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
         let is_quiet = !is_readable(&mut listener)
-            && (self.faults.is_partition() || registry.open.values().all(|meter| lock(meter).is_quiet()));
+            && (self.faults.is_partition() || registry.open.values().all(|counts| counts.lock().is_quiet()));
         is_quiet.then(|| registry.counters())
     }
 
     /// Accepts and enters the connection under one lock: it is never neither in the queue nor known.
     async fn next(self: &Arc<Self>) -> io::Result<(Arc<Stream>, Entry<P>)> {
         poll_fn(|cx| {
-            let mut registry = lock(&self.registry);
+            let mut registry = self.registry.lock();
             loop {
                 let client = match self.listener.poll_accept(cx) {
                     Poll::Ready(Ok((client, _))) => Arc::new(Stream::Unix(client)),
@@ -200,11 +201,11 @@ impl<P: Protocol> Shared<P> {
                 if self.faults.refuses() {
                     continue;
                 }
-                let meter = Arc::new(Mutex::new(Meter::new(Arc::clone(&client), self.faults.clone())));
-                let (id, link) = (registry.next, self.faults.link());
+                let counts = Arc::new(Mutex::new(ConnectionCounts::new(Arc::clone(&client), self.faults.clone())));
+                let (id, faults) = (registry.next, self.faults.of_connection());
                 registry.next += 1;
-                registry.open.insert(id, Arc::clone(&meter));
-                return Poll::Ready(Ok((client, Entry { id, link, meter, shared: Arc::clone(self) })));
+                registry.open.insert(id, Arc::clone(&counts));
+                return Poll::Ready(Ok((client, Entry { id, faults, counts, shared: Arc::clone(self) })));
             }
         })
         .await
@@ -214,17 +215,17 @@ impl<P: Protocol> Shared<P> {
 /// A connection's place among the open ones, given up when it ends, however it ends.
 struct Entry<P: Protocol> {
     id: u64,
-    link: Link,
-    meter: Arc<Mutex<Meter<P::Observer>>>,
+    faults: ConnectionFaults,
+    counts: Arc<Mutex<ConnectionCounts<P::Observer>>>,
     shared: Arc<Shared<P>>,
 }
 
 impl<P: Protocol> Drop for Entry<P> {
     fn drop(&mut self) {
-        let mut registry = lock(&self.shared.registry);
-        let mut meter = lock(&self.meter);
-        meter.closed();
-        registry.closed += &meter.counters();
+        let mut registry = self.shared.registry.lock();
+        let mut counts = self.counts.lock();
+        counts.closed();
+        registry.closed += &counts.counters();
         registry.open.remove(&self.id);
     }
 }
@@ -237,7 +238,7 @@ async fn accept<P: Protocol>(shared: Arc<Shared<P>>) {
                 Ok((client, entry)) => {
                     connections.spawn(async move {
                         let shared = &entry.shared;
-                        serve(&shared.protocol, &shared.upstream, client, &entry.meter, &entry.link).await;
+                        serve(&shared.protocol, &shared.upstream, client, &entry.counts, &entry.faults).await;
                         drop(entry);
                     });
                 }
@@ -250,22 +251,22 @@ async fn accept<P: Protocol>(shared: Arc<Shared<P>>) {
 }
 
 /// Serves a client until either side is done.
-pub(super) async fn serve<P: Protocol>(
+pub(in crate::proxy) async fn serve<P: Protocol>(
     protocol: &P,
     upstream: &Endpoint,
     client: Arc<Stream>,
-    meter: &Mutex<Meter<P::Observer>>,
-    link: &Link,
+    counts: &Mutex<ConnectionCounts<P::Observer>>,
+    faults: &ConnectionFaults,
 ) {
     let opened = {
-        let mut opening = pin!(protocol.open(&client, upstream, meter));
+        let mut opening = pin!(protocol.open(&client, upstream, counts));
         poll_fn(|cx| {
-            link.register(cx.waker());
-            match link.set() {
+            faults.register(cx.waker());
+            match faults.set() {
                 None => Poll::Ready(None),
                 Some(set) if set.partition => Poll::Pending,
                 Some(set) if set.black_hole => {
-                    swallow(cx, &client, meter);
+                    swallow(cx, &client, counts);
                     Poll::Pending
                 }
                 Some(_) => opening.as_mut().poll(cx),
@@ -275,19 +276,19 @@ pub(super) async fn serve<P: Protocol>(
     };
     let Some(Opened { server, first }) = opened else { return };
     let server = Arc::new(server);
-    lock(meter).connected(Arc::clone(&server));
-    relay(&client, &server, &first, meter, link).await;
+    counts.lock().connected(Arc::clone(&server));
+    relay(&client, &server, &first, counts, faults).await;
 }
 
 /// Drops what the client says before it has a server.
-fn swallow<O: Observer>(cx: &mut Context<'_>, client: &Stream, meter: &Mutex<Meter<O>>) {
+fn swallow<O: Observer>(cx: &mut Context<'_>, client: &Stream, counts: &Mutex<ConnectionCounts<O>>) {
     let mut buffer = [0; 4096];
     while client.poll_read_ready(cx).is_ready() {
-        let mut meter = lock(meter);
+        let mut counts = counts.lock();
         match client.read(&mut buffer) {
-            Ok(length) if length > 0 => meter.totals().bytes_up += length as u64,
+            Ok(length) if length > 0 => counts.totals().bytes_up += length as u64,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Ok(_) | Err(_) => return meter.ended(Side::Client),
+            Ok(_) | Err(_) => return counts.ended(Side::Client),
         }
     }
 }

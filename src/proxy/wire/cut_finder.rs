@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use super::fault::Link;
-use super::observer::Side;
+use super::faults::ConnectionFaults;
+use super::stream::Side;
 use crate::case::resolve::CutAt;
 
 /// What one chunk of a connection means for the cut.
 #[derive(Debug)]
-pub struct Aim<'a> {
-    link: &'a Link,
+pub struct CutFinder<'a> {
+    faults: &'a ConnectionFaults,
     /// The connection's statement whose answer is not passed on.
     doomed: &'a mut Option<u64>,
     /// Bytes of the chunk that are passed on.
@@ -17,32 +17,37 @@ pub struct Aim<'a> {
     fires: bool,
 }
 
-impl<'a> Aim<'a> {
+impl<'a> CutFinder<'a> {
     /// Before `length` bytes of a side are looked at.
-    pub(super) fn new(link: &'a Link, side: Side, length: usize, doomed: &'a mut Option<u64>) -> Self {
-        let mut aim = Self { link, doomed, passes: length, fires: false };
+    pub(in crate::proxy) fn new(
+        faults: &'a ConnectionFaults,
+        side: Side,
+        length: usize,
+        doomed: &'a mut Option<u64>,
+    ) -> Self {
+        let mut cut = Self { faults, doomed, passes: length, fires: false };
         if side == Side::Client
-            && let Some(passes) = link.cut_after_bytes(length)
+            && let Some(passes) = faults.cut_after_bytes(length)
         {
-            aim.fire(passes);
+            cut.fire(passes);
         }
-        aim
+        cut
     }
 
     /// How many of the bytes are passed on, and whether the connection is closed after them.
-    pub(super) fn result(self) -> (usize, bool) {
+    pub(in crate::proxy) fn result(self) -> (usize, bool) {
         (self.passes, self.fires)
     }
 
     /// The client has sent a message, which begins at `start`, with the statements of these ordinals.
-    pub(super) fn sent(&mut self, start: usize, statements: Range<u64>, commits: impl FnOnce() -> bool) {
+    pub(in crate::proxy) fn sent(&mut self, start: usize, statements: Range<u64>, commits: impl FnOnce() -> bool) {
         if statements.is_empty() {
             return;
         }
-        match self.link.cut() {
+        match self.faults.cut() {
             Some(CutAt::BeforeCommit) if commits() => self.take(CutAt::BeforeCommit, start),
             Some(CutAt::AfterStatements(_)) => {
-                let doomed = self.link.cut_after_statements(statements.end - statements.start);
+                let doomed = self.faults.cut_after_statements(statements.end - statements.start);
                 *self.doomed = doomed.map(|index| statements.start + index).or(*self.doomed);
             }
             _ => {}
@@ -50,14 +55,14 @@ impl<'a> Aim<'a> {
     }
 
     /// Bytes of the server from `at` on answer this statement.
-    pub(super) fn answers(&mut self, at: usize, statement: Option<u64>) {
+    pub(in crate::proxy) fn answers(&mut self, at: usize, statement: Option<u64>) {
         if statement.is_some() && statement == *self.doomed {
             self.passes = self.passes.min(at);
         }
     }
 
     /// The server's message at `span` came, and so many of the connection's statements have got their answer.
-    pub(super) fn answered(&mut self, span: Range<usize>, settled: u64, next: Option<u64>) {
+    pub(in crate::proxy) fn answered(&mut self, span: Range<usize>, settled: u64, next: Option<u64>) {
         if self.doomed.is_some_and(|doomed| doomed <= settled) {
             self.fire(span.start);
         } else {
@@ -66,12 +71,12 @@ impl<'a> Aim<'a> {
     }
 
     /// The server's message that begins at `start` says that a COMMIT was executed.
-    pub(super) fn committed(&mut self, start: usize) {
+    pub(in crate::proxy) fn committed(&mut self, start: usize) {
         self.take(CutAt::AfterCommit, start);
     }
 
     fn take(&mut self, cut: CutAt, at: usize) {
-        if self.link.take_cut(cut) {
+        if self.faults.take_cut(cut) {
             self.fire(at);
         }
     }

@@ -13,7 +13,7 @@ const CHUNK_COST: usize = 64;
 
 /// One direction's bytes that were counted and wait to be passed on.
 #[derive(Debug, Default)]
-pub struct Line {
+pub struct InFlight {
     chunks: VecDeque<Chunk>,
     length: usize,
 }
@@ -25,7 +25,7 @@ struct Chunk {
     due: Instant,
 }
 
-impl Line {
+impl InFlight {
     /// Adds bytes that are due at `due`, but never before those in front of them.
     pub fn push(&mut self, bytes: &[u8], due: Instant) {
         if bytes.is_empty() {
@@ -38,7 +38,7 @@ impl Line {
         }
     }
 
-    /// The first bytes, and when they are due; the last `held` bytes of the line are not among them.
+    /// The first bytes, and when they are due; the last `held` bytes are not among them.
     pub fn front(&self, held: usize) -> Option<(&[u8], Instant)> {
         let chunk = self.chunks.front()?;
         let bytes = &chunk.bytes[chunk.passed..];
@@ -89,27 +89,27 @@ mod tests {
 
     #[test]
     fn bytes_stay_in_order_and_the_held_ones_back() {
-        let (mut line, now) = (Line::default(), Instant::now());
-        line.push(b"abc", now + Duration::from_millis(5));
-        line.push(b"de", now);
-        assert_eq!(line.front(1), Some((&b"abc"[..], now + Duration::from_millis(5))));
-        line.pass(3);
-        assert_eq!(line.front(1), Some((&b"d"[..], now)));
-        line.pass(1);
-        assert_eq!((line.front(1), line.is_empty()), (None, false));
-        assert_eq!(line.front(0).map(|(bytes, _)| bytes), Some(&b"e"[..]));
-        line.pass(1);
-        line.push(b"f", now);
-        assert_eq!(line.front(0), Some((&b"f"[..], now)));
+        let (mut in_flight, now) = (InFlight::default(), Instant::now());
+        in_flight.push(b"abc", now + Duration::from_millis(5));
+        in_flight.push(b"de", now);
+        assert_eq!(in_flight.front(1), Some((&b"abc"[..], now + Duration::from_millis(5))));
+        in_flight.pass(3);
+        assert_eq!(in_flight.front(1), Some((&b"d"[..], now)));
+        in_flight.pass(1);
+        assert_eq!((in_flight.front(1), in_flight.is_empty()), (None, false));
+        assert_eq!(in_flight.front(0).map(|(bytes, _)| bytes), Some(&b"e"[..]));
+        in_flight.pass(1);
+        in_flight.push(b"f", now);
+        assert_eq!(in_flight.front(0), Some((&b"f"[..], now)));
     }
 
     #[test]
-    fn a_line_has_an_end_even_for_chunks_of_one_byte() {
-        let (mut line, now) = (Line::default(), Instant::now());
+    fn there_is_an_end_even_for_chunks_of_one_byte() {
+        let (mut in_flight, now) = (InFlight::default(), Instant::now());
         let mut chunks = 0_u64;
-        while line.has_room() {
+        while in_flight.has_room() {
             chunks += 1;
-            line.push(b"x", now + Duration::from_micros(chunks));
+            in_flight.push(b"x", now + Duration::from_micros(chunks));
         }
         assert!(chunks < 200_000);
     }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Sub};
 
-use crate::probe::sql::Shape;
+use super::shape::Shape;
 
 /// Shapes and clients kept apart; whatever comes beyond goes by [`Overflow::overflow`].
-pub(super) const MAX_KEYS: usize = 4096;
+pub(in crate::proxy) const MAX_KEYS: usize = 4096;
 
 /// Who a connection says it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +21,7 @@ pub struct Client {
 
 /// Statements of one shape.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct Counts {
     /// Answered by the server, well or badly.
     pub statements: u64,
     /// Of these, those answered by an error.
@@ -35,7 +35,7 @@ pub struct Tally {
 }
 
 /// Statements by shape.
-pub type Tallies = BTreeMap<Shape, Tally>;
+pub type CountsByShape = BTreeMap<Shape, Counts>;
 
 /// All that went over an actor's connections so far. Of two snapshots, the difference is a window.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,9 +69,9 @@ pub struct Counters {
     /// Answers that nothing was sent for: the proxy lost track. Never, as far as known.
     pub unmatched: u64,
     /// Statements that Django's execute wrappers see.
-    pub seen: Tallies,
+    pub seen: CountsByShape,
     /// Statements that they cannot see: BEGIN, COMMIT, set_config, FETCH, CLOSE, ...
-    pub unseen: Tallies,
+    pub unseen: CountsByShape,
     /// Connections by who they said they are.
     pub clients: BTreeMap<Client, u64>,
 }
@@ -104,19 +104,19 @@ impl Counters {
     }
 
     /// Counts a client's connection.
-    pub(super) fn connected(&mut self, client: Client) {
+    pub(in crate::proxy) fn connected(&mut self, client: Client) {
         self.connections += 1;
         add(&mut self.clients, client, 1, |count, more| *count += more);
     }
 }
 
-impl Tally {
+impl Counts {
     fn is_zero(&self) -> bool {
         *self == Self::default()
     }
 }
 
-impl AddAssign for Tally {
+impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.statements += other.statements;
         self.failed += other.failed;
@@ -126,7 +126,7 @@ impl AddAssign for Tally {
     }
 }
 
-impl Sub for Tally {
+impl Sub for Counts {
     type Output = Self;
 
     fn sub(self, earlier: Self) -> Self {
@@ -141,7 +141,7 @@ impl Sub for Tally {
 }
 
 /// What stands for the keys that are not kept apart.
-pub(super) trait Overflow: Ord {
+pub(in crate::proxy) trait Overflow: Ord {
     /// The one key for all of them.
     fn overflow() -> Self;
 }
@@ -163,10 +163,10 @@ fn add<K: Overflow, V: Default>(map: &mut BTreeMap<K, V>, key: K, more: V, add: 
     add(map.entry(key).or_default(), more);
 }
 
-/// Adds to a shape's tally.
-pub(super) fn tally(tallies: &mut Tallies, shape: &Shape, more: Tally) {
+/// Adds to a shape's counts.
+pub(in crate::proxy) fn add_counts(by_shape: &mut CountsByShape, shape: &Shape, more: Counts) {
     if !more.is_zero() {
-        add(tallies, shape.clone(), more, |tally, more| *tally += more);
+        add(by_shape, shape.clone(), more, |counts, more| *counts += more);
     }
 }
 
@@ -178,7 +178,7 @@ impl AddAssign<&Self> for Counters {
         each_number!(add_numbers);
         for (mine, others) in [(&mut self.seen, &other.seen), (&mut self.unseen, &other.unseen)] {
             for (shape, more) in others {
-                tally(mine, shape, *more);
+                add_counts(mine, shape, *more);
             }
         }
         for (client, more) in &other.clients {
@@ -197,10 +197,10 @@ impl Sub for &Counters {
             ($($field:ident),*) => { $(difference.$field = self.$field.saturating_sub(earlier.$field);)* };
         }
         each_number!(subtract_numbers);
-        let new = |later: &Tallies, earlier: &Tallies| -> Tallies {
+        let new = |later: &CountsByShape, earlier: &CountsByShape| -> CountsByShape {
             let before = |shape| earlier.get(shape).copied().unwrap_or_default();
-            let new = later.iter().map(|(shape, tally)| (shape.clone(), *tally - before(shape)));
-            new.filter(|(_, tally)| !tally.is_zero()).collect()
+            let new = later.iter().map(|(shape, counts)| (shape.clone(), *counts - before(shape)));
+            new.filter(|(_, counts)| !counts.is_zero()).collect()
         };
         difference.seen = new(&self.seen, &earlier.seen);
         difference.unseen = new(&self.unseen, &earlier.unseen);
@@ -225,12 +225,12 @@ impl Sub for Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::sql::shape;
+    use crate::proxy::shape;
 
     fn counters(updates: u64) -> Counters {
         let mut counters = Counters { bytes_up: 10 * updates, statements: updates, ..Counters::default() };
-        let tallied = Tally { statements: updates, rows: 7 * updates, ..Tally::default() };
-        tally(&mut counters.seen, &shape("UPDATE t"), tallied);
+        let counts = Counts { statements: updates, rows: 7 * updates, ..Counts::default() };
+        add_counts(&mut counters.seen, &shape("UPDATE t"), counts);
         counters
     }
 
@@ -239,22 +239,26 @@ mod tests {
         let early = counters(2);
         let mut late = early.clone();
         late += &counters(3);
-        tally(&mut late.unseen, &shape("COMMIT"), Tally { statements: 1, failed: 1, ..Tally::default() });
+        add_counts(&mut late.unseen, &shape("COMMIT"), Counts { statements: 1, failed: 1, ..Counts::default() });
         late.connected(Client::default());
         let window = &late - &early;
         assert_eq!((window.bytes_up, window.statements, window.connections), (30, 3, 1));
-        assert_eq!(window.seen[&shape("UPDATE t")], Tally { statements: 3, rows: 21, ..Tally::default() });
+        assert_eq!(window.seen[&shape("UPDATE t")], Counts { statements: 3, rows: 21, ..Counts::default() });
         assert_eq!(window.unseen[&shape("COMMIT")].failed, 1);
         assert_eq!(&late - &late, Counters::default());
     }
 
     #[test]
     fn there_are_only_so_many_shapes() {
-        let mut tallies = Tallies::new();
+        let mut by_shape = CountsByShape::new();
         for table in 0..2 * MAX_KEYS {
-            tally(&mut tallies, &shape(&format!("UPDATE t{table}")), Tally { statements: 1, ..Tally::default() });
+            add_counts(
+                &mut by_shape,
+                &shape(&format!("UPDATE t{table}")),
+                Counts { statements: 1, ..Counts::default() },
+            );
         }
-        assert_eq!(tallies.len(), MAX_KEYS + 1);
-        assert_eq!(tallies.values().map(|tally| tally.statements).sum::<u64>(), 2 * MAX_KEYS as u64);
+        assert_eq!(by_shape.len(), MAX_KEYS + 1);
+        assert_eq!(by_shape.values().map(|counts| counts.statements).sum::<u64>(), 2 * MAX_KEYS as u64);
     }
 }

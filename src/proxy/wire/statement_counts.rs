@@ -2,8 +2,8 @@
 
 use indexmap::IndexMap;
 
-use super::counters::{self, Counters, Overflow as _, Tally};
-use crate::probe::sql::Shape;
+use super::counters::{self, Counters, Counts, Overflow as _};
+use super::shape::Shape;
 
 /// What a statement is counted as.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,50 +29,50 @@ pub enum Outcome {
 
 /// The counts of one connection.
 #[derive(Debug, Default)]
-pub struct Book {
-    classes: IndexMap<Class, Tally>,
+pub struct StatementCounts {
+    classes: IndexMap<Class, Counts>,
     /// All but what is counted by class.
     pub totals: Counters,
 }
 
-impl Book {
+impl StatementCounts {
     /// Everything counted so far.
     pub fn counters(&self) -> Counters {
         let mut counters = self.totals.clone();
-        for (class, tally) in &self.classes {
-            let tallies = if class.is_unseen { &mut counters.unseen } else { &mut counters.seen };
-            counters::tally(tallies, &class.shape, *tally);
+        for (class, counts) in &self.classes {
+            let by_shape = if class.is_unseen { &mut counters.unseen } else { &mut counters.seen };
+            counters::add_counts(by_shape, &class.shape, *counts);
         }
         counters
     }
 
     /// Counts a statement.
     pub fn count(&mut self, class: usize, outcome: Outcome) {
-        let Some((_, tally)) = self.classes.get_index_mut(class) else { return };
+        let Some((_, counts)) = self.classes.get_index_mut(class) else { return };
         match outcome {
             Outcome::Done | Outcome::Failed => {
                 let failed = u64::from(matches!(outcome, Outcome::Failed));
-                tally.statements += 1;
-                tally.failed += failed;
+                counts.statements += 1;
+                counts.failed += failed;
                 self.totals.statements += 1;
                 self.totals.failed += failed;
             }
-            Outcome::Skipped => tally.skipped += 1,
-            Outcome::Unanswered => tally.unanswered += 1,
+            Outcome::Skipped => counts.skipped += 1,
+            Outcome::Unanswered => counts.unanswered += 1,
         }
     }
 
     /// Counts the rows that a statement's answer speaks of.
     pub fn count_rows(&mut self, class: usize, rows: u64) {
-        if let Some((_, tally)) = self.classes.get_index_mut(class) {
-            tally.rows = tally.rows.saturating_add(rows);
+        if let Some((_, counts)) = self.classes.get_index_mut(class) {
+            counts.rows = counts.rows.saturating_add(rows);
         }
     }
 
     /// What has been counted as done has failed: its commit did.
     pub fn failed_after_all(&mut self, class: usize) {
-        if let Some((_, tally)) = self.classes.get_index_mut(class) {
-            tally.failed += 1;
+        if let Some((_, counts)) = self.classes.get_index_mut(class) {
+            counts.failed += 1;
             self.totals.failed += 1;
         }
     }

@@ -11,13 +11,13 @@ use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep};
 
-use crate::service::Endpoint;
+use crate::proxy::Endpoint;
 
 /// While the server's queue of connections is full.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Connects to a server; nothing that is written is kept back to be sent with more.
-pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
+pub(in crate::proxy) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
     match endpoint {
         Endpoint::Unix(socket) => {
             let deadline = Instant::now() + CONNECT_DEADLINE;
@@ -36,6 +36,15 @@ pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
             Ok(Stream::Tcp(stream))
         }
     }
+}
+
+/// Who sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client.
+    Client,
+    /// The server.
+    Server,
 }
 
 /// A connected socket.

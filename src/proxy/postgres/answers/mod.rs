@@ -1,51 +1,20 @@
 //! The state of one connection after start-up: which answer belongs to what was asked, and what that makes of the
 //! counts. Names of prepared statements and portals follow the server's answers, as they do on the server.
 
+mod asked;
 mod statement;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
 
-use super::super::book::{Book, Outcome};
+use self::asked::Asked;
+use self::statement::{Forgets, Statement};
 use super::framing::Message;
-use statement::{Forgets, Statement};
+use crate::proxy::wire::statement_counts::{Outcome, StatementCounts};
 
 /// Names remembered. A client that never closes what it prepares loses the shapes of the old ones, not their count.
 const MAX_NAMES: usize = 1 << 16;
-
-/// A message of the client that gets an answer, or (of COPY) ends one.
-#[derive(Debug)]
-enum Asked {
-    /// Its statements, and how many of them have been answered.
-    Query(Vec<Statement>, usize),
-    Parse(Vec<u8>, Statement),
-    Bind {
-        portal: Vec<u8>,
-        statement: Vec<u8>,
-    },
-    Describe,
-    /// Of this portal.
-    Execute(Vec<u8>),
-    Close(u8, Vec<u8>),
-    FunctionCall,
-    Sync,
-    /// Any number of CopyData.
-    CopyData,
-    /// CopyDone or CopyFail.
-    CopyEnd,
-}
-
-impl Asked {
-    /// Statements in it that have no answer yet.
-    fn unanswered(&self) -> u64 {
-        match self {
-            Self::Query(statements, answered) => statements.len().saturating_sub(*answered) as u64,
-            Self::Execute(_) | Self::FunctionCall => 1,
-            _ => 0,
-        }
-    }
-}
 
 /// What the first Execute after an error is, which the server skips.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +27,7 @@ enum Owed {
 
 /// The state machine.
 #[derive(Debug, Default)]
-pub struct Session {
+pub struct Answers {
     asked: VecDeque<Asked>,
     statements: HashMap<Vec<u8>, Statement>,
     portals: HashMap<Vec<u8>, Statement>,
@@ -74,18 +43,18 @@ pub struct Session {
     last: Option<usize>,
     /// Statements of the client so far.
     sent: u64,
-    book: Book,
+    counts: StatementCounts,
 }
 
-impl Session {
+impl Answers {
     /// The counts.
-    pub fn book(&self) -> &Book {
-        &self.book
+    pub fn counts(&self) -> &StatementCounts {
+        &self.counts
     }
 
     /// The counts.
-    pub fn book_mut(&mut self) -> &mut Book {
-        &mut self.book
+    pub fn counts_mut(&mut self) -> &mut StatementCounts {
+        &mut self.counts
     }
 
     /// Statements that the client has sent.
@@ -113,9 +82,11 @@ impl Session {
     pub fn commits(&self) -> bool {
         match self.asked.back() {
             Some(Asked::Query(statements, answered)) => {
-                statements.iter().skip(*answered).any(|statement| self.book.commits(statement))
+                statements.iter().skip(*answered).any(|statement| self.counts.commits(statement))
             }
-            Some(Asked::Execute(portal)) => self.promised(portal).is_some_and(|statement| self.book.commits(statement)),
+            Some(Asked::Execute(portal)) => {
+                self.promised(portal).is_some_and(|statement| self.counts.commits(statement))
+            }
             _ => false,
         }
     }
@@ -137,13 +108,13 @@ impl Session {
 
     /// A message of the client.
     pub fn frontend(&mut self, message: &Message<'_>) {
-        self.book.totals.messages_up += 1;
+        self.counts.totals.messages_up += 1;
         let body = message.body;
         let asked = match message.kind {
-            b'Q' => Asked::Query(self.book.read_all(text(body)), 0),
+            b'Q' => Asked::Query(self.counts.read_all(text(body)), 0),
             b'P' => {
                 let (name, rest) = name(body);
-                Asked::Parse(name, self.book.read(text(rest)))
+                Asked::Parse(name, self.counts.read(text(rest)))
             }
             b'B' => {
                 let (portal, rest) = name(body);
@@ -155,7 +126,7 @@ impl Session {
             b'F' => Asked::FunctionCall,
             b'S' => Asked::Sync,
             b'd' => {
-                self.book.totals.copied_up += message.length as u64;
+                self.counts.totals.copied_up += message.length as u64;
                 if matches!(self.asked.back(), Some(Asked::CopyData)) {
                     return;
                 }
@@ -174,7 +145,7 @@ impl Session {
 
     /// A message of the server.
     pub fn backend(&mut self, message: &Message<'_>) {
-        self.book.totals.messages_down += 1;
+        self.counts.totals.messages_down += 1;
         // What was still under way when a COPY failed: the server drops it too.
         while !self.copies_in && matches!(self.asked.front(), Some(Asked::CopyData | Asked::CopyEnd)) {
             self.asked.pop_front();
@@ -184,7 +155,7 @@ impl Session {
             b'E' => self.error(),
             b'Z' => self.ready(message.body),
             b'G' => self.copies_in = true,
-            b'd' => self.book.totals.copied_down += message.length as u64,
+            b'd' => self.counts.totals.copied_down += message.length as u64,
             b'1' | b'2' | b'3' | b'n' | b'T' => self.step_done(message.kind),
             _ => {}
         }
@@ -196,16 +167,16 @@ impl Session {
             match asked {
                 Asked::Query(statements, answered) => {
                     for statement in statements.iter().skip(answered) {
-                        self.book.count_statement(statement.class, Outcome::Unanswered);
+                        self.counts.count_statement(statement.class, Outcome::Unanswered);
                     }
                 }
                 Asked::Parse(name, statement) => self.remember(name, statement),
                 Asked::Bind { portal, statement } => self.bind(portal, &statement),
                 Asked::Execute(portal) => {
                     let class = self.portals.get(&portal).and_then(|statement| statement.class);
-                    self.book.count_statement(class, Outcome::Unanswered);
+                    self.counts.count_statement(class, Outcome::Unanswered);
                 }
-                Asked::FunctionCall => self.book.count_function(Outcome::Unanswered),
+                Asked::FunctionCall => self.counts.count_function(Outcome::Unanswered),
                 _ => {}
             }
         }
@@ -223,17 +194,17 @@ impl Session {
                 self.asked.pop_front();
                 statement
             }
-            Some(Asked::FunctionCall) => return self.book.count_function(Outcome::Done),
-            _ => return self.book.totals.unmatched += 1,
+            Some(Asked::FunctionCall) => return self.counts.count_function(Outcome::Done),
+            _ => return self.counts.totals.unmatched += 1,
         };
         if std::mem::take(&mut self.copies_in) {
             self.drop_copy();
         }
-        let class = statement.class.unwrap_or_else(|| self.book.class_of_tag(text(answer.body)));
+        let class = statement.class.unwrap_or_else(|| self.counts.class_of_tag(text(answer.body)));
         self.last = Some(class);
-        self.book.count_statement(Some(class), Outcome::Done);
+        self.counts.count_statement(Some(class), Outcome::Done);
         if answer.kind == b'C' {
-            self.book.count_rows(class, rows(answer.body));
+            self.counts.count_rows(class, rows(answer.body));
         }
         match statement.forgets {
             Some(Forgets::All) => self.statements.clear(),
@@ -259,7 +230,7 @@ impl Session {
             | (b'n' | b'T', Some(Asked::Describe)) => {}
             // Its rows begin.
             (b'T', Some(Asked::Query(..))) => return,
-            _ => return self.book.totals.unmatched += 1,
+            _ => return self.counts.totals.unmatched += 1,
         }
         match self.asked.pop_front() {
             Some(Asked::Parse(name, statement)) => self.remember(name, statement),
@@ -281,39 +252,39 @@ impl Session {
             Some(Asked::Query(statements, answered)) => {
                 let (statements, at) = (std::mem::take(statements), *answered);
                 *answered = 0;
-                self.book.count_statement(statements.get(at).and_then(|statement| statement.class), Outcome::Failed);
+                self.counts.count_statement(statements.get(at).and_then(|statement| statement.class), Outcome::Failed);
                 for statement in statements.iter().skip(at + 1) {
-                    self.book.count_statement(statement.class, Outcome::Skipped);
+                    self.counts.count_statement(statement.class, Outcome::Skipped);
                 }
                 false
             }
             Some(Asked::FunctionCall) => {
-                self.book.count_function(Outcome::Failed);
+                self.counts.count_function(Outcome::Failed);
                 false
             }
             // The implicit transaction of what has been answered already.
             Some(Asked::Sync) => {
                 if let Some(last) = self.last {
-                    self.book.failed_after_all(last);
+                    self.counts.failed_after_all(last);
                 }
                 false
             }
             Some(Asked::Execute(portal)) => {
                 let class = self.portals.get(portal).and_then(|statement| statement.class);
-                self.book.count_statement(class, Outcome::Failed);
+                self.counts.count_statement(class, Outcome::Failed);
                 true
             }
             // Only preparing it may have been asked for.
             Some(Asked::Parse(name, statement)) => {
                 let (name, statement) = (std::mem::take(name), std::mem::take(statement));
-                self.book.count_statement(statement.class, Outcome::Failed);
+                self.counts.count_statement(statement.class, Outcome::Failed);
                 self.remember(name, statement);
                 self.owed = Some(Owed::Counted);
                 true
             }
             Some(Asked::Bind { statement, .. }) => {
                 let class = self.statements.get(statement).and_then(|statement| statement.class);
-                self.book.count_statement(class, Outcome::Failed);
+                self.counts.count_statement(class, Outcome::Failed);
                 self.owed = Some(Owed::Counted);
                 true
             }
@@ -346,18 +317,18 @@ impl Session {
                 let class = self.portals.get(portal).and_then(|statement| statement.class);
                 match self.owed.take() {
                     Some(Owed::Counted) => {}
-                    Some(Owed::Fails) => self.book.count_statement(class, Outcome::Failed),
-                    None => self.book.count_statement(class, Outcome::Skipped),
+                    Some(Owed::Fails) => self.counts.count_statement(class, Outcome::Failed),
+                    None => self.counts.count_statement(class, Outcome::Skipped),
                 }
             }
             Asked::Parse(name, statement) => self.remember(name.clone(), statement.clone()),
             Asked::Bind { portal, statement } => self.bind(portal.clone(), statement),
             Asked::Query(statements, _) => {
                 for statement in statements {
-                    self.book.count_statement(statement.class, Outcome::Skipped);
+                    self.counts.count_statement(statement.class, Outcome::Skipped);
                 }
             }
-            Asked::FunctionCall => self.book.count_function(Outcome::Skipped),
+            Asked::FunctionCall => self.counts.count_function(Outcome::Skipped),
             _ => {}
         }
     }
@@ -375,8 +346,8 @@ impl Session {
         loop {
             match self.asked.pop_front() {
                 Some(Asked::Query(..) | Asked::FunctionCall | Asked::Sync) => return,
-                Some(_) => self.book.totals.unmatched += 1,
-                None => return self.book.totals.unmatched += 1,
+                Some(_) => self.counts.totals.unmatched += 1,
+                None => return self.counts.totals.unmatched += 1,
             }
         }
     }

@@ -4,15 +4,15 @@
 //! connection's task is woken; what is set is then read under the lock.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::meter::lock;
-use super::observer::Side;
+use super::stream::Side;
 use crate::case::resolve::CutAt;
 
 /// The faults of one proxy: they act on all its present and future connections until they are undone. Cheap to clone.
@@ -45,7 +45,7 @@ struct State {
 
 /// What is set for every connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Set {
+pub(in crate::proxy) struct Set {
     /// The delay, and how much it may be off; one way.
     pub latency: Option<(Duration, Duration)>,
     /// Bytes per second; one way.
@@ -114,32 +114,32 @@ impl Faults {
     }
 
     /// Counts statements of a client.
-    pub(super) fn sent(&self, statements: u64) {
+    pub(in crate::proxy) fn sent(&self, statements: u64) {
         self.shared.statements.fetch_add(statements, Ordering::Relaxed);
     }
 
     /// Whether a connection that comes now is closed at once.
-    pub(super) fn refuses(&self) -> bool {
-        lock(&self.shared.state).refuses
+    pub(in crate::proxy) fn refuses(&self) -> bool {
+        self.shared.state.lock().refuses
     }
 
     /// Whether what was sent is not read.
-    pub(super) fn is_partition(&self) -> bool {
-        lock(&self.shared.state).set.partition
+    pub(in crate::proxy) fn is_partition(&self) -> bool {
+        self.shared.state.lock().set.partition
     }
 
     /// A new connection.
-    pub(super) fn link(&self) -> Link {
-        let mut state = lock(&self.shared.state);
+    pub(in crate::proxy) fn of_connection(&self) -> ConnectionFaults {
+        let mut state = self.shared.state.lock();
         let id = state.next;
         state.next += 1;
         state.open.insert(id, None);
-        Link { id, faults: self.clone() }
+        ConnectionFaults { id, faults: self.clone() }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         let wakers: Vec<Waker> = {
-            let mut state = lock(&self.shared.state);
+            let mut state = self.shared.state.lock();
             change(&mut state);
             self.shared.epoch.fetch_add(1, Ordering::Release);
             state.open.values().flatten().cloned().collect()
@@ -150,15 +150,15 @@ impl Faults {
 
 /// One connection's view of the faults.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(in crate::proxy) struct ConnectionFaults {
     id: u64,
     faults: Faults,
 }
 
-impl Link {
+impl ConnectionFaults {
     /// Who is woken by every change.
     pub fn register(&self, waker: &Waker) {
-        lock(&self.faults.shared.state).open.insert(self.id, Some(waker.clone()));
+        self.faults.shared.state.lock().open.insert(self.id, Some(waker.clone()));
     }
 
     /// Changes with every fault that is set or undone.
@@ -168,23 +168,23 @@ impl Link {
 
     /// What is set; nothing if the connection is to be closed.
     pub fn set(&self) -> Option<Set> {
-        let state = lock(&self.faults.shared.state);
+        let state = self.faults.shared.state.lock();
         (self.id >= state.closes_before).then_some(state.set)
     }
 
     /// Where to cut.
     pub fn cut(&self) -> Option<CutAt> {
-        lock(&self.faults.shared.state).set.cut
+        self.faults.shared.state.lock().set.cut
     }
 
     /// Takes this cut, if it is still there: it is made once.
     pub fn take_cut(&self, cut: CutAt) -> bool {
-        lock(&self.faults.shared.state).set.cut.take_if(|set| *set == cut).is_some()
+        self.faults.shared.state.lock().set.cut.take_if(|set| *set == cut).is_some()
     }
 
     /// The client sends so many bytes: how many of them come before the cut, if it is among them.
     pub fn cut_after_bytes(&self, length: usize) -> Option<usize> {
-        let mut state = lock(&self.faults.shared.state);
+        let mut state = self.faults.shared.state.lock();
         let Some(CutAt::AfterBytes(left)) = &mut state.set.cut else { return None };
         let passes = usize::try_from(*left).ok().filter(|left| *left <= length);
         *left -= length.min(usize::try_from(*left).unwrap_or(length)) as u64;
@@ -196,7 +196,7 @@ impl Link {
 
     /// The client sends so many statements: the index of the one to be cut after, if it is among them.
     pub fn cut_after_statements(&self, statements: u64) -> Option<u64> {
-        let mut state = lock(&self.faults.shared.state);
+        let mut state = self.faults.shared.state.lock();
         let Some(CutAt::AfterStatements(left)) = &mut state.set.cut else { return None };
         let index = left.saturating_sub(1);
         if index >= statements {
@@ -209,7 +209,7 @@ impl Link {
 
     /// Lets bytes of a side onto the link: when the last of them has left it.
     pub fn leaves(&self, side: Side, length: usize, now: Instant) -> Instant {
-        let mut state = lock(&self.faults.shared.state);
+        let mut state = self.faults.shared.state.lock();
         let Some(rate) = state.set.bandwidth else { return now };
         let leaves = &mut state.leaves[usize::from(side == Side::Server)];
         let begins = leaves.map_or(now, |leaves| leaves.max(now));
@@ -219,9 +219,9 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for ConnectionFaults {
     fn drop(&mut self) {
-        lock(&self.faults.shared.state).open.remove(&self.id);
+        self.faults.shared.state.lock().open.remove(&self.id);
     }
 }
 
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_cut_after_bytes_counts_those_of_all_connections() {
         let faults = Faults::default();
-        let (one, other) = (faults.link(), faults.link());
+        let (one, other) = (faults.of_connection(), faults.of_connection());
         faults.cut(Some(CutAt::AfterBytes(10)));
         assert_eq!((one.cut_after_bytes(4), other.cut_after_bytes(5)), (None, None));
         assert_eq!((one.cut_after_bytes(3), other.cut_after_bytes(100)), (Some(1), None));
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn a_cut_after_statements_counts_those_of_all_connections() {
         let faults = Faults::default();
-        let (one, other) = (faults.link(), faults.link());
+        let (one, other) = (faults.of_connection(), faults.of_connection());
         faults.cut(Some(CutAt::AfterStatements(3)));
         assert_eq!((one.cut_after_statements(1), other.cut_after_statements(1)), (None, None));
         assert_eq!((one.cut_after_statements(2), other.cut_after_statements(9)), (Some(0), None));
@@ -253,16 +253,16 @@ mod tests {
     #[test]
     fn a_cut_is_made_once() {
         let faults = Faults::default();
-        let link = faults.link();
+        let own = faults.of_connection();
         faults.cut(Some(CutAt::AfterCommit));
-        assert!(!link.take_cut(CutAt::BeforeCommit));
-        assert!(link.take_cut(CutAt::AfterCommit) && !link.take_cut(CutAt::AfterCommit));
+        assert!(!own.take_cut(CutAt::BeforeCommit));
+        assert!(own.take_cut(CutAt::AfterCommit) && !own.take_cut(CutAt::AfterCommit));
     }
 
     #[test]
     fn connections_share_the_bandwidth_of_each_direction() {
         let faults = Faults::default();
-        let (one, other, now) = (faults.link(), faults.link(), Instant::now());
+        let (one, other, now) = (faults.of_connection(), faults.of_connection(), Instant::now());
         faults.bandwidth(Some(1000));
         assert_eq!(one.leaves(Side::Client, 500, now), now + Duration::from_millis(500));
         assert_eq!(other.leaves(Side::Client, 500, now), now + Duration::from_secs(1));
@@ -274,9 +274,9 @@ mod tests {
     #[test]
     fn a_reset_closes_what_is_there_and_nothing_that_comes_after() {
         let faults = Faults::default();
-        let (there, gone) = (faults.link(), faults.link());
+        let (there, gone) = (faults.of_connection(), faults.of_connection());
         drop(gone);
         assert_eq!(faults.reset(), 1);
-        assert_eq!((there.set(), faults.link().set()), (None, Some(Set::default())));
+        assert_eq!((there.set(), faults.of_connection().set()), (None, Some(Set::default())));
     }
 }

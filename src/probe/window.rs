@@ -5,10 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use indexmap::IndexMap;
 
 use crate::case::model::Per;
-use crate::probe::sql::Shape;
-use crate::proxy::{Counters, HttpCounters};
+use crate::proxy::{Counters, HttpCounters, Shape};
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
+
+/// `CLOCK_MONOTONIC` in nanoseconds, as the workers write it into the ledger.
+pub fn monotonic() -> u64 {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .map_or(0, |now| now.tv_sec().unsigned_abs() * 1_000_000_000 + now.tv_nsec().unsigned_abs())
+}
 
 /// A span of an arm's life, with what was done in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,6 +79,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// What came since an earlier one.
+    #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let wire = self.wire.iter().map(|(actor, after)| {
             let counters = before.wire.get(actor).map_or_else(|| after.clone(), |before| after - before);

@@ -9,8 +9,8 @@ use super::*;
 
 /// Holds a conversation after start-up. A message is `>` (to the server) or `<` (from it), its type, a blank and its
 /// body, where `|` stands for the zero byte.
-fn talk(messages: &str) -> Session {
-    let mut session = Session::default();
+fn talk(messages: &str) -> Answers {
+    let mut session = Answers::default();
     for message in "<R\n<Z I\n".lines().chain(messages.lines()).map(str::trim).filter(|line| !line.is_empty()) {
         let body = message.get(3..).unwrap_or_default().replace('|', "\0");
         let framed = Message { kind: message.as_bytes()[1], length: body.len(), body: body.as_bytes() };
@@ -20,14 +20,14 @@ fn talk(messages: &str) -> Session {
 }
 
 /// The counts in one line: shapes in brackets are those that wrappers cannot see.
-fn counts(session: &Session) -> String {
-    let counters = session.book().counters();
+fn counts(session: &Answers) -> String {
+    let counters = session.counts().counters();
     let mut found = Vec::new();
-    for (tallies, before, after) in [(&counters.seen, "", ""), (&counters.unseen, "[", "]")] {
-        for (shape, tally) in tallies {
-            let mut text = format!("{before}{shape}{after} {}", tally.statements);
+    for (by_shape, before, after) in [(&counters.seen, "", ""), (&counters.unseen, "[", "]")] {
+        for (shape, counts) in by_shape {
+            let mut text = format!("{before}{shape}{after} {}", counts.statements);
             for (name, count) in
-                [("failed", tally.failed), ("skipped", tally.skipped), ("unanswered", tally.unanswered)]
+                [("failed", counts.failed), ("skipped", counts.skipped), ("unanswered", counts.unanswered)]
             {
                 if count > 0 {
                     let _ = write!(text, " {name} {count}");
@@ -39,11 +39,11 @@ fn counts(session: &Session) -> String {
     if counters.unmatched > 0 {
         found.push(format!("unmatched {}", counters.unmatched));
     }
-    let sum = |count: fn(&crate::proxy::Tally) -> u64| -> u64 {
+    let sum = |count: fn(&crate::proxy::Counts) -> u64| -> u64 {
         counters.seen.values().chain(counters.unseen.values()).map(count).sum()
     };
-    assert_eq!(counters.statements, sum(|tally| tally.statements));
-    assert_eq!(counters.failed, sum(|tally| tally.failed));
+    assert_eq!(counters.statements, sum(|counts| counts.statements));
+    assert_eq!(counters.failed, sum(|counts| counts.failed));
     found.join(", ")
 }
 
@@ -135,7 +135,7 @@ fn what_has_no_answer_when_the_connection_ends_is_unanswered(#[case] messages: &
 
 #[test]
 fn a_refused_client_has_executed_nothing() {
-    let mut session = Session::default();
+    let mut session = Answers::default();
     session.backend(&Message { kind: b'R', length: 4, body: b"" });
     session.backend(&Message { kind: b'E', length: 4, body: b"" });
     assert_eq!(counts(&session), "");
@@ -182,10 +182,10 @@ fn a_statement_is_known_by_its_turn(
 }
 
 /// Rows of each shape that has any, in one line.
-fn rows_of(session: &Session) -> String {
-    let counters = session.book().counters();
-    let tallies = counters.seen.iter().chain(&counters.unseen).filter(|(_, tally)| tally.rows > 0);
-    tallies.map(|(shape, tally)| format!("{shape} {}", tally.rows)).collect::<Vec<_>>().join(", ")
+fn rows_of(session: &Answers) -> String {
+    let counters = session.counts().counters();
+    let by_shape = counters.seen.iter().chain(&counters.unseen).filter(|(_, counts)| counts.rows > 0);
+    by_shape.map(|(shape, counts)| format!("{shape} {}", counts.rows)).collect::<Vec<_>>().join(", ")
 }
 
 #[rstest]

@@ -3,19 +3,19 @@
 
 use std::future::Future as _;
 use std::io;
-use std::sync::Mutex;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use super::cut::Aim;
-use super::fault::{Link, Set};
-use super::line::jittered;
-use super::meter::{Meter, lock};
-use super::observer::{Broken, Observer, Side};
+use super::connection_counts::ConnectionCounts;
+use super::cut_finder::CutFinder;
+use super::faults::{ConnectionFaults, Set};
+use super::in_flight::jittered;
+use super::observer::{Broken, Observer};
 use super::relay::{Half, Relay, Stop};
-use super::stream::Stream;
+use super::stream::{Side, Stream};
 use crate::case::resolve::CutAt;
 
 /// A slow link takes what it passes on in so long: its reader sees a stream, not bursts.
@@ -35,8 +35,8 @@ impl<O: Observer> Relay<'_, O> {
     /// Relays with faults.
     pub fn poll_faulty(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
         loop {
-            self.epoch = self.link.epoch();
-            let Some(set) = self.link.set() else { return Poll::Ready(Stop::Over) };
+            self.epoch = self.faults.epoch();
+            let Some(set) = self.faults.set() else { return Poll::Ready(Stop::Over) };
             if set.partition {
                 return Poll::Pending;
             }
@@ -59,21 +59,21 @@ impl<O: Observer> Relay<'_, O> {
     /// Passes on what is due; when more will be.
     fn pass(&mut self, cx: &mut Context<'_>, set: Set) -> Result<Option<Instant>, Stop> {
         let now = Instant::now();
-        let (meter, link, doomed) = (self.meter, self.link, &mut self.doomed);
+        let (counts, faults, doomed) = (self.counts, self.faults, &mut self.doomed);
         let mut up = Now::Waits(None);
         if !self.up_is_done {
-            up = match self.up.poll_faulty(cx, self.client, self.server, meter, link, set, doomed, now) {
+            up = match self.up.poll_faulty(cx, self.client, self.server, counts, faults, set, doomed, now) {
                 Ok(up) => up,
                 Err(Broken::Io) => Now::Done,
                 Err(Broken::Malformed) => return Err(Stop::Over),
             };
             if matches!(up, Now::Done) {
-                self.up.line.clear();
+                self.up.in_flight.clear();
                 self.finish_up();
             }
         }
         let doomed = &mut self.doomed;
-        let down = self.down.poll_faulty(cx, self.server, self.client, meter, link, set, doomed, now);
+        let down = self.down.poll_faulty(cx, self.server, self.client, counts, faults, set, doomed, now);
         match (up, down) {
             (_, Err(_) | Ok(Now::Done)) => Err(Stop::Over),
             (Now::Cut, _) | (_, Ok(Now::Cut)) => {
@@ -95,11 +95,11 @@ impl<O: Observer> Relay<'_, O> {
     /// Reads and drops; an end is kept from the other side.
     fn swallow(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
         for (half, from) in [(&mut self.up, self.client), (&mut self.down, self.server)] {
-            half.line.clear();
+            half.in_flight.clear();
             loop {
-                let mut meter = lock(self.meter);
+                let mut counts = self.counts.lock();
                 let counted =
-                    if half.is_uncounted { meter.received(half.side, half.unwritten(), None) } else { Ok(()) };
+                    if half.is_uncounted { counts.received(half.side, half.unwritten(), None) } else { Ok(()) };
                 (half.start, half.end, half.is_uncounted) = (0, 0, false);
                 if counted.is_err() {
                     return Poll::Ready(Stop::Over);
@@ -107,7 +107,7 @@ impl<O: Observer> Relay<'_, O> {
                 if half.ended || from.poll_read_ready(cx).is_pending() {
                     break;
                 }
-                half.read(from, half.buffer.len(), &mut meter);
+                half.read(from, half.buffer.len(), &mut counts);
             }
         }
         Poll::Pending
@@ -121,17 +121,17 @@ impl Half {
 
     /// Whether nothing is under way here but what the way without faults knows of.
     fn is_idle(&self) -> bool {
-        self.line.is_empty() && self.start == self.end && !self.is_uncounted
+        self.in_flight.is_empty() && self.start == self.end && !self.is_uncounted
     }
 
     /// Reads, without counting.
-    fn read<O: Observer>(&mut self, from: &Stream, at_most: usize, meter: &mut Meter<O>) {
+    fn read<O: Observer>(&mut self, from: &Stream, at_most: usize, counts: &mut ConnectionCounts<O>) {
         match from.read(&mut self.buffer[..at_most]) {
             Ok(length) if length > 0 => (self.start, self.end, self.is_uncounted) = (0, length, true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(_) | Err(_) => {
                 self.ended = true;
-                meter.ended(self.side);
+                counts.ended(self.side);
             }
         }
     }
@@ -142,8 +142,8 @@ impl Half {
         cx: &mut Context<'_>,
         from: &Stream,
         to: &Stream,
-        meter: &Mutex<Meter<O>>,
-        link: &Link,
+        counts: &Mutex<ConnectionCounts<O>>,
+        faults: &ConnectionFaults,
         set: Set,
         doomed: &mut Option<u64>,
         now: Instant,
@@ -153,27 +153,27 @@ impl Half {
             self.reads_at = None;
         }
         loop {
-            if self.start < self.end && self.admit(&mut lock(meter), link, set, doomed, now)? {
+            if self.start < self.end && self.admit(&mut counts.lock(), faults, set, doomed, now)? {
                 return Ok(Now::Cut);
             }
             let held = if set.cut == Some(CutAt::AfterCommit) { self.undecided } else { 0 };
-            let front = self.line.front(held);
+            let front = self.in_flight.front(held);
             let may_write = front.is_some_and(|(_, due)| is_prompt || due <= now);
-            let has_room = if is_prompt { front.is_none() } else { self.line.has_room() };
+            let has_room = if is_prompt { front.is_none() } else { self.in_flight.has_room() };
             let mut wakes_at = front.map(|(_, due)| due).filter(|_| !may_write);
             if let Some((bytes, _)) = front.filter(|_| may_write)
                 && let Poll::Ready(ready) = to.poll_write_ready(cx)
             {
                 ready?;
                 match to.try_write(bytes) {
-                    Ok(length) => self.line.pass(length),
+                    Ok(length) => self.in_flight.pass(length),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => return Err(error.into()),
                 }
                 continue;
             }
             if self.ended {
-                let is_done = self.line.is_empty();
+                let is_done = self.in_flight.is_empty();
                 return Ok(if is_done { Now::Done } else { Now::Waits(wakes_at) });
             }
             let reads_later = self.reads_at.filter(|at| *at > now);
@@ -185,15 +185,15 @@ impl Half {
                 return Ok(Now::Waits(wakes_at));
             }
             let slice = set.bandwidth.map_or(usize::MAX, |rate| (rate as f64 * SLICE.as_secs_f64()) as usize);
-            self.read(from, slice.clamp(1, self.buffer.len()), &mut lock(meter));
+            self.read(from, slice.clamp(1, self.buffer.len()), &mut counts.lock());
         }
     }
 
     /// Counts what was read, and puts it under way as far as no cut comes before; whether one does.
     fn admit<O: Observer>(
         &mut self,
-        meter: &mut Meter<O>,
-        link: &Link,
+        counts: &mut ConnectionCounts<O>,
+        faults: &ConnectionFaults,
         set: Set,
         doomed: &mut Option<u64>,
         now: Instant,
@@ -202,15 +202,15 @@ impl Half {
         let (mut passes, mut fires) = (length, false);
         let was_undecided = self.undecided;
         if std::mem::take(&mut self.is_uncounted) {
-            let mut aim = Aim::new(link, self.side, length, doomed);
-            meter.received(self.side, &self.buffer[self.start..self.end], Some(&mut aim))?;
-            (passes, fires) = aim.result();
-            self.undecided = if self.side == Side::Server { meter.undecided() } else { 0 };
+            let mut cut = CutFinder::new(faults, self.side, length, doomed);
+            counts.received(self.side, &self.buffer[self.start..self.end], Some(&mut cut))?;
+            (passes, fires) = cut.result();
+            self.undecided = if self.side == Side::Server { counts.undecided() } else { 0 };
         }
-        let leaves = link.leaves(self.side, passes, now);
+        let leaves = faults.leaves(self.side, passes, now);
         self.reads_at = Some(leaves);
         let due = leaves + set.latency.map_or(Duration::ZERO, |latency| jittered(latency, &mut self.seed));
-        self.line.push(&self.buffer[self.start..][..passes], due);
+        self.in_flight.push(&self.buffer[self.start..][..passes], due);
         (self.start, self.end) = (0, 0);
         if fires {
             // What was undecided before belongs to the answer that begins this chunk.
@@ -221,9 +221,9 @@ impl Half {
 
     /// Writes at once what is under way, as far as there is room: the connection is about to be closed.
     fn flush(&mut self, to: &Stream) {
-        while let Some((bytes, _)) = self.line.front(self.undecided) {
+        while let Some((bytes, _)) = self.in_flight.front(self.undecided) {
             match to.try_write(bytes) {
-                Ok(length) => self.line.pass(length),
+                Ok(length) => self.in_flight.pass(length),
                 Err(_) => return,
             }
         }

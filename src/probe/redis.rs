@@ -1,17 +1,31 @@
-//! `redis`: what Redis says of itself.
+//! `redis`: what Redis says of itself at the end of a window.
 
 use redis::{InfoDict, cmd};
 
+use super::measurement::{Measurement, Now, Sampling};
 use crate::case::model::RedisField;
 use crate::error::{Context as _, Error, Result};
 use crate::service::redis::Redis;
 
+/// One of the things it says.
+pub struct RedisSays {
+    /// Which.
+    pub field: RedisField,
+}
+
+impl Measurement for RedisSays {
+    fn sample<'s>(&'s self, now: &'s mut Now<'_>) -> Sampling<'s> {
+        Box::pin(async move {
+            Some(match now.redis {
+                Some(redis) => said(redis, self.field).await.map(Into::into).map_err(|error| error.message),
+                None => Err("the arm has no Redis: its settings do not mention $redis".to_owned()),
+            })
+        })
+    }
+}
+
 /// The value of a field now. Of the keys, those of the harness are left out.
-///
-/// # Errors
-///
-/// Cannot run if Redis does not answer, or does not know the field.
-pub async fn said(redis: &Redis, field: RedisField) -> Result<u64> {
+async fn said(redis: &Redis, field: RedisField) -> Result<u64> {
     let doing = || "ask Redis".to_owned();
     let mut connection = redis.connection().await?;
     let name = match field {

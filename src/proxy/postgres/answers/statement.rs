@@ -1,9 +1,9 @@
 //! Statements read from their texts.
 
-use super::super::super::book::{Book, Class, Outcome};
 use super::super::split;
-use crate::probe::server::is_unseen;
-use crate::probe::sql::{Shape, shape};
+use crate::proxy::wire::shape::is_unseen;
+use crate::proxy::wire::shape::{Shape, shape};
+use crate::proxy::wire::statement_counts::{Class, Outcome, StatementCounts};
 
 /// A statement's text, read once.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +23,7 @@ pub enum Forgets {
     One(Vec<u8>),
 }
 
-impl Book {
+impl StatementCounts {
     /// Counts a statement; one without a class by the answer that it has not got.
     pub fn count_statement(&mut self, class: Option<usize>, outcome: Outcome) {
         let class = class.unwrap_or_else(|| self.class_of_tag(b""));

@@ -3,17 +3,9 @@
 use std::fmt;
 use std::io;
 
-use super::book::Book;
-use super::cut::Aim;
-
-/// Who sends the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The client.
-    Client,
-    /// The server.
-    Server,
-}
+use super::cut_finder::CutFinder;
+use super::statement_counts::StatementCounts;
+use super::stream::Side;
 
 /// Why a connection ended other than by its end.
 #[derive(Debug)]
@@ -37,7 +29,7 @@ pub trait Observer: fmt::Debug + Default + Send + 'static {
     /// # Errors
     ///
     /// Where the connection cannot go on.
-    fn received(&mut self, side: Side, bytes: &[u8], aim: Option<&mut Aim<'_>>) -> Result<(), Broken>;
+    fn received(&mut self, side: Side, bytes: &[u8], cut: Option<&mut CutFinder<'_>>) -> Result<(), Broken>;
 
     /// Whether the stream may end here.
     fn is_between_messages(&self, side: Side) -> bool;
@@ -55,8 +47,8 @@ pub trait Observer: fmt::Debug + Default + Send + 'static {
     fn end(&mut self);
 
     /// The counts.
-    fn book(&self) -> &Book;
+    fn counts(&self) -> &StatementCounts;
 
     /// The counts.
-    fn book_mut(&mut self) -> &mut Book;
+    fn counts_mut(&mut self) -> &mut StatementCounts;
 }

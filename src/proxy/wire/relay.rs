@@ -4,16 +4,16 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep};
 
-use super::fault::Link;
-use super::line::Line;
-use super::meter::{Meter, lock};
-use super::observer::{Broken, Observer, Side};
-use super::stream::Stream;
+use super::connection_counts::ConnectionCounts;
+use super::faults::ConnectionFaults;
+use super::in_flight::InFlight;
+use super::observer::{Broken, Observer};
+use super::stream::{Side, Stream};
 
 /// Per direction.
 const BUFFER: usize = 64 << 10;
@@ -31,8 +31,8 @@ pub enum Stop {
 pub struct Relay<'a, O> {
     pub client: &'a Stream,
     pub server: &'a Stream,
-    pub meter: &'a Mutex<Meter<O>>,
-    pub link: &'a Link,
+    pub counts: &'a Mutex<ConnectionCounts<O>>,
+    pub faults: &'a ConnectionFaults,
     pub up: Half,
     pub down: Half,
     /// Nothing more is passed to the server.
@@ -55,7 +55,7 @@ pub struct Half {
     /// What is between `start` and `end` has not been counted yet.
     pub is_uncounted: bool,
     /// What a fault has under way.
-    pub line: Line,
+    pub in_flight: InFlight,
     /// The last bytes under way that may begin the answer to a COMMIT.
     pub undecided: usize,
     /// Nothing more can be read.
@@ -67,8 +67,14 @@ pub struct Half {
 }
 
 /// Relays until either side is done. `first` has been read from the client, and counted.
-pub async fn relay<O: Observer>(client: &Stream, server: &Stream, first: &[u8], meter: &Mutex<Meter<O>>, link: &Link) {
-    if let Some(passes) = link.cut_after_bytes(first.len()) {
+pub async fn relay<O: Observer>(
+    client: &Stream,
+    server: &Stream,
+    first: &[u8],
+    counts: &Mutex<ConnectionCounts<O>>,
+    faults: &ConnectionFaults,
+) {
+    if let Some(passes) = faults.cut_after_bytes(first.len()) {
         let _ = server.try_write(&first[..passes]);
         return;
     }
@@ -76,7 +82,7 @@ pub async fn relay<O: Observer>(client: &Stream, server: &Stream, first: &[u8], 
     up.end = first.len();
     up.buffer[..first.len()].copy_from_slice(first);
     let (up_is_done, epoch, doomed, timer) = (false, 0, None, None);
-    let mut relay = Relay { client, server, meter, link, up, down, up_is_done, epoch, doomed, timer };
+    let mut relay = Relay { client, server, counts, faults, up, down, up_is_done, epoch, doomed, timer };
     loop {
         if poll_fn(|cx| relay.poll_faulty(cx)).await == Stop::Over || poll_fn(|cx| relay.poll(cx)).await == Stop::Over {
             return;
@@ -87,12 +93,12 @@ pub async fn relay<O: Observer>(client: &Stream, server: &Stream, first: &[u8], 
 impl<O: Observer> Relay<'_, O> {
     /// Relays without faults.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
-        if self.link.epoch() != self.epoch {
+        if self.faults.epoch() != self.epoch {
             return Poll::Ready(Stop::Switch);
         }
-        let (meter, changed) = (self.meter, || self.link.epoch() != self.epoch);
+        let (counts, changed) = (self.counts, || self.faults.epoch() != self.epoch);
         if !self.up_is_done
-            && let Poll::Ready(result) = self.up.poll(cx, self.client, self.server, meter, changed)
+            && let Poll::Ready(result) = self.up.poll(cx, self.client, self.server, counts, changed)
         {
             match result {
                 Ok(Stop::Switch) => return Poll::Ready(Stop::Switch),
@@ -101,14 +107,14 @@ impl<O: Observer> Relay<'_, O> {
                 Err(Broken::Malformed) => return Poll::Ready(Stop::Over),
             }
         }
-        let changed = || self.link.epoch() != self.epoch;
-        self.down.poll(cx, self.server, self.client, meter, changed).map(|result| result.unwrap_or(Stop::Over))
+        let changed = || self.faults.epoch() != self.epoch;
+        self.down.poll(cx, self.server, self.client, counts, changed).map(|result| result.unwrap_or(Stop::Over))
     }
 
     /// The server hears that the client is done.
     pub fn finish_up(&mut self) {
         self.up_is_done = true;
-        lock(self.meter).ended(Side::Client);
+        self.counts.lock().ended(Side::Client);
         self.server.finish_writing();
     }
 }
@@ -121,7 +127,7 @@ impl Half {
             start: 0,
             end: 0,
             is_uncounted: false,
-            line: Line::default(),
+            in_flight: InFlight::default(),
             undecided: 0,
             ended: false,
             reads_at: None,
@@ -136,7 +142,7 @@ impl Half {
         cx: &mut Context<'_>,
         from: &Stream,
         to: &Stream,
-        meter: &Mutex<Meter<O>>,
+        counts: &Mutex<ConnectionCounts<O>>,
         changed: impl Fn() -> bool,
     ) -> Poll<Result<Stop, Broken>> {
         loop {
@@ -149,10 +155,10 @@ impl Half {
                 }
             }
             ready!(from.poll_read_ready(cx))?;
-            let mut meter = lock(meter);
+            let mut counts = counts.lock();
             match from.read(&mut self.buffer) {
                 Ok(0) => {
-                    meter.ended(self.side);
+                    counts.ended(self.side);
                     return Poll::Ready(Ok(Stop::Over));
                 }
                 Ok(length) => {
@@ -161,11 +167,11 @@ impl Half {
                         self.is_uncounted = true;
                         return Poll::Ready(Ok(Stop::Switch));
                     }
-                    meter.received(self.side, &self.buffer[..length], None)?;
+                    counts.received(self.side, &self.buffer[..length], None)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
-                    meter.ended(self.side);
+                    counts.ended(self.side);
                     return Poll::Ready(Err(error.into()));
                 }
             }
