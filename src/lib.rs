@@ -7,6 +7,7 @@ pub mod cache;
 pub mod case;
 pub mod cli;
 pub mod command;
+pub mod deadline;
 pub mod error;
 pub mod exit;
 pub mod judge;

@@ -3,20 +3,17 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use dj_regress_protocol::{Failed, Hello, Reply, Request};
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
+use crate::deadline;
 use crate::error::{Context as _, Error, Result};
-
-/// How long a single request may take. No step of a case waits on the wall clock, so this is a
-/// harness limit that only a hang reaches.
-pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Why a process did not do what it was asked.
 #[derive(Debug, Clone)]
@@ -42,7 +39,10 @@ impl fmt::Display for Trouble {
                 write!(f, "{}: {}", failed.exception, words.join(" "))
             }
             Self::Died(who) => write!(f, "{who} died"),
-            Self::Late(what) => write!(f, "{what} did not answer within {} s", DEADLINE.as_secs()),
+            Self::Late(what) => {
+                let seconds = deadline::step().as_secs();
+                write!(f, "{what} did not answer within {seconds} s ({}=SECONDS allows more)", deadline::VARIABLE)
+            }
             Self::WrongCode(why) => write!(f, "wrong code: {why}"),
             Self::Refused(why) => f.write_str(why),
         }
@@ -75,7 +75,7 @@ impl Process {
             self.writer.write_all(&line).await.map_err(|_| died())?;
             self.lines.next_line().await.ok().flatten().ok_or_else(died)
         };
-        let answer = tokio::time::timeout(DEADLINE, answer)
+        let answer = tokio::time::timeout(deadline::step(), answer)
             .await
             .map_err(|_| Trouble::Late(format!("the process {name}")))??;
         match serde_json::from_str(&answer) {
@@ -110,7 +110,7 @@ impl Control {
     /// Announces a process by name; resolves when it says hello.
     pub fn expect(&self, name: &str) -> oneshot::Receiver<Process> {
         let (sender, receiver) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), sender);
+        self.waiting.lock().insert(name.to_owned(), sender);
         receiver
     }
 }
@@ -131,6 +131,6 @@ async fn greet(stream: UnixStream, waiting: Waiting) -> Option<()> {
     let (reader, writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
     let hello: Hello = serde_json::from_str(&lines.next_line().await.ok()??).ok()?;
-    let sender = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&hello.name)?;
+    let sender = waiting.lock().remove(&hello.name)?;
     sender.send(Process { hello, lines, writer }).ok()
 }

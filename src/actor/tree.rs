@@ -3,15 +3,17 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dj_regress_protocol::{Fork, Prepare, Prepared, Reply, Request, Texts};
+use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
-use super::process::{Control, DEADLINE, Process, Trouble};
+use super::process::{Control, Process, Trouble};
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::python::{Environment, Overlay, mismatch};
 use crate::service::keeper::{Keeper, Spawn};
@@ -153,7 +155,7 @@ impl Tree {
         let name = self.name(what);
         let hello = self.control.expect(&name);
         process.ask(&Request::Fork(Fork { name: name.clone() })).await?;
-        match timeout(DEADLINE, hello).await {
+        match timeout(deadline::step(), hello).await {
             Ok(Ok(copy)) => Ok(copy),
             Ok(Err(_)) => Err(Trouble::Died(format!("the copy {name}"))),
             Err(_) => Err(Trouble::Late(format!("the copy {name}"))),
@@ -188,8 +190,13 @@ impl Tree {
         let told = || std::fs::read_to_string(&log).unwrap_or_default().trim_end().to_owned();
         tokio::select! {
             hello = hello => hello.map_err(|_| Error::bug("the control socket closed")),
-            exit = self.keeper.exited(pid) => Err(Error::cannot_run(format!("{} ended at once ({exit:?}): {}", environment.python.display(), told()))),
-            () = tokio::time::sleep(DEADLINE) => Err(Error::cannot_run(format!("{} did not answer: {}", environment.python.display(), told()))),
+            exit = self.keeper.exited(pid) => {
+                let how = exit.map_or_else(|error| error.message, |exit| exit.to_string());
+                Err(Error::cannot_run(format!("{} ended at once ({how}): {}", environment.python.display(), told())))
+            }
+            () = tokio::time::sleep(deadline::step()) => {
+                Err(deadline::passed(deadline::step(), &format!("start {}: {}", environment.python.display(), told())))
+            }
         }
     }
 
@@ -199,7 +206,7 @@ impl Tree {
 }
 
 fn slot<T>(shared: &Shared<T>, key: String) -> Arc<OnceCell<Arc<T>>> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+    shared.lock().entry(key).or_default().clone()
 }
 
 fn unexpected(process: &Process) -> Trouble {

@@ -8,6 +8,7 @@ use rust_embed::RustEmbed;
 
 use crate::cache::Cache;
 use crate::error::{Context as _, Error, Result};
+use crate::python::content;
 
 /// The Python package `dj_regress`.
 #[derive(RustEmbed)]
@@ -30,12 +31,12 @@ pub fn package(cache: &Cache) -> Result<PathBuf> {
     let bytes = fs::read(&library).cannot_run(|| format!("read {}", library.display()))?;
     let mut files = embedded::<Package>();
     files.insert(MODULE.to_owned(), bytes);
-    cache.content("worker", &files)
+    content(cache, "worker", &files)
 }
 
 /// The folder of the shop's project, for `sys.path`.
 pub fn shop(cache: &Cache) -> Result<PathBuf> {
-    cache.content("shop", &embedded::<Shop>())
+    content(cache, "shop", &embedded::<Shop>())
 }
 
 /// Cargo leaves the extension module in `deps/` beside the program.

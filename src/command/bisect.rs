@@ -1,9 +1,10 @@
 //! `bisect`: the first release at which a case flips.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use indexmap::IndexMap;
+use parking_lot::Mutex;
 
 use super::matrix::{Machine, releases, sheet};
 use crate::cache::Cache;
@@ -98,7 +99,7 @@ struct One {
 impl Reporter for One {
     fn event(&mut self, event: &Event) -> Result<()> {
         let written = match event {
-            Event::Preparing(what) => self.progress.announce(what),
+            Event::Preparing(what) | Event::Hurt(what) => self.progress.announce(what),
             Event::ArmStarted { case, .. } => self.progress.show(case),
             Event::CaseFinished(case) => {
                 // Whoever waited has gone with an error of its own.
@@ -108,7 +109,7 @@ impl Reporter for One {
             Event::Ready(_) | Event::Finished(_) => Ok(()),
         };
         report::unless_gone(written)?;
-        self.results.lock().unwrap_or_else(PoisonError::into_inner).event(event)
+        self.results.lock().event(event)
     }
 }
 

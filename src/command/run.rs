@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use clap::ValueEnum as _;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::cache::Cache;
 use crate::case::model::Case;
 use crate::cli::RunArgs;
+use crate::deadline;
 use crate::error::{Context as _, Error, Result};
 use crate::exit::Exit;
 use crate::plan::States;
@@ -63,9 +64,10 @@ pub(super) fn play(
     options: &Options,
     reporters: Vec<Box<dyn Reporter + Send>>,
 ) -> Result<RunReport> {
+    deadline::check()?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().cannot_run(|| "start".to_owned())?;
-    let (events, mut received) = mpsc::unbounded_channel();
+    let (events, received) = mpsc::unbounded_channel();
     let announce = events.clone();
     let environments = Environments::new(
         cache.clone(),
@@ -74,28 +76,24 @@ pub(super) fn play(
         Box::new(move |what| drop(announce.send(Event::Preparing(what)))),
     );
     let report = runtime.block_on(async {
-        let reporting = tokio::spawn(async move {
-            let mut reporters = reporters;
-            let mut finished = None;
-            while let Some(event) = received.recv().await {
-                for reporter in &mut reporters {
-                    reporter.event(&event)?;
-                }
-                if let Event::Finished(report) = event {
-                    finished = Some(report);
-                }
-            }
-            Ok::<_, Error>(finished)
-        });
+        let (told, mut failed) = oneshot::channel();
+        let (over, is_over) = oneshot::channel();
+        let reporting = tokio::spawn(report(reporters, received, told, is_over));
         let run = Run::open(cache).await?;
-        let played = tokio::select! {
+        let mut played = tokio::select! {
             played = run.play(Arc::new(cases), Arc::new(environments), options, &events) => played,
             interrupted = interrupted() => Err(interrupted),
+            hurt = run.failed(&options.logs) => Err(hurt),
+            Ok(error) = &mut failed => Err(error),
         };
         let closed = run.close().await;
-        drop(events);
-        played.and(closed)?;
-        reporting.await.map_err(|error| Error::bug(format!("a reporter panicked: {error}")))?
+        // Whatever has ended the run: what was found before is told.
+        let _ = over.send(());
+        let finished = reporting.await.map_err(|error| Error::bug(format!("a reporter panicked: {error}")))?;
+        if let Ok(error) = failed.try_recv() {
+            played = played.and(Err(error));
+        }
+        played.and(closed).map(|()| finished)
     });
     // Blocking work (an install, say) may still be under way after an interrupt: it is not waited for.
     runtime.shutdown_background();
@@ -103,6 +101,40 @@ pub(super) fn play(
         service::installer::end_all();
     }
     report?.ok_or_else(|| Error::bug("the run ended without a report"))
+}
+
+/// Tells reporters what happens until the run is over. The first that fails is told of, which ends the run; the others
+/// go on.
+async fn report(
+    mut reporters: Vec<Box<dyn Reporter + Send>>,
+    mut events: mpsc::UnboundedReceiver<Event>,
+    failed: oneshot::Sender<Error>,
+    mut is_over: oneshot::Receiver<()>,
+) -> Option<RunReport> {
+    let (mut failed, mut finished, mut is_ending) = (Some(failed), None, false);
+    loop {
+        let event = tokio::select! {
+            biased;
+            event = events.recv(), if !is_ending => event,
+            _ = &mut is_over, if !is_ending => {
+                is_ending = true;
+                continue;
+            }
+            else => events.try_recv().ok(),
+        };
+        let Some(event) = event else { return finished };
+        for reporter in &mut reporters {
+            if let Err(error) = reporter.event(&event)
+                && let Some(failed) = failed.take()
+            {
+                // Nobody listens any more if the run is over.
+                let _ = failed.send(error);
+            }
+        }
+        if let Event::Finished(report) = event {
+            finished = Some(report);
+        }
+    }
 }
 
 /// Where services come from: options (the place, the URLs of Postgres and Redis, the programs), then the environment.

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use indexmap::IndexMap;
 use parking_lot::Mutex;
 
+use super::intact::{self, Extent};
 use super::lock::{self, Lock, Locks};
 use super::uv::{Resolution, Uv};
 use crate::cache::Cache;
@@ -16,6 +17,9 @@ use crate::error::{Context as _, Error, Result};
 
 /// What the harness needs in every environment, beside the packages of the case.
 const HARNESS: &str = include_str!("../../harness/worker/requirements.txt");
+
+/// Raise it when what is kept beside the packages changes: 2 came with the note of what there is.
+const FORMAT: u32 = 2;
 
 /// A virtual environment that is ready to use. Never edited: uv may have linked its files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -92,11 +96,20 @@ impl Environments {
     }
 
     fn make(&self, lock: &Lock, python: Option<&str>) -> Result<Environment> {
-        let id = blake3::hash(format!("{} {}", lock.hash, interpreter_identity(python)).as_bytes()).to_hex()[..16]
-            .to_owned();
-        let folder = self.cache.directory(&format!("environments/{id}"), |folder| {
+        let identity = format!("{FORMAT} {} {}", lock.hash, interpreter_identity(python));
+        let id = blake3::hash(identity.as_bytes()).to_hex()[..16].to_owned();
+        let name = format!("environments/{id}");
+        let folder = self.cache.path(&name);
+        if folder.is_dir()
+            && let Some(why) = damage(&folder)
+        {
+            (self.announce)(format!("the environment {} is damaged and is made again: {why}", folder.display()));
+            intact::discard(&self.cache, &name, |folder| damage(folder).is_some())?;
+        }
+        let folder = self.cache.directory(&name, |folder| {
             (self.announce)(format!("installing {} (once)", lock.name()));
-            self.uv()?.environment(folder, python, &lock.path)
+            self.uv()?.environment(folder, python, &lock.path)?;
+            Extent::note(folder)
         })?;
         let site_packages = site_packages(&folder)?;
         Ok(Environment { id, python: folder.join("bin/python"), site_packages })
@@ -107,8 +120,30 @@ impl Environments {
         let requirements = [lock::requirement(&take.package, &take.version)];
         let name = format!("{}.wheel", lock::name([(&take.package, &take.version)]));
         let lock = self.locks.get(&name, &requirements, Resolution::Alone, &|| self.uv())?;
-        self.cache.directory(&format!("wheels/{}", &lock.hash[..16]), |folder| self.uv()?.unpack(folder, &lock.path))
+        let id = blake3::hash(format!("{FORMAT} {}", lock.hash).as_bytes()).to_hex();
+        let name = format!("wheels/{}", &id[..16]);
+        let damaged = |folder: &Path| Extent::damage(folder).is_some();
+        let folder = self.cache.path(&name);
+        if folder.is_dir() && damaged(&folder) {
+            intact::discard(&self.cache, &name, damaged)?;
+        }
+        self.cache.directory(&name, |folder| {
+            self.uv()?.unpack(folder, &lock.path)?;
+            Extent::note(folder)
+        })
     }
+}
+
+/// What is wrong with an environment, if anything.
+fn damage(folder: &Path) -> Option<String> {
+    let python = folder.join("bin/python");
+    if !python.is_file() {
+        return Some(match fs::read_link(&python) {
+            Ok(target) => format!("its interpreter {} is gone", target.display()),
+            Err(_) => "it has no interpreter".to_owned(),
+        });
+    }
+    Extent::damage(folder)
 }
 
 /// Tells two interpreters apart without starting them: what was asked, and where that leads.

@@ -2,9 +2,10 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::error::{Error, Result};
+use crate::service::installer;
 
 /// The first file called `name` on PATH that can be executed.
 pub fn on_path(name: &str) -> Option<PathBuf> {
@@ -24,13 +25,9 @@ pub fn any() -> Result<PathBuf> {
 }
 
 fn is_new_enough(python: &Path) -> bool {
-    Command::new(python)
-        .args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    let mut ask = Command::new(python);
+    ask.args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]);
+    installer::answer(&mut ask).is_ok_and(|output| output.status.success())
 }
 
 /// Whether an interpreter of this version (`3.13`) or path is there.
@@ -44,11 +41,5 @@ pub fn is_installed(python: &str) -> bool {
 
 /// A version manager's shim can be there for a Python that is not.
 fn runs(python: &Path) -> bool {
-    Command::new(python)
-        .arg("-V")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    installer::answer(Command::new(python).arg("-V")).is_ok_and(|output| output.status.success())
 }

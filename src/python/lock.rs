@@ -1,11 +1,15 @@
 //! Locks: exact releases with hashes, kept beside the cases, without index addresses.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::uv::{Resolution, Uv};
 use crate::cache::Cache;
 use crate::error::{Context as _, Error, Result};
+
+/// Before the number of releases that a lock pins.
+const COUNT: &str = "# Releases: ";
 
 /// Where locks are read and written.
 #[derive(Debug, Clone)]
@@ -62,6 +66,7 @@ impl Locks {
             let path = committed.join(format!("{name}.txt"));
             if let Ok(text) = fs::read_to_string(&path)
                 && text.starts_with(&head)
+                && is_whole(&text, requirements)
             {
                 return Ok(Lock { path, hash: hash(&text) });
             }
@@ -72,7 +77,13 @@ impl Locks {
         };
         let path = self.folder.join(format!("{name}.txt"));
         match fs::read_to_string(&path) {
-            Ok(text) if text.starts_with(&head) => return Ok(Lock { path, hash: hash(&text) }),
+            Ok(text) if text.starts_with(&head) && is_whole(&text, requirements) => {
+                return Ok(Lock { path, hash: hash(&text) });
+            }
+            Ok(text) if self.frozen && text.starts_with(&head) => {
+                return Err(Error::cannot_run(format!("{} is damaged: a part of it is missing", path.display()))
+                    .hint("restore it, or run once without `--frozen` and commit the lock that it writes"));
+            }
             _ if self.frozen => {
                 return Err(Error::cannot_run(format!(
                     "{} is missing or was not made for {}",
@@ -83,7 +94,8 @@ impl Locks {
             }
             _ => {}
         }
-        let text = format!("{head}{}", uv()?.compile(requirements, resolution)?);
+        let locked = uv()?.compile(requirements, resolution)?;
+        let text = format!("{head}{COUNT}{}\n{locked}", pins(&locked).count());
         fs::create_dir_all(&self.folder).cannot_run(|| format!("create {}", self.folder.display()))?;
         // Written beside and renamed: another run may be reading it.
         let new = self.folder.join(format!(".{name}.{}", std::process::id()));
@@ -96,6 +108,33 @@ impl Locks {
 
 fn head(requirements: &[String]) -> String {
     format!("# Made by dj-regress from: {}\n# Delete this file to resolve it anew.\n", requirements.join(", "))
+}
+
+/// The lines that pin a release.
+fn pins(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()))
+}
+
+/// Whether a lock is all there: it may have been cut when it was written, or by whoever copied it.
+fn is_whole(text: &str, requirements: &[String]) -> bool {
+    // Every line but the last of a release goes on in the next; every release has hashes.
+    let ends = text.ends_with('\n') && text.lines().last().is_some_and(|line| !line.ends_with('\\'));
+    let has_hashes = pins(text).all(|line| line.ends_with('\\'));
+    let digits = text.lines().filter_map(|line| line.trim().strip_prefix("--hash=sha256:"));
+    let mut digests = digits.map(|hash| hash.trim_end_matches([' ', '\\']));
+    let are_digests = digests.all(|hash| hash.len() == 64 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    let pinned: HashSet<String> = pins(text).filter_map(distribution).collect();
+    let has_all = requirements.iter().filter_map(|wanted| distribution(wanted)).all(|name| pinned.contains(&name));
+    // Locks that earlier releases have made do not say it.
+    let count = text.lines().find_map(|line| line.strip_prefix(COUNT)).and_then(|count| count.parse().ok());
+    ends && has_hashes && are_digests && has_all && count.is_none_or(|count: usize| count == pins(text).count())
+}
+
+/// The distribution that a requirement or a pin is about, as the index writes it.
+fn distribution(requirement: &str) -> Option<String> {
+    let end = requirement.find(|next: char| !(next.is_ascii_alphanumeric() || "-_.".contains(next)));
+    let name = requirement.get(..end.unwrap_or(requirement.len())).filter(|name| !name.is_empty())?;
+    Some(name.to_ascii_lowercase().replace(['_', '.'], "-"))
 }
 
 fn hash(text: &str) -> String {
@@ -133,6 +172,25 @@ mod tests {
 
     use super::*;
 
+    fn whole(requirements: &[String]) -> String {
+        let pin = |pin: &String| format!("{pin} \\\n    --hash=sha256:{}\n", "0".repeat(64));
+        let pins: String = requirements.iter().map(pin).collect();
+        format!("{}{COUNT}{}\n{pins}", head(requirements), requirements.len())
+    }
+
+    #[test]
+    fn a_lock_that_is_cut_anywhere_is_not_whole() {
+        let requirements = ["psycopg[binary]==3.3.*".to_owned(), "time_machine==3; python_version < '3.11'".to_owned()];
+        let pins = ["psycopg==3.3.9", "time-machine==3", "tzdata==2026.6"].map(str::to_owned);
+        let text = whole(&pins);
+        assert!(is_whole(&text, &requirements), "{text}");
+        for length in text.find("psycopg").expect("a pin")..text.len() {
+            assert!(!is_whole(&text[..length], &requirements), "cut after {length}: {}", &text[..length]);
+        }
+        // As earlier releases have made them.
+        assert!(is_whole(&text.replace(&format!("{COUNT}3\n"), ""), &requirements));
+    }
+
     #[rstest]
     #[case("1.9.0", "django-q2==1.9.0")]
     #[case("5.2.*", "django-q2==5.2.*")]
@@ -164,7 +222,7 @@ mod tests {
     fn a_lock_made_for_other_requirements_is_not_used() {
         let folder = tempfile::tempdir().expect("a temp folder");
         fs::create_dir(folder.path().join("locks")).expect("a folder");
-        fs::write(folder.path().join("locks/x.txt"), format!("{}x==1\n", head(&["x==1".to_owned()]))).expect("a lock");
+        fs::write(folder.path().join("locks/x.txt"), whole(&["x==1".to_owned()])).expect("a lock");
         let locks = Locks::new(folder.path(), true);
         let uv: &dyn Fn() -> Result<Uv> = &|| panic!("uv is not needed");
         assert!(locks.get("x", &["x==1".to_owned()], Resolution::Universal, uv).is_ok());
@@ -178,7 +236,7 @@ mod tests {
         let (one, two) = (vec!["x==1".to_owned()], vec!["x==2".to_owned()]);
         let write = |path: &Path, requirements: &[String]| {
             fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            fs::write(path, head(requirements)).expect("a lock");
+            fs::write(path, whole(requirements)).expect("a lock");
         };
         let (committed, kept) = (folder.path().join("locks/x-1.txt"), "releases/locks/x-2_python-3.12.txt");
         write(&committed, &one);

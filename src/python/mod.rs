@@ -1,6 +1,7 @@
 //! Python environments, wheels and overlays: which code a state runs.
 
 mod environment;
+mod intact;
 mod interpreter;
 mod lock;
 mod overlay;
@@ -10,6 +11,7 @@ mod source;
 mod uv;
 
 pub use environment::{Environment, Environments};
+pub use intact::content;
 pub use interpreter::is_installed;
 pub use lock::Locks;
 pub use overlay::{Overlay, mismatch};

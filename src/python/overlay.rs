@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dj_regress_protocol::Fingerprint;
 
+use super::intact::content;
 use super::source::{Sources, package_of};
 use crate::cache::{Cache, digest};
 use crate::error::{Context as _, Error, Result};
@@ -34,7 +35,7 @@ impl Overlay {
             let mut files = read_package(root, package)?;
             let folder = if changed.contains(package) {
                 change(&mut files, sources, package);
-                let folder = cache.content("overlays", &files)?;
+                let folder = content(cache, "overlays", &files)?;
                 overlay.folders.push(folder.clone());
                 folder
             } else {

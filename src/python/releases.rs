@@ -49,7 +49,7 @@ fn ask(package: &str) -> Result<String> {
     let doing = || format!("ask the package index for the releases of {package}");
     let mut command = Command::new(interpreter::any()?);
     command.args(["-I", "-c", SCRIPT, package]);
-    let output = installer::tie(&mut command).output().cannot_run(doing)?;
+    let output = installer::output(&mut command, &[]).cannot_run(doing)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(Error::cannot_run(format!("{}: {}", doing(), said.lines().last().unwrap_or("it said nothing"))));

@@ -1,9 +1,8 @@
 //! uv: found on PATH, or installed into a cached tool environment.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::interpreter;
 use crate::cache::Cache;
@@ -72,13 +71,9 @@ impl Uv {
             Resolution::Alone => command.args(["--universal", "--python-version", "3.10", "--no-deps"]),
             Resolution::For(python) => command.args(["--no-python-downloads", "--python", python.unwrap_or(ANY)]),
         };
-        command.arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg("-");
         let doing = || format!("resolve {} with uv", requirements.join(", "));
-        let mut child = installer::tie(&mut command).spawn().cannot_run(doing)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(requirements.join("\n").as_bytes()).cannot_run(doing)?;
-        }
-        let output = child.wait_with_output().cannot_run(doing)?;
+        let output = installer::output(&mut command, requirements.join("\n").as_bytes()).cannot_run(doing)?;
         if !output.status.success() {
             return Err(Error::cannot_run(format!("{}: {}", doing(), tail(&output.stderr))));
         }
@@ -115,7 +110,7 @@ impl Uv {
             .env_remove("CONDA_PREFIX")
             .env_remove("PYTHONDONTWRITEBYTECODE")
             .env_remove("PYTHONPATH");
-        command.env("UV_NO_PROGRESS", "1").env("NO_COLOR", "1").stdin(Stdio::null());
+        command.env("UV_NO_PROGRESS", "1").env("NO_COLOR", "1");
         command
     }
 }
@@ -130,7 +125,7 @@ fn folder_name() -> String {
 }
 
 fn run(command: &mut Command, doing: &str) -> Result<()> {
-    let output = installer::tie(command).stdin(Stdio::null()).output().cannot_run(|| doing.to_owned())?;
+    let output = installer::output(command, &[]).cannot_run(|| doing.to_owned())?;
     if output.status.success() {
         return Ok(());
     }

@@ -53,7 +53,7 @@ impl Console<io::Stdout> {
 impl<W: Write> Reporter for Console<W> {
     fn event(&mut self, event: &Event) -> Result<()> {
         let written = match event {
-            Event::Preparing(what) => self.progress.announce(what),
+            Event::Preparing(what) | Event::Hurt(what) => self.progress.announce(what),
             Event::Ready(setting) => self.ready(setting),
             Event::ArmStarted { case, state } => self.progress.show(&format!("{case} ({state})")),
             Event::CaseFinished(case) => self.case(case),

@@ -33,7 +33,7 @@ impl Matrix<io::Stdout> {
 impl<W: Write> Reporter for Matrix<W> {
     fn event(&mut self, event: &Event) -> Result<()> {
         super::unless_gone(match event {
-            Event::Preparing(what) => self.progress.announce(what),
+            Event::Preparing(what) | Event::Hurt(what) => self.progress.announce(what),
             Event::ArmStarted { case, .. } => self.progress.show(case),
             Event::Ready(setting) => self.say(&text::setting(setting)),
             Event::CaseFinished(case) => self.case(case),

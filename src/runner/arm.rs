@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::event::{FaultReport, Timings, seconds};
 use super::measure::{self, Measured};
 use super::session::{Code, Codes, Session};
 use super::stage::Stage;
+use super::{Event, Events};
 use crate::actor::{StateCode, Trouble};
 use crate::case::model::Case;
 use crate::case::resolve::{self, ResolvedState};
+use crate::deadline;
 use crate::error::Context as _;
 use crate::plan::Arm;
 
@@ -28,29 +30,69 @@ pub struct Outcome {
     pub versions: BTreeMap<String, String>,
     /// The faults that it was put under.
     pub faults: Vec<FaultReport>,
+    /// How long its waits took, by the line of their step.
+    pub waits: HashMap<usize, Duration>,
+    /// How a server of its own died that the case does not hurt.
+    pub lost: Option<String>,
     /// When it began and ended.
     pub span: (Instant, Instant),
 }
 
-/// Runs one arm; `index` names it in the run. What goes wrong inside it is its outcome; it never stops the run.
+/// A time that an arm is played.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    /// Whether a server was lost the time before.
+    is_again: bool,
+    /// How often the run's server has died before.
+    deaths: u32,
+}
+
+impl Outcome {
+    fn new() -> Self {
+        let begin = Instant::now();
+        Self {
+            measured: Err(String::new()),
+            timings: Timings::default(),
+            versions: BTreeMap::new(),
+            faults: Vec::new(),
+            waits: HashMap::new(),
+            lost: None,
+            span: (begin, begin),
+        }
+    }
+}
+
+/// Runs one arm; `index` names it in the run. What goes wrong inside it is its outcome; it never stops the run. Where a
+/// server dies that the case does not hurt, the arm is played again.
 pub async fn run(
-    stage: Arc<Stage>,
+    stage: &Arc<Stage>,
     case: &Case,
     arm: &Arm,
     index: usize,
     (log, core): (&Path, Option<Core>),
+    events: &Events,
 ) -> Outcome {
-    let begin = Instant::now();
-    let mut outcome = Outcome {
-        measured: Err(String::new()),
-        timings: Timings::default(),
-        versions: BTreeMap::new(),
-        faults: Vec::new(),
-        span: (begin, begin),
+    let (mut is_again, mut has_lost) = (false, false);
+    let mut outcome = loop {
+        let deaths = stage.server.up().await;
+        let mut outcome = Outcome::new();
+        let attempt = Attempt { is_again, deaths };
+        outcome.measured = live(stage, case, arm, (index, attempt), (log, core), &mut outcome).await;
+        is_again = true;
+        if let (Err(_), Some(how), false) = (&outcome.measured, &outcome.lost, has_lost) {
+            // A server of the arm's own. If it dies twice, that is what there is to say of the arm.
+            has_lost = true;
+            let told = format!("{how}. {}, {} is played again", case.name, arm.label());
+            let _ = events.send(Event::Hurt(told));
+            note(log, &format!("-- played again: {how}"));
+        } else if outcome.measured.is_err() && outcome.lost.is_none() && stage.server.has_died(deaths).await {
+            note(log, "-- played again: Postgres has died");
+        } else {
+            break outcome;
+        }
     };
-    outcome.measured = live(&stage, case, arm, index, (log, core), &mut outcome).await;
-    // Where it broke before, nobody may wait for it.
-    stage.references.tell_nothing(case, arm);
+    // Where it broke before its waits, nobody may wait for it.
+    stage.references.tell(case, arm, std::mem::take(&mut outcome.waits));
     if let Err(why) = &outcome.measured {
         note(log, &format!("inconclusive: {why}"));
     }
@@ -62,7 +104,7 @@ async fn live(
     stage: &Arc<Stage>,
     case: &Case,
     arm: &Arm,
-    index: usize,
+    (index, attempt): (usize, Attempt),
     (log, core): (&Path, Option<Core>),
     outcome: &mut Outcome,
 ) -> Result<Measured, String> {
@@ -72,6 +114,12 @@ async fn live(
     stage.adds_up(&code, &zygote).await.map_err(|trouble| trouble.to_string())?;
     outcome.versions.clone_from(&zygote.prepared.versions);
     let server = stage.server_for(&state).await.map_err(|error| error.message)?;
+    let is_shared = Arc::ptr_eq(&server, &stage.server);
+    if is_shared && attempt.is_again {
+        // Of the attempt before: it may be there still.
+        let database = server.postgres.database_name(index);
+        server.postgres.drop_database(&database).await.map_err(|error| error.message)?;
+    }
     stage.template(&server, &code, &zygote).await.map_err(|trouble| explain(log, "migrate the template", &trouble))?;
 
     let guard_cycle = zygote.prepared.guard_cycle;
@@ -80,8 +128,21 @@ async fn live(
     let mut session =
         Session::new(stage, server, &codes, &state, index, (log.to_owned(), core)).map_err(|error| error.message)?;
     session.deadlines = stage.references.deadlines(case, arm).await;
-    let measured = measure(&mut session, guard_cycle, outcome).await;
-    stage.references.tell(case, arm, std::mem::take(&mut session.waits));
+    let mut losses = session.losses();
+    let mut measured = tokio::select! {
+        measured = measure(&mut session, guard_cycle, outcome) => measured,
+        // The arm need not wait for what will not come.
+        Some(how) = losses.recv() => {
+            outcome.lost = Some(how.clone());
+            Err(how)
+        }
+        () = stage.server.died(attempt.deaths), if is_shared => Err("Postgres has died".to_owned()),
+    };
+    if measured.is_err() && outcome.lost.is_none() {
+        outcome.lost = session.lost(&mut losses).await;
+        measured = measured.map_err(|why| outcome.lost.clone().unwrap_or(why));
+    }
+    outcome.waits = std::mem::take(&mut session.waits);
     outcome.faults = std::mem::take(&mut session.faults);
 
     let start = Instant::now();
@@ -139,7 +200,7 @@ async fn measure(
     outcome.timings.steps = seconds(start.elapsed().saturating_sub(session.forking + session.cloning));
     played?;
     let start = Instant::now();
-    let measured = measure::probe(session, guard_cycle).await;
+    let measured = deadline::answer("look at what was measured", measure::probe(session, guard_cycle)).await;
     outcome.timings.probes = seconds(start.elapsed());
     measured
 }

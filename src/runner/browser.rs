@@ -106,7 +106,8 @@ pub struct Told {
 impl Caller {
     /// Asks until it has what it wants, or as often as it may.
     pub async fn ask(mut self) -> Told {
-        let mut connected = Some(connect(&self.socket).await);
+        let late = |_| Err(format!("no connection within {:?}", self.within));
+        let mut connected = Some(timeout(self.within, connect(&self.socket)).await.unwrap_or_else(late));
         self.barrier.wait().await;
         let (mut exchanges, mut unsent, mut last, mut reached) = (Vec::new(), None, None, false);
         for index in 0..self.http.times {

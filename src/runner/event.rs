@@ -16,6 +16,8 @@ use crate::probe::writers::TableWriter;
 pub enum Event {
     /// Something slow is being made for the first time, e.g. an environment.
     Preparing(String),
+    /// A server died, and what is done about it.
+    Hurt(String),
     /// Services answer and environments are there.
     Ready(Setting),
     /// An arm begins.

@@ -12,9 +12,10 @@ mod server;
 mod session;
 mod stage;
 mod step;
+mod vitals;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -44,7 +45,7 @@ use crate::python::{Environment, Environments};
 use crate::service::keeper::Keeper;
 use crate::service::postgres::{Postgres, PostgresWants};
 use crate::service::run_directory::RunDirectory;
-use crate::service::{Choice, Needs, Services};
+use crate::service::{self, Choice, Needs, Services};
 
 /// How to run.
 pub struct Options {
@@ -79,6 +80,7 @@ impl Run {
     pub async fn open(cache: Cache) -> Result<Self> {
         let began = Instant::now();
         let run_directory = Arc::new(RunDirectory::create()?);
+        service::adopt_orphans();
         let keeper = Keeper::start(&run_directory).await?;
         Ok(Self { run_directory, keeper, cache, began })
     }
@@ -127,7 +129,10 @@ impl Run {
             options.writes_of.clone(),
             References::new(&cases, &arms),
         )?);
-        let mut report = lanes(&cases, arms, &stage, &skipped, options, events).await?;
+        let mut report = tokio::select! {
+            report = lanes(&cases, arms, &stage, &skipped, options, events) => report?,
+            lost = server.watch_over(events) => return Err(lost),
+        };
         report.shared = SharedTimings {
             environments: took,
             services: started,
@@ -147,9 +152,14 @@ impl Run {
         Ok(())
     }
 
+    /// Resolves when the run is hurt so that it cannot go on, with the reason; `logs` is where it writes what it finds.
+    pub async fn failed(&self, logs: &Path) -> Error {
+        vitals::failed(&self.keeper, &self.run_directory, logs).await
+    }
+
     /// Ends every process of the run and removes its folder.
     pub async fn close(self) -> Result<()> {
-        self.keeper.shutdown().await
+        service::end_run(&self.keeper, &self.run_directory).await
     }
 
     async fn services(&self, choice: &Choice) -> Result<(Services, Postgres, f64)> {
@@ -328,7 +338,7 @@ impl Lane {
             let case = &self.cases[arm.case];
             let log = self.logs.join(format!("{}-{}.log", case.name.replace('/', "-"), arm.label()));
             let _ = self.events.send(Event::ArmStarted { case: case.name.clone(), state: arm.state.clone() });
-            let outcome = arm::run(Arc::clone(&self.stage), case, arm, index, (&log, self.core)).await;
+            let outcome = arm::run(&self.stage, case, arm, index, (&log, self.core), &self.events).await;
             if finished.send((index, Played::new(case, arm.clone(), outcome, log))).await.is_err() {
                 return;
             }

@@ -1,9 +1,9 @@
 //! How long a wait may take that does not say: twenty times what it took where the bug is away.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::case::model::{Action, Case, Step};
@@ -35,21 +35,13 @@ impl References {
         Self { cases: Mutex::new(references.map(|arm| (arm.case, watch::Sender::new(None))).collect()) }
     }
 
-    /// Tells how long the waits of a reference arm took. Of an arm that is none, nothing is kept.
+    /// Tells how long the waits of a reference arm took, once it is over: whoever waits for it goes on. Of an arm that
+    /// is none, nothing is kept.
     pub fn tell(&self, case: &Case, arm: &Arm, took: Took) {
         if is_reference(case, arm)
-            && let Some(told) = self.cases.lock().unwrap_or_else(PoisonError::into_inner).get(&arm.case)
+            && let Some(told) = self.cases.lock().get(&arm.case)
         {
             told.send_replace(Some(took));
-        }
-    }
-
-    /// An arm is over: whoever waits for it goes on.
-    pub fn tell_nothing(&self, case: &Case, arm: &Arm) {
-        if is_reference(case, arm)
-            && let Some(told) = self.cases.lock().unwrap_or_else(PoisonError::into_inner).get(&arm.case)
-        {
-            told.send_if_modified(|took| took.is_none().then(|| *took = Some(Took::new())).is_some());
         }
     }
 
@@ -59,8 +51,7 @@ impl References {
         if is_reference(case, arm) {
             return HashMap::new();
         }
-        let told =
-            self.cases.lock().unwrap_or_else(PoisonError::into_inner).get(&arm.case).map(watch::Sender::subscribe);
+        let told = self.cases.lock().get(&arm.case).map(watch::Sender::subscribe);
         let Some(mut told) = told else { return HashMap::new() };
         // The sender lives as long as the run.
         let Ok(took) = told.wait_for(Option::is_some).await else { return HashMap::new() };

@@ -254,7 +254,11 @@ impl Stage {
         let is_own = !Arc::ptr_eq(&server, &self.server);
         self.leaving.lock().await.spawn(async move {
             if !is_own {
-                return server.postgres.drop_database(&database).await;
+                return match server.postgres.drop_database(&database).await {
+                    // It goes with the server, or is dropped when its arm is played again.
+                    Err(_) if server.has_died(0).await => Ok(()),
+                    dropped => dropped,
+                };
             }
             match Arc::into_inner(server) {
                 Some(own) => own.postgres.finish().await,

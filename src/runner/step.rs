@@ -14,9 +14,9 @@ use super::clock::Clock;
 use super::session::{Readings, Session};
 use crate::actor::Trouble;
 use crate::case::resolve::{Action, Fault, Http, ResolvedActor, Role, Step};
+use crate::deadline;
 use crate::probe::ledger::PROBE;
-use crate::probe::window::monotonic;
-use crate::probe::window::{Snapshot, Window};
+use crate::probe::window::{Snapshot, Window, monotonic};
 
 /// Virtual time between the death of a simulated cluster and the next one: longer than the 3 s that
 /// a cluster's stat lives (django-q2's `Stat.save`).
@@ -32,7 +32,7 @@ impl Session<'_> {
         self.ask(PROBE, &Request::CreateCacheTables)
             .await
             .map_err(|trouble| explain(&self.log, "create the cache tables", &trouble))?;
-        self.watch_writers().await?;
+        deadline::answer("watch who writes", self.watch_writers()).await?;
         self.begin_samples(None).await?;
         let mut whole = self.window();
         let before = self.snapshot().await?;
@@ -47,8 +47,7 @@ impl Session<'_> {
         self.windows.whole = whole;
         let after = self.snapshot().await?;
         self.windows.flows.insert(None, after.since(&before));
-        self.end_samples(None).await;
-        Ok(())
+        self.end_samples(None).await
     }
 
     async fn steps(&mut self, steps: &[Step], clock: &Arc<Clock>) -> Result<Window, String> {
@@ -62,7 +61,10 @@ impl Session<'_> {
 
     /// What went over the wires and into the write-ahead log so far.
     async fn snapshot(&self) -> Result<Snapshot, String> {
-        let wal = if self.needs(|needs| needs.statistics) { self.executed().await?.wal } else { BTreeMap::new() };
+        let wal = async {
+            Ok(if self.needs(|needs| needs.statistics) { self.executed().await?.wal } else { BTreeMap::new() })
+        };
+        let wal = deadline::answer("ask the server for its write-ahead log", wal).await?;
         Ok(Snapshot { wire: self.wire().await, http: self.http_counters().await?, wal })
     }
 
@@ -114,7 +116,7 @@ impl Session<'_> {
             let after = self.snapshot().await?;
             self.windows.flows.insert(Some(name.clone()), after.since(&before));
             self.windows.named.insert(name.clone(), window);
-            self.end_samples(Some(name)).await;
+            self.end_samples(Some(name)).await?;
         }
         Ok(window)
     }

@@ -1,10 +1,14 @@
 //! Copies of whole folders.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::posix_fallocate;
+use nix::sys::statvfs::{Statvfs, statvfs};
 
 use super::user::ServerUser;
 
@@ -13,6 +17,15 @@ const THREADS: usize = 4;
 
 /// Files up to this many bytes are read at once.
 const SMALL: u64 = 1 << 20;
+
+/// How many lines of a log a message shows.
+const LOG_LINES: usize = 8;
+
+/// Between two attempts to lock a file.
+const LOCK_POLL: Duration = Duration::from_millis(5);
+
+/// A file system with so many times what is needed is not looked at more closely.
+const ENOUGH: u64 = 2;
 
 /// What to do with a path, relative to the folder that is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +118,46 @@ pub fn give(path: &Path, user: Option<&ServerUser>) -> io::Result<()> {
         Some(user) => chown(path, Some(user.user), Some(user.group)),
         None => Ok(()),
     }
+}
+
+/// The last lines of a log, each indented below a message; nothing, if there is none.
+pub fn end_of_log(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].iter().flat_map(|line| ["\n  ", line]).collect()
+}
+
+/// Locks a file that another run may hold for a while.
+///
+/// # Errors
+///
+/// Timed out, if it is held longer than that; else those of flock(2).
+pub fn lock_within(file: &File, limit: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + limit;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() > deadline => {
+                let message = format!("another run holds it for over {} s", limit.as_secs());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_POLL),
+        }
+    }
+}
+
+/// Whether less than this many bytes can still be written into a folder. Asked of the file system first, and, where that
+/// has little left, by taking them for a moment: what is kept back for root, or a quota, is in no number.
+pub fn is_full(folder: &Path, room: u64) -> bool {
+    let has_room = |numbers: Statvfs| numbers.blocks_available() * numbers.fragment_size() > ENOUGH * room;
+    if statvfs(folder).is_ok_and(has_room) {
+        return false;
+    }
+    let length = i64::try_from(room).unwrap_or(i64::MAX);
+    let take = || -> io::Result<()> { Ok(posix_fallocate(tempfile::tempfile_in(folder)?, 0, length)?) };
+    take().is_err_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
 }
 
 fn copy_file(from: &Path, to: &Path, user: Option<&ServerUser>, buffer: &mut Vec<u8>) -> io::Result<u64> {

@@ -4,9 +4,9 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use super::wheels;
+use super::{installer, wheels};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 
@@ -203,7 +203,7 @@ pub(super) fn on_path(name: &str) -> Vec<PathBuf> {
 
 /// The standard output of a program, trimmed; `None` if it does not run or fails.
 pub(super) fn output_of(program: &Path, arguments: &[&OsStr]) -> Option<String> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let output = installer::answer(Command::new(program).args(arguments)).ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
@@ -271,7 +271,7 @@ fn inspect_redis(program: &Path) -> Result<RedisBinary, String> {
 /// Whether this nginx can be used, else why not.
 fn inspect_nginx(program: &Path) -> Result<NginxBinary, String> {
     // To its standard error: `nginx version: nginx/1.22.1`
-    let output = Command::new(program).arg("-v").stdin(Stdio::null()).output();
+    let output = installer::answer(Command::new(program).arg("-v"));
     let output = output.map_err(|error| format!("{}: `-v` fails: {error}", program.display()))?;
     let text = String::from_utf8_lossy(&output.stderr);
     let version = text.trim().split_once('/').map(|(_, version)| version);

@@ -23,8 +23,8 @@ mod user;
 mod wheels;
 
 pub use choice::{Choice, Place, preferred_place};
-pub use files::write_private;
+pub use files::{is_full, write_private};
 pub use report::{Finding, report};
 pub use secret::Secret;
 pub use services::{Needs, Services};
-pub use sweep::{Swept, sweep, sweep_base};
+pub use sweep::{Swept, adopt_orphans, end_run, sweep, sweep_base};

@@ -5,15 +5,15 @@ use std::env;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Uid;
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use super::address::{PostgresUrl, RedisUrl};
-use super::files::write_private;
+use super::files::{lock_within, write_private};
 use super::procfs::Process;
 use super::secret;
 use crate::error::{Context, Error, Result};
@@ -26,6 +26,9 @@ const SOCKET_PATH: usize = 107;
 
 /// What the longest socket adds to the run directory: `arms/<16>/postgres-9/.s.PGSQL.5432`.
 const SOCKET_BELOW: usize = 48;
+
+/// A sweep ends processes and undoes what a run has elsewhere while it holds the lock.
+const LOCK_DEADLINE: Duration = Duration::from_mins(2);
 
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const LOCK: &str = "lock";
@@ -178,8 +181,22 @@ impl RunDirectory {
         write_manifest(&self.path, &manifest)
     }
 
+    /// Whether it is still there.
+    pub fn is_there(&self) -> bool {
+        self.path.join(LOCK).exists()
+    }
+
+    /// Makes it again with its manifest, if somebody has removed it: what the run has elsewhere is to be undone.
+    pub(super) fn restore(&self) -> Result<()> {
+        if self.path.join(MANIFEST).exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.path).cannot_run(|| format!("make {}", self.path.display()))?;
+        write_manifest(&self.path, &self.manifest())
+    }
+
     fn manifest(&self) -> MutexGuard<'_, Manifest> {
-        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+        self.manifest.lock()
     }
 }
 
@@ -275,7 +292,7 @@ pub(super) fn strip(run_directory: &Path) -> std::io::Result<()> {
 
 fn lock_file(path: &Path) -> std::io::Result<File> {
     let file = File::options().create(true).append(true).open(path)?;
-    file.lock()?;
+    lock_within(&file, LOCK_DEADLINE)?;
     Ok(file)
 }
 

@@ -1,9 +1,10 @@
 //! Where Postgres, Redis and nginx come from: chosen once per run, the same to ask for wherever that is.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
@@ -17,6 +18,7 @@ use super::postgres::{Postgres, PostgresWants};
 use super::redis::{Pool, Redis, RedisWants};
 use super::run_directory::RunDirectory;
 use crate::cache::Cache;
+use crate::deadline;
 use crate::error::{Context as _, Error, Result};
 
 /// The images of Postgres that are taken where a case names none: the official one, else one of `harness/images/build`,
@@ -110,7 +112,9 @@ impl Source {
             Some(url) => Pool::open(url, run_directory).await.map(Arc::new).map_err(|error| error.message),
             None => Err(format!("no Redis is given (--redis-url, {REDIS_VARIABLE})")),
         };
-        let (connected, missing) = Postgres::open_given(postgres, run_directory).await?;
+        let open = Postgres::open_given(postgres, run_directory);
+        let (connected, missing) =
+            deadline::within(deadline::step(), || format!("connect to {postgres}"), open).await?;
         notes.extend(missing);
         let mut described = vec![postgres.to_string()];
         match (redis, &pool) {
@@ -193,7 +197,7 @@ impl Services {
                 Postgres::start_local(&self.keeper, &self.run_directory, &self.cache, postgres, wants).await
             }
             Source::Given { postgres, .. } => {
-                let connected = postgres.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let connected = postgres.lock().take();
                 connected.map(|postgres| *postgres).ok_or_else(|| Error::bug("the given Postgres was asked for twice"))
             }
             Source::Docker { daemon, owner } => {

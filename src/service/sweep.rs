@@ -2,17 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::keeper::RUN_VARIABLE;
+use super::keeper::{Ended, Keeper, RUN_VARIABLE};
 use super::procfs::Process;
-use super::run_directory::{Manifest, bases, folder_in, is_private, lock_base, take_over};
+use super::run_directory::{Manifest, RunDirectory, bases, folder_in, is_private, lock_base, take_over};
 use super::{run_directory, shared_memory, undo};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 
 /// Postgres itself kills its children 5 s after an immediate shutdown began.
 const QUIT_DEADLINE: Duration = Duration::from_secs(6);
@@ -91,6 +92,32 @@ pub fn sweep_base(base: &Path) -> Result<Vec<Swept>> {
     Ok(swept)
 }
 
+/// Ends a run: through its keeper, and, where that has died, without it. Nothing is left then, but for what
+/// could not be undone elsewhere.
+///
+/// # Errors
+///
+/// Cannot run if something is left, saying how to try again.
+pub async fn end_run(keeper: &Keeper, run_directory: &Arc<RunDirectory>) -> Result<()> {
+    // The manifest says what there is elsewhere: whoever has removed the folder has removed that, too.
+    let restored = run_directory.restore();
+    match keeper.end().await? {
+        Ended::Well => return restored,
+        Ended::NotUndone(error) => return Err(error),
+        Ended::Died(_) => {}
+    }
+    let run_directory = Arc::clone(run_directory);
+    let sweep = tokio::task::spawn_blocking(move || sweep_run(run_directory.path()));
+    let swept = sweep.await.map_err(|error| Error::bug(error.to_string()))??;
+    match swept.not_undone {
+        None => Ok(()),
+        Some(why) => {
+            let message = format!("not everything that this run has made elsewhere is gone: {why}");
+            Err(Error::cannot_run(message).hint("dj-regress clean  (tries again)"))
+        }
+    }
+}
+
 fn sweep_run(run_directory: &Path) -> Result<Swept> {
     let remaining = end_processes(run_directory);
     let shared_memory = shared_memory::remove_below(run_directory);
@@ -117,7 +144,10 @@ fn end_processes(run_directory: &Path) -> Vec<Process> {
     let kill_until = quit_until + KILL_DEADLINE;
     let mut asked_to_quit = false;
     loop {
-        let remaining: Vec<Process> = Process::all().into_iter().filter(belongs).collect();
+        let mut remaining: Vec<Process> = Process::all().into_iter().filter(belongs).collect();
+        let found_already = |orphan: &Process| remaining.iter().any(|process| process.pid == orphan.pid);
+        let adopted: Vec<Process> = adopted().into_iter().filter(|orphan| !found_already(orphan)).collect();
+        remaining.extend(adopted);
         for process in &remaining {
             if !found.iter().any(|known| (known.pid, known.started) == (process.pid, process.started)) {
                 found.push(process.clone());
@@ -153,6 +183,21 @@ fn belongs_to(process: &Process, run_directory: &Path) -> bool {
         && (process.has_variable(RUN_VARIABLE, run_directory)
             || is_inside(process.working_directory())
             || is_inside(process.descriptor(1)) && is_inside(process.descriptor(2)))
+}
+
+/// Orphans of a keeper that have become ours, whatever they did to their environment, folder and files. What we have
+/// started ourselves, installers for one, is in our own session.
+fn adopted() -> Vec<Process> {
+    let is_heir = nix::sys::prctl::get_child_subreaper().unwrap_or(false);
+    let Some(own) = Process::current().filter(|_| is_heir) else { return Vec::new() };
+    let descendants = Process::descendants(own.pid).into_iter();
+    descendants.filter(|process| !process.is_zombie() && process.session != own.session).collect()
+}
+
+/// From now on the orphans of a keeper that dies become children of this process: none gets away.
+pub fn adopt_orphans() {
+    // Without it, they are found by their environment, their folder and their files.
+    let _ = nix::sys::prctl::set_child_subreaper(true);
 }
 
 fn postmaster_pids(run_directory: &Path) -> Vec<u32> {

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::installer;
 use super::locate::{on_path, output_of};
@@ -122,7 +122,7 @@ fn on_path_unresolved(name: &str) -> Vec<PathBuf> {
 }
 
 fn run(command: &mut Command, shown: &str) -> Result<()> {
-    let output = installer::tie(command).stdin(Stdio::null()).output().cannot_run(|| shown.to_owned())?;
+    let output = installer::output(command, &[]).cannot_run(|| shown.to_owned())?;
     if output.status.success() {
         return Ok(());
     }

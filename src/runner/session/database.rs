@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::Session;
 use crate::actor::Trouble;
 use crate::case::resolve::ResolvedActor;
+use crate::deadline;
 use crate::error::Result;
 use crate::probe::journal::{Journal, TaskCounts};
 use crate::probe::{server, sql};
@@ -28,6 +30,13 @@ impl Session<'_> {
     /// Runs a statement as the harness, whose role no measurement counts, or as a stranger. The single value that it
     /// returns, or else the number of rows that it touched.
     pub async fn sql(&mut self, actor: Option<&str>, statement: &str) -> Result<Value, Trouble> {
+        let run = self.run_sql(actor, statement);
+        timeout(deadline::step(), run)
+            .await
+            .unwrap_or_else(|_| Err(deadline::passed(deadline::step(), statement).into()))
+    }
+
+    async fn run_sql(&mut self, actor: Option<&str>, statement: &str) -> Result<Value, Trouble> {
         let refused = |error: tokio_postgres::Error| Trouble::Refused(sql::message(&error));
         if let Some(actor) = actor
             && !self.strangers.contains_key(actor)
@@ -75,12 +84,9 @@ impl Session<'_> {
         let connections = self.wires.values().map(|wire| wire.postgres.counters().connections).sum();
         if connections > self.kept {
             let statement = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = $1";
-            let rows = self
-                .client()?
-                .query(statement, &[&self.server.postgres.app().user])
-                .await
-                .map_err(|error| sql::message(&error))?;
-            for row in rows {
+            let user = &self.server.postgres.app().user;
+            let ask = async { self.client()?.query(statement, &[user]).await.map_err(|error| sql::message(&error)) };
+            for row in deadline::answer("ask for the arm's backends", ask).await? {
                 core.keep(row.get::<_, i32>(0).cast_unsigned());
             }
             self.kept = connections;

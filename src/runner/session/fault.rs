@@ -9,6 +9,7 @@ use super::Session;
 use crate::actor::Trouble;
 use crate::case::model::{CLIENT, Link, Server as Kind};
 use crate::case::resolve::{Fault, Trigger};
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::probe::sql;
 use crate::proxy::Faults;
@@ -88,8 +89,9 @@ impl Session<'_> {
                 let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                      WHERE datname = current_database() AND application_name = $1";
                 let name = format!("dj-regress/{actor}");
-                let ended = self.client().map_err(Trouble::Refused)?.query(statement, &[&name]).await;
-                ended.map_err(|error| Trouble::Refused(sql::message(&error)))?;
+                let client = self.client().map_err(Trouble::Refused)?;
+                let end = async { client.query(statement, &[&name]).await.map_err(|error| sql::message(&error)) };
+                deadline::answer("end backends", end).await.map_err(Trouble::Refused)?;
                 Undo::Nothing
             }
             Fault::Refuse { server, from } => {

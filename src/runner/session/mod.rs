@@ -5,6 +5,7 @@ mod database;
 mod fault;
 mod hold;
 mod job;
+mod loss;
 mod sample;
 mod web;
 
@@ -22,6 +23,7 @@ use tokio_postgres::Client;
 use self::cluster::Cluster;
 use self::fault::Lasting;
 use self::hold::Holds;
+use self::loss::Losses;
 use self::web::Web;
 use super::clock::{Clock, Pace};
 use super::core::Core;
@@ -87,6 +89,7 @@ pub struct Session<'s> {
     sessions: Vec<u32>,
     client: Option<Client>,
     strangers: HashMap<String, Client>,
+    losses: Losses,
     /// What was read, by name.
     pub readings: HashMap<String, Value>,
     /// What was looked at when windows ended.
@@ -161,6 +164,7 @@ impl<'s> Session<'s> {
             sessions: Vec::new(),
             client: None,
             strangers: HashMap::new(),
+            losses: Losses::new(),
             readings: HashMap::new(),
             samples: Samples::default(),
             windows: Windows::default(),
@@ -187,6 +191,7 @@ impl<'s> Session<'s> {
                 RedisWants { image: said.image.clone(), maxmemory: said.maxmemory, policy: said.policy.clone() };
             self.redis = Some(Arc::new(self.stage.services.redis(&wants, &self.folder).await?));
         }
+        self.watch_servers();
         // The server clones while the probe is forked: it connects later.
         let start = Instant::now();
         let (server, template) = (Arc::clone(&self.server), self.codes.state.1.template_key());
@@ -297,6 +302,8 @@ impl<'s> Session<'s> {
     /// Ends every process of the arm. Its database goes while the next arm begins: the server takes 100 ms over one whose
     /// backends have not noticed yet.
     pub async fn end(mut self) -> Result<()> {
+        // They hold the servers, and must not take their end for a death.
+        self.losses.end().await;
         drop(self.client.take());
         self.strangers.clear();
         let mut ended = self.stage.keeper.end_sessions(&self.sessions).await.map(drop);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Session;
+use crate::deadline;
 use crate::probe::measurement::Needs;
 use crate::probe::registry::measurement;
 use crate::probe::triggers::{self, Write};
@@ -32,9 +33,13 @@ impl Session<'_> {
     }
 
     /// What is looked at when a window ends (without a name: the case).
-    pub async fn end_samples(&mut self, window: Option<&str>) {
+    pub async fn end_samples(&mut self, window: Option<&str>) -> Result<(), String> {
         let (client, redis) = (self.client.as_ref(), self.redis.as_deref());
-        self.samples.end(&self.state.invariants, window, client, redis).await;
+        let end = async {
+            self.samples.end(&self.state.invariants, window, client, redis).await;
+            Ok(())
+        };
+        deadline::answer("look at what a window leaves", end).await
     }
 
     /// Installs the triggers that measurements need; their tables are there by now.

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::{LIMIT, Session};
 use crate::actor::Trouble;
 use crate::case::resolve::{Asked, CacheKind, Http, ResolvedActor};
+use crate::deadline;
 use crate::error::Result;
 use crate::probe::exchange::Exchange;
 use crate::probe::journal::Journal;
@@ -297,8 +298,10 @@ impl Session<'_> {
         let statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                          AND application_name = $1 AND state = 'active' AND wait_event_type = 'Lock'";
         let client = self.client().map_err(Trouble::Refused)?;
-        let row = client.query_one(statement, &[&format!("dj-regress/{actor}")]).await;
-        let count: i64 = row.map_err(|error| Trouble::Refused(error.to_string()))?.get(0);
+        let name = format!("dj-regress/{actor}");
+        let ask = async { client.query_one(statement, &[&name]).await.map_err(|error| error.to_string()) };
+        let row = deadline::answer("ask who waits for a lock", ask).await;
+        let count: i64 = row.map_err(Trouble::Refused)?.get(0);
         Ok(usize::try_from(count).unwrap_or_default())
     }
 }

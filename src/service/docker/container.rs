@@ -131,6 +131,12 @@ impl Container {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
+    /// The end of its log, each line indented, for a message; nothing, if it cannot be had.
+    pub(in crate::service) async fn end_of_log(&self) -> String {
+        let log = self.logs(8).await.unwrap_or_default();
+        log.lines().flat_map(|line| ["\n  ", line]).collect()
+    }
+
     /// Removes it with its volumes, running or not.
     ///
     /// # Errors

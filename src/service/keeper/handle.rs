@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{oneshot, watch};
@@ -14,6 +16,7 @@ use tokio::time::timeout;
 
 use super::message::{Exit, Order, Reply, Request, Spawn, Target};
 use super::{COMMAND, NOT_UNDONE};
+use crate::deadline;
 use crate::error::{Context, Error, Result};
 use crate::service::choice::{POSTGRES_VARIABLE, REDIS_VARIABLE};
 use crate::service::run_directory::{KEEPER_LOG as LOG, RunDirectory};
@@ -21,6 +24,9 @@ use crate::service::undo;
 
 /// Longer than the keeper itself waits for anything: for processes, then for servers of others.
 const SHUTDOWN_DEADLINE: Duration = undo::DEADLINE.saturating_add(Duration::from_secs(20));
+
+/// Longer than it takes over any order, of which it may have a few to follow first.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A handle on the keeper; clones share it. When the last one goes without [`Keeper::shutdown`], the keeper ends
 /// everything all the same.
@@ -62,6 +68,17 @@ struct Waiting {
     is_spawn: bool,
 }
 
+/// How a keeper ended.
+#[derive(Debug)]
+pub(in crate::service) enum Ended {
+    /// Nothing is left.
+    Well,
+    /// No process is left, but something that the run has made elsewhere.
+    NotUndone(Error),
+    /// In words. It has ended nothing.
+    Died(String),
+}
+
 impl Keeper {
     /// Starts a keeper for this run: this program again, with the hidden subcommand `keeper`.
     ///
@@ -97,7 +114,8 @@ impl Keeper {
         };
         let mut output = BufReader::new(output);
         let mut line = String::new();
-        output.read_line(&mut line).await.cannot_run(|| "hear the keeper".to_owned())?;
+        let hear = async { output.read_line(&mut line).await.cannot_run(|| "hear the keeper".to_owned()) };
+        deadline::within(ANSWER_DEADLINE, || "start the keeper".to_owned(), hear).await?;
         let Ok(Reply::Ready { pid }) = serde_json::from_str(&line) else {
             let log = std::fs::read_to_string(&log_path).unwrap_or_default();
             return Err(Error::cannot_run(format!("the keeper did not start: {}{}", line, log.trim_end())));
@@ -187,38 +205,56 @@ impl Keeper {
         }
     }
 
+    /// Resolves when the keeper has died: nobody but the controller can end what it leaves.
+    pub async fn died(&self) -> Error {
+        let mut changes = self.shared.heard.changed.subscribe();
+        while !self.is_gone() {
+            let _ = changes.changed().await;
+        }
+        gone()
+    }
+
+    /// Whether the keeper has ended.
+    pub fn is_gone(&self) -> bool {
+        self.shared.heard.lock().gone
+    }
+
     /// Ends everything below the keeper and the keeper itself; the run directory is gone then. Call it on any clone;
     /// the others find the keeper gone.
     ///
     /// # Errors
     ///
-    /// Cannot run if the keeper does not end within 20 s, or was itself killed.
+    /// Cannot run if the keeper does not end within 50 s, or was itself killed.
     pub async fn shutdown(&self) -> Result<()> {
+        match self.end().await? {
+            Ended::Well => Ok(()),
+            Ended::NotUndone(error) => Err(error),
+            Ended::Died(how) => {
+                Err(Error::cannot_run(format!("{how}: servers may still run")).hint("dj-regress clean"))
+            }
+        }
+    }
+
+    /// As [`Keeper::shutdown`], told apart by what is left to do.
+    pub(in crate::service) async fn end(&self) -> Result<Ended> {
         // The end of its input is the order.
         drop(self.shared.input.lock().await.take());
         let mut child = self.shared.child.lock().await;
-        match timeout(SHUTDOWN_DEADLINE, child.wait()).await {
-            Ok(status) => {
-                let status = status.cannot_run(|| "wait for the keeper".to_owned())?;
-                if status.success() {
-                    return Ok(());
-                }
-                if status.code() == Some(i32::from(NOT_UNDONE)) {
-                    let log = std::fs::read_to_string(&self.shared.log).unwrap_or_default();
-                    let message =
-                        format!("not everything that this run has made elsewhere is gone: {}", log.trim_end());
-                    return Err(Error::cannot_run(message).hint("dj-regress clean  (tries again)"));
-                }
-                let message = format!("the keeper ended by itself ({status}): servers may still run");
-                Err(Error::cannot_run(message).hint("dj-regress clean"))
-            }
-            Err(_) => Err(Error::cannot_run(format!(
-                "the keeper (process {}) did not end within {} s",
-                self.shared.pid,
-                SHUTDOWN_DEADLINE.as_secs()
-            ))
-            .hint("dj-regress clean")),
+        let Ok(status) = timeout(SHUTDOWN_DEADLINE, child.wait()).await else {
+            child.kill().await.cannot_run(|| "end the keeper".to_owned())?;
+            let (pid, seconds) = (self.shared.pid, SHUTDOWN_DEADLINE.as_secs());
+            return Ok(Ended::Died(format!("the keeper (process {pid}) did not end within {seconds} s")));
+        };
+        let status = status.cannot_run(|| "wait for the keeper".to_owned())?;
+        if status.success() {
+            return Ok(Ended::Well);
         }
+        if status.code() == Some(i32::from(NOT_UNDONE)) {
+            let log = std::fs::read_to_string(&self.shared.log).unwrap_or_default();
+            let message = format!("not everything that this run has made elsewhere is gone: {}", log.trim_end());
+            return Ok(Ended::NotUndone(Error::cannot_run(message).hint("dj-regress clean  (tries again)")));
+        }
+        Ok(Ended::Died(format!("the keeper ended by itself ({status})")))
     }
 
     async fn request(&self, order: Order) -> Result<u32> {
@@ -236,21 +272,30 @@ impl Keeper {
         let mut line = serde_json::to_vec(&Request { number, order })
             .map_err(|error| Error::bug(format!("an order for the keeper: {error}")))?;
         line.push(b'\n');
-        match self.shared.input.lock().await.as_mut() {
-            Some(input) => input.write_all(&line).await.map_err(|_| gone())?,
-            None => return Err(gone()),
-        }
-        receiver.await.map_err(|_| gone())?.map_err(Error::cannot_run)
+        let answer = async {
+            match self.shared.input.lock().await.as_mut() {
+                Some(input) => input.write_all(&line).await.map_err(|_| gone())?,
+                None => return Err(gone()),
+            }
+            receiver.await.map_err(|_| gone())?.map_err(Error::cannot_run)
+        };
+        let Ok(answer) = timeout(ANSWER_DEADLINE, answer).await else {
+            // One that hangs keeps nothing: its death is seen, and dealt with, by whoever plays the run.
+            let _ = kill(Pid::from_raw(self.shared.pid.cast_signed()), Signal::SIGKILL);
+            let message = format!("the keeper (process {}) did not answer", self.shared.pid);
+            return Err(deadline::passed(ANSWER_DEADLINE, &message));
+        };
+        answer
     }
 }
 
 fn gone() -> Error {
-    Error::cannot_run("the keeper is gone, and with it every process of this run")
+    Error::cannot_run("the keeper of this run has died: every process below it is ended")
 }
 
 impl Heard {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     async fn listen(self: Arc<Self>, output: BufReader<ChildStdout>) {

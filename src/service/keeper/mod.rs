@@ -10,6 +10,7 @@ mod message;
 mod process;
 mod tree;
 
+pub(super) use handle::Ended;
 pub use handle::Keeper;
 pub use message::{Ending, Exit, Spawn, Target};
 pub use process::run;

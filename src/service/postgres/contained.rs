@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
-use super::{APP, Host, Login, PORT, Postgres, PostgresWants, SUPERUSER, State, config, connect, failed};
+use super::{APP, Host, Login, PORT, Postgres, PostgresWants, SUPERUSER, State, answered, config, connect};
 use crate::error::{Context as _, Result};
 use crate::service::docker::{self, Daemon, Owner};
 use crate::service::run_directory::RunDirectory;
@@ -42,7 +42,7 @@ impl Postgres {
         let contained = Contained { server: docker::postgres::Postgres::start(daemon, wanted).await? };
         let admin = contained.connect().await?;
         let setup = format!("CREATE ROLE {APP} LOGIN NOSUPERUSER; CREATE EXTENSION pg_stat_statements");
-        admin.batch_execute(&setup).await.map_err(|error| failed("set up the server", &error))?;
+        answered("set up the server", admin.batch_execute(&setup)).await?;
         let app = Login { user: APP.to_owned(), password: None };
         Self::new(Host::Contained(contained), admin, app, String::new(), State::default()).await
     }
@@ -77,6 +77,16 @@ impl Contained {
         self.connect().await
     }
 
+    /// Whether its container runs.
+    pub async fn runs(&self) -> bool {
+        self.server.container().exited().await.is_ok_and(|code| code.is_none())
+    }
+
+    /// The last lines of its log, for a message.
+    pub async fn end_of_log(&self) -> String {
+        self.server.container().end_of_log().await
+    }
+
     pub async fn pause(&self) -> Result<()> {
         self.server.container().pause().await
     }
@@ -91,6 +101,6 @@ impl Contained {
     }
 
     async fn connect(&self) -> Result<Client> {
-        connect(&self.config("postgres")).await.map_err(|error| failed("connect to postgres", &error))
+        answered("connect to postgres", connect(&self.config("postgres"))).await
     }
 }

@@ -1,12 +1,13 @@
 //! Postgres: one server per run, one database per arm, templates to clone them from.
 //!
 //! What a server is asked for is the same wherever it runs; [`Host`] is where. `start` brings a private instance up,
-//! `control` takes it down and up again, `config` is its configuration; `given` is a server of somebody else; `store` keeps its data directory with the
+//! `control` takes it down and up again, `death` sees when it goes by itself, `config` is its configuration; `given` is a server of somebody else; `store` keeps its data directory with the
 //! templates in the cache; `template` makes and clones databases; `login` is as whom apps come in.
 
 mod config;
 mod contained;
 mod control;
+mod death;
 mod given;
 mod login;
 mod start;
@@ -15,12 +16,14 @@ mod template;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_postgres::{Client, NoTls};
 
+pub use death::QUESTIONS;
 pub use given::{look_at, undo};
 pub use login::{Login, SERVICE};
 
@@ -28,6 +31,7 @@ use super::keeper::Keeper;
 use super::locate::PostgresBinaries;
 use super::run_directory::RunDirectory;
 use crate::cache::Cache;
+use crate::deadline;
 use crate::error::{Context, Error, Result};
 use crate::proxy::Endpoint;
 pub use crate::proxy::POSTGRES_PORT as PORT;
@@ -112,7 +116,7 @@ impl Postgres {
     async fn new(host: Host, admin: Client, app: Login, prefix: String, state: State) -> Result<Self> {
         let row =
             admin.query_one("SELECT current_setting('server_version'), current_setting('server_version_num')", &[]);
-        let row = row.await.map_err(|error| failed("ask for the server's version", &error))?;
+        let row = answered("ask for the server's version", row).await?;
         let (version, number): (String, String) = (row.get(0), row.get(1));
         let version = version.split(' ').next().unwrap_or_default().to_owned();
         let major = number.parse::<u32>().map_err(|_| Error::bug(format!("server_version_num is {number}")))? / 10_000;
@@ -131,7 +135,7 @@ impl Postgres {
             Host::Contained(contained) => contained.config(database),
             Host::Given(given) => given.config(database),
         };
-        connect(&config).await.map_err(|error| failed(&format!("connect to {database}"), &error))
+        answered(&format!("connect to {database}"), connect(&config)).await
     }
 
     /// Connects as the harness to the database that has `pg_stat_statements`.
@@ -248,7 +252,7 @@ impl Postgres {
             Host::Contained(contained) => contained.start_again().await?,
             Host::Given(given) => return Err(given.not_ours("start")),
         };
-        *self.admin.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(admin);
+        *self.admin.lock() = Arc::new(admin);
         Ok(())
     }
 
@@ -291,7 +295,10 @@ impl Postgres {
         }
         let local = match &self.host {
             Host::Contained(_) => return Err(Error::bug("a container was passed over")),
-            Host::Given(given) => return given.finish(&self.admin()).await,
+            Host::Given(given) => {
+                let what = || format!("remove what the run has made at {}", given.url);
+                return deadline::within(deadline::step(), what, given.finish(&self.admin())).await;
+            }
             Host::Local(local) if local.is_private => return local.remove().await,
             Host::Local(local) if !is_new => return local.shut_down(Signal::SIGQUIT).await,
             Host::Local(local) => local,
@@ -304,22 +311,22 @@ impl Postgres {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn admin(&self) -> Arc<Client> {
-        Arc::clone(&self.admin.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.admin.lock())
     }
 
     async fn execute(&self, doing: &str, statement: &str) -> Result<()> {
-        self.admin().batch_execute(statement).await.map_err(|error| failed(doing, &error))
+        answered(doing, self.admin().batch_execute(statement)).await
     }
 
     /// Before anything destructive: the server must be the one that this run has started.
     async fn assert_ours(&self) -> Result<()> {
         let Host::Local(local) = &self.host else { return Ok(()) };
-        let row = self.admin().query_one("SHOW data_directory", &[]).await;
-        let found: String = row.map_err(|error| failed("SHOW data_directory", &error))?.get(0);
+        let row = answered("SHOW data_directory", self.admin().query_one("SHOW data_directory", &[])).await?;
+        let found: String = row.get(0);
         let found = Path::new(&found).canonicalize().cannot_run(|| format!("find {found}"))?;
         if found == local.data() {
             return Ok(());
@@ -334,6 +341,15 @@ async fn connect(config: &tokio_postgres::Config) -> Result<Client, tokio_postgr
     // It ends with its client, or with the server; then the client's next call says so.
     tokio::spawn(connection);
     Ok(client)
+}
+
+/// What the server answers, if it does in time.
+fn answered<T>(
+    doing: &str,
+    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> impl Future<Output = Result<T>> {
+    let answer = async move { asked.await.map_err(|error| failed(doing, &error)) };
+    deadline::within(deadline::step(), || doing.to_owned(), answer)
 }
 
 /// An error with what the server said: the library's own text is only "db error".

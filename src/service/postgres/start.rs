@@ -12,10 +12,10 @@ use nix::sys::signal::Signal;
 use tokio_postgres::Client;
 
 use super::store::{Generation, Store};
-use super::{APP, PORT, PostgresWants, STOP_DEADLINE, SUPERUSER, config, connect, failed};
+use super::{APP, PORT, PostgresWants, STOP_DEADLINE, SUPERUSER, answered, config, connect};
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
-use crate::service::files::{Take, copy_folder, give};
+use crate::service::files::{Take, copy_folder, end_of_log, give};
 use crate::service::keeper::{Ending, Exit, Keeper, Spawn};
 use crate::service::locate::PostgresBinaries;
 use crate::service::run_directory::RunDirectory;
@@ -94,6 +94,11 @@ impl Local {
         self.directory.join("data")
     }
 
+    /// What it says.
+    pub fn log(&self) -> PathBuf {
+        self.directory.join("postgres.log")
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.directory.join(format!(".s.PGSQL.{PORT}"))
     }
@@ -141,13 +146,13 @@ impl Local {
         match tokio::time::timeout(INITDB_DEADLINE, self.keeper.exited(pid)).await {
             Ok(exit) => match exit? {
                 Exit::Code(0) => {}
-                exit => return Err(initdb_failed(exit, &end_of(&log))),
+                exit => return Err(initdb_failed(exit, &end_of_log(&log))),
             },
             Err(_) => return Err(Error::cannot_run(format!("initdb takes over {} s", INITDB_DEADLINE.as_secs()))),
         }
         let admin = self.launch().await?;
         let setup = format!("CREATE ROLE {APP} LOGIN NOSUPERUSER; CREATE EXTENSION pg_stat_statements");
-        admin.batch_execute(&setup).await.map_err(|error| failed("set up the server", &error))?;
+        answered("set up the server", admin.batch_execute(&setup)).await?;
         Ok(admin)
     }
 
@@ -156,7 +161,7 @@ impl Local {
         let data = self.data();
         config::write(&data, &self.directory, self.major, &self.settings, self.user.as_ref())
             .cannot_run(|| format!("configure {}", data.display()))?;
-        let log = self.directory.join("postgres.log");
+        let log = self.log();
         let command = vec![text(&self.programs.join("postgres"))?, "-D".to_owned(), text(&data)?];
         let mut process = self.process("postgres", command, &log);
         process.ending = Ending::Quit;
@@ -166,20 +171,23 @@ impl Local {
         tokio::pin!(exited);
         let deadline = Instant::now() + START_DEADLINE;
         loop {
-            match connect(&self.config("postgres")).await {
-                Ok(admin) => return Ok(admin),
-                Err(error) if Instant::now() > deadline => {
-                    // Its data directory may be needed for another attempt.
-                    self.keeper.signal(pid, Signal::SIGQUIT).await?;
-                    let _ = tokio::time::timeout(STOP_DEADLINE, &mut exited).await;
-                    let seconds = START_DEADLINE.as_secs();
-                    let message = format!("Postgres did not answer within {seconds} s: {error}{}", end_of(&log));
-                    return Err(Error::cannot_run(message));
-                }
-                Err(_) => {}
+            // One that lets us in may not answer all the same.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let why = match tokio::time::timeout(left.max(POLL), connect(&self.config("postgres"))).await {
+                Ok(Ok(admin)) => return Ok(admin),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it lets us in and says nothing".to_owned(),
+            };
+            if Instant::now() > deadline {
+                // Its data directory may be needed for another attempt.
+                self.keeper.signal(pid, Signal::SIGQUIT).await?;
+                let _ = tokio::time::timeout(STOP_DEADLINE, &mut exited).await;
+                let seconds = START_DEADLINE.as_secs();
+                let message = format!("Postgres did not answer within {seconds} s: {why}{}", end_of_log(&log));
+                return Err(Error::cannot_run(message));
             }
             if let Ok(exit) = tokio::time::timeout(POLL, &mut exited).await {
-                return Err(Error::cannot_run(format!("Postgres ended at its start: {}{}", exit?, end_of(&log))));
+                return Err(Error::cannot_run(format!("Postgres ended at its start: {}{}", exit?, end_of_log(&log))));
             }
         }
     }
@@ -271,11 +279,4 @@ fn initdb_failed(exit: Exit, log: &str) -> Error {
         return error.hint("Postgres needs its user in /etc/passwd: add an entry, or run as a user who has one");
     }
     error
-}
-
-/// The last lines of a log, for a message.
-fn end_of(log: &Path) -> String {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(8)..].iter().flat_map(|line| ["\n  ", line]).collect()
 }

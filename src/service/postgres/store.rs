@@ -10,18 +10,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::start::INITDB_OPTIONS;
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
-use crate::service::files::{Take, copy_folder};
+use crate::service::files::{Take, copy_folder, lock_within};
 use crate::service::locate::PostgresBinaries;
 use crate::service::user::ServerUser;
 
 /// Raise it when the set-up of the server changes.
 const FORMAT: u32 = 1;
+
+/// Another run copies its data directory meanwhile.
+const PUBLISH_DEADLINE: Duration = Duration::from_mins(1);
 
 const CURRENT: &str = "current";
 const FACTS: &str = "facts.json";
@@ -97,7 +101,7 @@ impl Store {
     pub fn publish(&self, data: &Path, kept: &Kept, from: Option<&Generation>) -> Result<()> {
         let publish = || -> io::Result<()> {
             let lock = File::options().create(true).append(true).open(self.root.join("publish.lock"))?;
-            lock.lock()?;
+            lock_within(&lock, PUBLISH_DEADLINE)?;
             let newer = self.current().filter(|current| from.is_none_or(|from| from.path != current.path));
             if newer.is_some_and(|current| current.facts.templates.is_superset(&kept.templates)) {
                 return Ok(());
@@ -143,6 +147,13 @@ impl Store {
 impl Generation {
     /// Copies what the server needs to start.
     pub fn copy_base(&self, data: &Path, user: Option<&ServerUser>) -> Result<()> {
+        // Made first, by initdb: `template1` and `template0`, from which all others are made.
+        for (database, bytes) in self.facts.databases.iter().take(2) {
+            let folder = self.path.join(format!("data/base/{database}"));
+            if !has_bytes(&folder, *bytes) {
+                return Err(Error::cannot_run(format!("{} is damaged", folder.display())));
+            }
+        }
         let copied = copy_folder(&self.path.join("data"), data, user, &|path| essential(path, self.facts.postgres));
         self.check(copied.cannot_run(|| format!("copy {}", self.path.display()))?, self.facts.base)
     }
@@ -150,18 +161,26 @@ impl Generation {
     /// Copies the files of a database, if it was made by an earlier run and is not there yet.
     pub fn fetch(&self, database: u32, data: &Path, user: Option<&ServerUser>) -> Result<()> {
         let target = data.join(format!("base/{database}"));
-        let Some(bytes) = self.facts.databases.get(&database).filter(|_| !target.exists()) else { return Ok(()) };
+        if target.exists() {
+            return Ok(());
+        }
+        let Some(bytes) = self.facts.databases.get(&database) else {
+            return Err(Error::cannot_run(format!("{} has no files of database {database}", self.path.display())));
+        };
         let source = self.path.join(format!("data/base/{database}"));
         let copied = copy_folder(&source, &target, user, &|_| Take::Copy);
-        self.check(copied.cannot_run(|| format!("copy {}", source.display()))?, *bytes)
+        let copied = copied.cannot_run(|| format!("copy {}", source.display()));
+        copied.and_then(|copied| self.check(copied, *bytes)).inspect_err(|_| {
+            // What is there of it would be taken for the whole.
+            let _ = fs::remove_dir_all(&target);
+        })
     }
 
     fn check(&self, copied: u64, expected: u64) -> Result<()> {
         if copied == expected {
             return Ok(());
         }
-        Err(Error::cannot_run(format!("{} is damaged: {copied} bytes, {expected} expected", self.path.display()))
-            .hint("remove that folder, then run again"))
+        Err(Error::cannot_run(format!("{} is damaged: {copied} bytes, {expected} expected", self.path.display())))
     }
 }
 
@@ -190,6 +209,10 @@ fn fill(to: &Path, data: &Path, kept: &Kept, from: Option<&Generation>) -> io::R
         let bytes = match before {
             Some((from, bytes)) => {
                 let source = from.path.join("data").join(&relative);
+                if !has_bytes(&source, bytes) {
+                    // Damaged: it is made anew when it is wanted.
+                    continue;
+                }
                 if link_folder(&source, &target).is_err() {
                     let _ = fs::remove_dir_all(&target);
                     copy_folder(&source, &target, None, &|_| Take::Copy)?;
@@ -201,6 +224,12 @@ fn fill(to: &Path, data: &Path, kept: &Kept, from: Option<&Generation>) -> io::R
         databases.insert(*database, bytes);
     }
     Ok(Facts { postgres: kept.postgres, templates: kept.templates.clone(), base, databases })
+}
+
+/// Whether the files of a database are all there.
+fn has_bytes(folder: &Path, expected: u64) -> bool {
+    let sizes = |entries: fs::ReadDir| entries.map(|entry| entry?.metadata().map(|file| file.len())).sum();
+    fs::read_dir(folder).and_then(sizes).is_ok_and(|found: u64| found == expected)
 }
 
 fn link_folder(from: &Path, to: &Path) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::store::Kept;
-use super::{Host, Postgres, failed};
+use super::{Host, Postgres, answered};
 use crate::error::{Error, Result};
 
 /// Templates that are kept between runs; the ones made first go first.
@@ -26,6 +26,17 @@ impl Postgres {
     /// Whether there is a sealed template for this key.
     pub fn has_template(&self, key: &str) -> bool {
         self.state().templates.contains(key)
+    }
+
+    /// Whether the template of this key, which an earlier run may have made, is all there. One that is not is forgotten:
+    /// it can be made again.
+    pub async fn is_sound(&self, key: &str) -> bool {
+        let name = self.name(&format!("{SEALED}{key}"));
+        let is_sound = self.bring(&name).await.is_ok();
+        if !is_sound {
+            self.state().templates.remove(key);
+        }
+        is_sound
     }
 
     /// Makes an empty database, owned by the app's role, to be filled and then sealed; gives its name. One that was
@@ -88,10 +99,10 @@ impl Postgres {
     /// Cannot run if there is no such database.
     pub async fn oid_of(&self, database: &str) -> Result<u32> {
         let statement = "SELECT oid FROM pg_database WHERE datname = $1";
-        match self.admin().query_opt(statement, &[&database]).await {
-            Ok(Some(row)) => Ok(row.get(0)),
-            Ok(None) => Err(Error::cannot_run(format!("there is no database {database}"))),
-            Err(error) => Err(failed(&format!("look for the database {database}"), &error)),
+        let doing = format!("look for the database {database}");
+        match answered(&doing, self.admin().query_opt(statement, &[&database])).await? {
+            Some(row) => Ok(row.get(0)),
+            None => Err(Error::cannot_run(format!("there is no database {database}"))),
         }
     }
 
@@ -134,8 +145,8 @@ impl Postgres {
              WHERE datname = $1 AND backend_type = 'client backend'";
         let deadline = Instant::now() + DISCONNECT_DEADLINE;
         loop {
-            let row = self.admin().query_one(statement, &[&database]).await;
-            let left: i64 = row.map_err(|error| failed(&format!("disconnect from {database}"), &error))?.get(0);
+            let doing = format!("disconnect from {database}");
+            let left: i64 = answered(&doing, self.admin().query_one(statement, &[&database])).await?.get(0);
             if left == 0 {
                 return Ok(());
             }
@@ -178,12 +189,9 @@ impl Postgres {
 
     /// All databases, the one made first (the lowest oid) first.
     async fn databases(&self) -> Result<Vec<(u32, String)>> {
-        let rows = self.admin().query("SELECT oid, datname::text FROM pg_database ORDER BY oid", &[]).await;
-        Ok(rows
-            .map_err(|error| failed("list the databases", &error))?
-            .iter()
-            .map(|row| (row.get(0), row.get(1)))
-            .collect())
+        let admin = self.admin();
+        let rows = admin.query("SELECT oid, datname::text FROM pg_database ORDER BY oid", &[]);
+        Ok(answered("list the databases", rows).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// A name among those of this run.

@@ -1,10 +1,11 @@
 //! A server that somebody else runs: an arm takes one of its databases that is empty, and leaves it so.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{RedisError, cmd, pipe};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
@@ -123,7 +124,7 @@ impl Pool {
     }
 
     fn taken(&self) -> MutexGuard<'_, BTreeSet<i64>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taken.lock()
     }
 
     /// For what can only be done to a server of our own.

@@ -23,12 +23,12 @@ const POLL: Duration = Duration::from_millis(2);
 /// A server in a folder of an arm; its process is the keeper's.
 #[derive(Debug)]
 pub(super) struct Local {
-    keeper: Keeper,
+    pub keeper: Keeper,
     command: Vec<String>,
     directory: PathBuf,
     pub url: RedisUrl,
     socket: PathBuf,
-    log: PathBuf,
+    pub log: PathBuf,
     pid: AtomicU32,
 }
 

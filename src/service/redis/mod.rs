@@ -5,6 +5,7 @@
 
 mod age;
 mod contained;
+mod death;
 mod given;
 mod local;
 mod memory;
