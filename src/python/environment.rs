@@ -108,7 +108,12 @@ impl Environments {
         }
         let folder = self.cache.directory(&name, |folder| {
             (self.announce)(format!("installing {} (once)", lock.name()));
-            self.uv()?.environment(folder, python, &lock.path)?;
+            let uv = self.uv()?;
+            uv.environment(folder, python, &lock.path)?;
+            if let Some(file) = intact::unlike_its_record(&site_packages(folder)?) {
+                (self.announce)(format!("{} is damaged in uv's cache: installing without it", file.display()));
+                uv.reinstall(folder, &lock.path)?;
+            }
             Extent::note(folder)
         })?;
         let site_packages = site_packages(&folder)?;

@@ -64,6 +64,22 @@ impl Extent {
     }
 }
 
+/// The first installed file that is not as long as its package's record says, if there is one: what an installer takes
+/// from a cache of its own may be damaged there.
+pub fn unlike_its_record(site_packages: &Path) -> Option<PathBuf> {
+    let packages = fs::read_dir(site_packages).into_iter().flatten().flatten();
+    packages.filter_map(|package| fs::read_to_string(package.path().join("RECORD")).ok()).find_map(|record| {
+        record.lines().find_map(|line| {
+            // `path,sha256=...,size`; the last two are left out for what has no hash.
+            let mut fields = line.rsplitn(3, ',');
+            let size: u64 = fields.next()?.trim().parse().ok()?;
+            let path = site_packages.join(fields.nth(1)?.trim_matches('"'));
+            let is_alike = path.metadata().is_ok_and(|found| found.len() == size);
+            (!is_alike).then_some(path)
+        })
+    })
+}
+
 /// As [`Cache::content`]; a folder of which files are missing or cut is made again.
 pub fn content(cache: &Cache, what: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<PathBuf> {
     let is_damaged = |folder: &Path| {
@@ -110,6 +126,19 @@ mod tests {
         fs::write(folder.path().join("package/b.so"), [7; 100]).expect("a file");
         Extent::note(folder.path()).expect("noted");
         folder
+    }
+
+    #[rstest]
+    #[case::alike("a.py,sha256=x,6\na.pyc,,\n", None)]
+    #[case::cut("a.py,sha256=x,7\n", Some("a.py"))]
+    #[case::missing("a.py,sha256=x,6\n\"b,c.py\",sha256=x,1\n", Some("b,c.py"))]
+    fn an_installed_file_is_held_against_its_record(#[case] record: &str, #[case] unlike: Option<&str>) {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let info = folder.path().join("a-1.dist-info");
+        fs::create_dir(&info).expect("a folder");
+        fs::write(info.join("RECORD"), record).expect("a record");
+        fs::write(folder.path().join("a.py"), "x = 1\n").expect("a file");
+        assert_eq!(unlike_its_record(folder.path()), unlike.map(|file| folder.path().join(file)));
     }
 
     #[test]

@@ -94,6 +94,15 @@ impl Uv {
         run(&mut install, &format!("install {}", lock.display())).map_err(|error| error.hint(INDEX))
     }
 
+    /// Puts what a lock says into an environment again, without what uv has cached: that is damaged.
+    pub fn reinstall(&self, folder: &Path, lock: &Path) -> Result<()> {
+        let mut install = self.command();
+        install.args(["pip", "install", "--quiet", "--no-cache", "--reinstall", "--require-hashes", "--no-deps"]);
+        install.args(["--compile-bytecode", "--python"]).arg(folder.join("bin/python")).arg("-r").arg(lock);
+        run(&mut install, &format!("install {} anew", lock.display()))
+            .map_err(|error| error.hint("what uv has cached is damaged: `uv cache clean` empties its cache"))
+    }
+
     /// Unpacks the wheels of a lock into `folder`, without installing them anywhere.
     pub fn unpack(&self, folder: &Path, lock: &Path) -> Result<()> {
         let mut command = self.command();
