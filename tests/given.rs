@@ -13,6 +13,7 @@ use std::process::Command;
 
 use ci::{Ci, PASSWORD, app, arm, free_port};
 use common::PROGRAM;
+use dj_regress::service::Lifecycle as _;
 use dj_regress::service::locate::Programs;
 use dj_regress::service::postgres::PostgresWants;
 use dj_regress::service::redis::{Redis, RedisWants};

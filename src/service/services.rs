@@ -112,7 +112,7 @@ impl Source {
             Some(url) => Pool::open(url, run_directory).await.map(Arc::new).map_err(|error| error.message),
             None => Err(format!("no Redis is given (--redis-url, {REDIS_VARIABLE})")),
         };
-        let open = Postgres::open_given(postgres, run_directory);
+        let open = Postgres::open_external(postgres, run_directory);
         let (connected, missing) =
             deadline::within(deadline::step(), || format!("connect to {postgres}"), open).await?;
         notes.extend(missing);
@@ -217,7 +217,7 @@ impl Services {
         self.refuse(&Needs { image: wants.image.clone(), redis: true, redis_settings, ..Needs::default() })?;
         match &self.source {
             Source::Local { .. } => Redis::start_local(&self.keeper, self.redis_binary().await?, wants, folder).await,
-            Source::Given { redis: Ok(pool), .. } => Redis::take_given(pool).await,
+            Source::Given { redis: Ok(pool), .. } => Redis::take_external(pool).await,
             Source::Given { redis: Err(why), .. } => Err(Error::cannot_run(why.clone())),
             Source::Docker { daemon, owner } => {
                 let image = image(daemon, wants.image.as_deref(), REDIS_IMAGES).await?;

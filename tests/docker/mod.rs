@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use dj_regress::service::docker::postgres::{self, Postgres};
-use dj_regress::service::docker::redis::{self, Redis};
 use dj_regress::service::docker::{Container, Daemon, Labelled, Owner, Spec, socket_folder};
 use dj_regress::service::postgres::SUPERUSER;
+use dj_regress::service::postgres::contained::{self as postgres, Contained as Postgres};
+use dj_regress::service::redis::contained::{self as redis, Contained as Redis};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 

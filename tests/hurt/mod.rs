@@ -24,7 +24,7 @@ invariants: {x: {applied: 1, reverted: 2}}
 ";
 
 /// Waits for the file `go`, in the middle of a step, with a connection that is open.
-const STEP: &str = r#"
+const STEP: &str = r"
 import os, select
 from django.db import connection
 connection.ensure_connection()
@@ -32,7 +32,7 @@ print('in the middle', flush=True)
 while not os.path.exists('GO'):
     select.select([], [], [], 0.005)
 connection.cursor().execute('SELECT 1')
-"#;
+";
 
 /// A run under way.
 pub struct Hurt {

@@ -16,6 +16,7 @@ use crate::proxy::Faults;
 use crate::runner::event::{FaultReport, seconds};
 use crate::runner::server::Server;
 use crate::service::redis::{Memory, Redis};
+use crate::service::{Change, Lifecycle as _};
 
 /// Between two looks at how much has passed: a statement takes longer.
 const STRIKE_POLL: Duration = Duration::from_micros(200);
@@ -160,16 +161,10 @@ impl Session<'_> {
         match lasting.undo {
             Undo::Nothing => return Ok(()),
             Undo::Start(server) => {
-                match self.target(server)? {
-                    Target::Postgres(server) => server.postgres.start().await?,
-                    Target::Redis(redis) => redis.start().await?,
-                }
+                self.target(server)?.change(Change::Start).await?;
                 self.restarted(server).await?;
             }
-            Undo::Resume(server) => match self.target(server)? {
-                Target::Postgres(server) => server.postgres.resume().await?,
-                Target::Redis(redis) => redis.resume().await?,
-            },
+            Undo::Resume(server) => self.target(server)?.change(Change::Resume).await?,
             Undo::Links(links) => {
                 for link in &links {
                     restore(link, &lasting.fault);
@@ -275,21 +270,21 @@ impl Strike {
 }
 
 impl Target {
+    async fn change(&self, change: Change) -> Result<()> {
+        match self {
+            Self::Postgres(server) => server.postgres.change(change).await,
+            Self::Redis(redis) => redis.change(change).await,
+        }
+    }
+
     async fn suffer(&self, fault: &Fault) -> Result<()> {
-        match (self, fault) {
-            (Self::Postgres(server), Fault::Kill { .. }) => server.postgres.kill().await,
-            (Self::Postgres(server), Fault::Stop { .. }) => server.postgres.stop().await,
-            (Self::Postgres(server), Fault::Pause { .. }) => server.postgres.pause().await,
-            (Self::Postgres(server), _) => {
-                server.postgres.kill().await?;
-                server.postgres.start().await
-            }
-            (Self::Redis(redis), Fault::Kill { .. }) => redis.kill().await,
-            (Self::Redis(redis), Fault::Stop { .. }) => redis.stop().await,
-            (Self::Redis(redis), Fault::Pause { .. }) => redis.pause().await,
-            (Self::Redis(redis), _) => {
-                redis.kill().await?;
-                redis.start().await
+        match fault {
+            Fault::Kill { .. } => self.change(Change::Kill).await,
+            Fault::Stop { .. } => self.change(Change::Stop).await,
+            Fault::Pause { .. } => self.change(Change::Pause).await,
+            _ => {
+                self.change(Change::Kill).await?;
+                self.change(Change::Start).await
             }
         }
     }

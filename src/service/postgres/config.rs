@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::connection::SUPERUSER;
 use crate::case::postgres_setting::refusal;
 use crate::error::{Error, Result};
 use crate::service::files::give;
@@ -45,6 +46,21 @@ const SETTINGS: &[(&str, &str)] = &[
     ("log_line_prefix", "'%m [%p] %d %a '"),
     ("lc_messages", "'C'"),
 ];
+
+/// What is wanted of a Postgres.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PostgresWants {
+    /// The container image, e.g. `postgres:17`.
+    pub image: Option<String>,
+    /// Settings by the names of `postgresql.conf`, as text.
+    pub settings: Vec<(String, String)>,
+    /// A server that one arm has for itself; its templates are not kept.
+    pub private: bool,
+}
+
+/// Beyond the server's own: 1 MB segments keep the data directory small.
+pub(super) const INITDB_OPTIONS: &[&str] =
+    &["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--wal-segsize=1", "--username", SUPERUSER];
 
 /// Everybody who can enter the socket's folder is the owner of the run.
 const AUTHENTICATION: &str = "local all all trust\n";

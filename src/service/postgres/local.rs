@@ -11,25 +11,26 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tokio_postgres::Client;
 
+use super::config::{self, INITDB_OPTIONS, PostgresWants};
+use super::connection::{APP, SUPERUSER, answered, connect};
 use super::store::{Generation, Store};
-use super::{APP, PORT, PostgresWants, STOP_DEADLINE, SUPERUSER, answered, config, connect};
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
+use crate::proxy::POSTGRES_PORT as PORT;
 use crate::service::files::{Take, copy_folder, end_of_log, give};
 use crate::service::keeper::{Ending, Exit, Keeper, Spawn};
 use crate::service::locate::PostgresBinaries;
 use crate::service::run_directory::RunDirectory;
 use crate::service::user::ServerUser;
 
+/// A fast shutdown writes a checkpoint to tmpfs.
+pub(super) const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
 const START_DEADLINE: Duration = Duration::from_secs(30);
 const INITDB_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Between two attempts to connect.
 const POLL: Duration = Duration::from_millis(2);
-
-/// Beyond the server's own: 1 MB segments keep the data directory small.
-pub(super) const INITDB_OPTIONS: &[&str] =
-    &["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--wal-segsize=1", "--username", SUPERUSER];
 
 /// An instance below the run directory; its processes are the keeper's.
 #[derive(Debug)]

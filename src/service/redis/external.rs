@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
 use crate::service::address::RedisUrl;
+use crate::service::lifecycle::Change;
 use crate::service::run_directory::RunDirectory;
 
 /// How many databases a Redis has that does not say.
@@ -128,7 +129,7 @@ impl Pool {
     }
 
     /// For what can only be done to a server of our own.
-    pub fn not_ours(&self, what: &str) -> Error {
+    pub fn not_ours(&self, what: Change) -> Error {
         Error::cannot_run(format!("{what} {}: somebody else runs it", self.url))
     }
 

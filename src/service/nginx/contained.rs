@@ -1,16 +1,17 @@
-//! nginx in a container.
+//! An nginx in a container of the run's own.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Container, Daemon, INSIDE, Owner, Spec};
+use super::control;
+use super::folder::{CONFIG, CONTROL};
 use crate::error::Result;
-use crate::service::nginx::{CONFIG, CONTROL, control};
+use crate::service::docker::{Container, Daemon, INSIDE, Owner, Spec};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Where a container sees the folder of the origin's socket.
-pub(in crate::service) const ORIGIN: &str = "/origin";
+pub(super) const ORIGIN: &str = "/origin";
 
 /// Which nginx to run, and on what.
 #[derive(Debug, Clone, Copy)]
@@ -27,12 +28,12 @@ pub struct Wanted<'a> {
 
 /// A running nginx, and its container.
 #[derive(Debug)]
-pub struct Nginx {
+pub struct Contained {
     container: Container,
     control: PathBuf,
 }
 
-impl Nginx {
+impl Contained {
     /// Starts one; it answers on its sockets when this returns.
     ///
     /// # Errors
@@ -55,11 +56,6 @@ impl Nginx {
             return Err(error);
         }
         Ok(nginx)
-    }
-
-    /// Its container.
-    pub fn container(&self) -> &Container {
-        &self.container
     }
 
     /// Removes it.
