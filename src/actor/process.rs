@@ -17,7 +17,7 @@ use crate::error::{Context as _, Error, Result};
 
 /// Why a process did not do what it was asked.
 #[derive(Debug, Clone)]
-pub enum Trouble {
+pub enum StepError {
     /// A Python exception came out of it.
     Failed(Failed),
     /// Its connection closed: the process is gone.
@@ -30,7 +30,7 @@ pub enum Trouble {
     Refused(String),
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(failed) => {
@@ -49,7 +49,7 @@ impl fmt::Display for Trouble {
     }
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for StepError {
     fn from(error: Error) -> Self {
         Self::Refused(error.message)
     }
@@ -65,10 +65,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Sends a request and waits for its reply. An exception becomes [`Trouble::Failed`].
-    pub async fn ask(&mut self, request: &Request) -> Result<Reply, Trouble> {
+    /// Sends a request and waits for its reply. An exception becomes [`StepError::Failed`].
+    pub async fn ask(&mut self, request: &Request) -> Result<Reply, StepError> {
         let name = self.hello.name.clone();
-        let died = || Trouble::Died(format!("the process {name}"));
+        let died = || StepError::Died(format!("the process {name}"));
         let mut line = serde_json::to_vec(request).map_err(|_| died())?;
         line.push(b'\n');
         let answer = async {
@@ -77,11 +77,11 @@ impl Process {
         };
         let answer = tokio::time::timeout(deadline::step(), answer)
             .await
-            .map_err(|_| Trouble::Late(format!("the process {name}")))??;
+            .map_err(|_| StepError::Late(format!("the process {name}")))??;
         match serde_json::from_str(&answer) {
-            Ok(Reply::Failed(failed)) => Err(Trouble::Failed(failed)),
+            Ok(Reply::Failed(failed)) => Err(StepError::Failed(failed)),
             Ok(reply) => Ok(reply),
-            Err(error) => Err(Trouble::Died(format!("the process {name} said what is no reply ({error}) and"))),
+            Err(error) => Err(StepError::Died(format!("the process {name} said what is no reply ({error}) and"))),
         }
     }
 }

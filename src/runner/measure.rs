@@ -31,14 +31,14 @@ pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Resul
     let tasks = session.task_counts(&journal).await?;
     let ledger = Ledger::read(&session.folder.join("ledger"))?;
     let mut differences = Vec::new();
-    if session.has_statistics() {
-        let server = session.executed().await?;
-        differences = reconcile::with_server(&ledger, &server.executed, session.disturbed);
+    if session.servers.has_statistics() {
+        let server = session.servers.executed().await?;
+        differences = reconcile::with_server(&ledger, &server.executed, session.record.disturbed);
     }
-    for (actor, counters) in session.wire().await {
-        differences.extend(reconcile::with_wire(&ledger, &actor, &counters.seen, session.disturbed));
+    for (actor, counters) in session.traffic().await {
+        differences.extend(reconcile::with_wire(&ledger, &actor, &counters.seen, session.record.disturbed));
     }
-    differences.extend(reconcile::with_requests(&session.requested(&journal), session.disturbed));
+    differences.extend(reconcile::with_requests(&session.requested(&journal), session.record.disturbed));
     if !differences.is_empty() {
         return Err(format!("ledger, wire and server do not agree: {}", differences.join("; ")));
     }
@@ -48,18 +48,18 @@ pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Resul
         let about = |why: String| format!("`{name}`: {why}");
         let Some(measurement) = measurement(&invariant.of) else { continue };
         let during = invariant.of.during();
-        let (window, flow) = (session.windows.get(during), session.windows.flow(during));
+        let (window, flow) = (session.record.windows.get(during), session.record.windows.flow(during));
         let found = measurement.value(&Left {
             ledger: &ledger,
             journal: &journal,
             tasks: &tasks,
-            readings: &session.readings,
+            readings: &session.record.readings,
             exchanges: &session.web.exchanges,
             log: &session.log,
             writes: &writes,
             window: &window,
             flow: &flow,
-            sample: session.samples.of(name),
+            sample: session.record.samples.of(name),
         });
         let found = found.map_err(about)?;
         let value = match invariant.per {
@@ -71,17 +71,17 @@ pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Resul
         measured.values.insert(name.clone(), value);
         measured.writers.insert(name.clone(), found.writers);
     }
-    if let Some(table) = &session.stage.writes_of {
+    if let Some(table) = &session.context.writes_of {
         let verbs = WRITES.map(str::to_owned);
         let writes = writes.get(table).map_or(&[][..], Vec::as_slice);
-        measured.writes = writers::of(&ledger, writes, table, &verbs, &session.windows.whole);
+        measured.writes = writers::of(&ledger, writes, table, &verbs, &session.record.windows.whole);
     }
     Ok(measured)
 }
 
 /// The rows of the FETCHes of an actor by their number; of none, none.
 fn per_fetch(session: &Session<'_>, of: &Quantity, rows: &Value) -> Value {
-    let flow = session.windows.flow(of.during());
+    let flow = session.record.windows.flow(of.during());
     let fetches = fetches::count(flow.wires(of.actor()), StatementUnit::Count);
     divide(rows, fetches as f64).unwrap_or_else(|| Value::from(0))
 }

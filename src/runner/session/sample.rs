@@ -7,7 +7,7 @@ use crate::deadline;
 use crate::probe::measurement::Needs;
 use crate::probe::registry::measurement;
 use crate::probe::triggers::{self, Write};
-use crate::runner::arm::explain;
+use crate::runner::log::explain;
 
 impl Session<'_> {
     /// Whether a measurement needs something.
@@ -29,14 +29,14 @@ impl Session<'_> {
             let pid = process.map_err(|trouble| explain(&self.log, &format!("start {actor}"), &trouble))?;
             processes.insert(actor, pid);
         }
-        self.samples.begin(&self.state.invariants, window, processes)
+        self.record.samples.begin(&self.state.invariants, window, processes)
     }
 
     /// What is looked at when a window ends (without a name: the case).
     pub async fn end_samples(&mut self, window: Option<&str>) -> Result<(), String> {
-        let (client, redis) = (self.client.as_ref(), self.redis.as_deref());
+        let (client, redis) = (self.servers.client.as_ref(), self.servers.redis.as_deref());
         let end = async {
-            self.samples.end(&self.state.invariants, window, client, redis).await;
+            self.record.samples.end(&self.state.invariants, window, client, redis).await;
             Ok(())
         };
         deadline::answer("look at what a window leaves", end).await
@@ -45,7 +45,7 @@ impl Session<'_> {
     /// Installs the triggers that measurements need; their tables are there by now.
     pub async fn watch_writers(&self) -> Result<(), String> {
         for table in self.written_tables() {
-            triggers::install(self.client()?, &table)
+            triggers::install(self.servers.client()?, &table)
                 .await
                 .map_err(|why| format!("watch who writes {table}: {why}"))?;
         }
@@ -56,7 +56,7 @@ impl Session<'_> {
     pub async fn writes(&self) -> Result<HashMap<String, Vec<Write>>, String> {
         let mut writes = HashMap::new();
         for table in self.written_tables() {
-            let read = triggers::read(self.client()?, &table).await;
+            let read = triggers::read(self.servers.client()?, &table).await;
             writes.insert(table.clone(), read.map_err(|why| format!("read who wrote {table}: {why}"))?);
         }
         Ok(writes)
@@ -65,7 +65,7 @@ impl Session<'_> {
     fn written_tables(&self) -> Vec<String> {
         let wanted = self.state.invariants.values();
         let wanted = wanted.filter_map(|invariant| measurement(&invariant.of)?.needs().triggers_on.map(str::to_owned));
-        let mut tables: Vec<String> = wanted.chain(self.stage.writes_of.clone()).collect();
+        let mut tables: Vec<String> = wanted.chain(self.context.writes_of.clone()).collect();
         tables.sort_unstable();
         tables.dedup();
         tables

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, watch};
 
-use super::{Event, Events};
+use super::event::{Event, Events};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::service::postgres::{Postgres, QUESTIONS};
@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// A server and its templates.
 #[derive(Debug)]
-pub struct Server {
+pub struct TemplateServer {
     /// The server.
     pub postgres: Postgres,
     templates: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
@@ -33,7 +33,7 @@ struct Life {
     is_up: bool,
 }
 
-impl Server {
+impl TemplateServer {
     /// A server that answers.
     pub fn new(postgres: Postgres) -> Self {
         let life = watch::Sender::new(Life { deaths: 0, is_up: true });

@@ -10,9 +10,9 @@ use nix::unistd::Pid;
 
 /// A processor that this process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Core(usize);
+pub struct CpuPin(usize);
 
-impl Core {
+impl CpuPin {
     /// The processor of a lane: lanes share them evenly.
     pub fn of_lane(lane: usize) -> Option<Self> {
         let allowed = sched_getaffinity(Pid::from_raw(0)).ok()?;

@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 
 use super::clock::{Clock, Pace};
 use super::reference::References;
-use super::server::Server;
-use crate::actor::{Process, StateCode, Tree, Trouble, Zygote, worker};
+use super::template_server::TemplateServer;
+use crate::actor::{Process, StateCode, StepError, Tree, Zygote, worker};
 use crate::cache::Cache;
 use crate::case::resolve::{ResolvedState, SourceChange};
 use crate::error::{Context as _, Error, Result};
@@ -26,7 +26,7 @@ use crate::service::{Services, write_private};
 const WATCHED: &[&str] = &["django_q", "shop"];
 
 /// What all arms share.
-pub struct Stage {
+pub struct RunContext {
     cache: Cache,
     environments: Arc<Environments>,
     /// Where servers come from.
@@ -34,7 +34,7 @@ pub struct Stage {
     /// Owner of all processes.
     pub keeper: Keeper,
     /// The run's server, for arms that want none of their own.
-    pub server: Arc<Server>,
+    pub server: Arc<TemplateServer>,
     /// All Python processes.
     pub tree: Tree,
     /// The run's private folder.
@@ -48,7 +48,7 @@ pub struct Stage {
     pub references: References,
 }
 
-impl Stage {
+impl RunContext {
     /// Puts the shared pieces together; the services answer already.
     #[expect(clippy::too_many_arguments, reason = "everything that a run has is gathered here, once")]
     pub fn new(
@@ -56,7 +56,7 @@ impl Stage {
         environments: Arc<Environments>,
         services: Services,
         keeper: Keeper,
-        server: Arc<Server>,
+        server: Arc<TemplateServer>,
         tree: Tree,
         folder: PathBuf,
         writes_of: Option<String>,
@@ -157,12 +157,12 @@ impl Stage {
     }
 
     /// Checks that a fix is no more than its edits.
-    pub async fn adds_up(&self, code: &StateCode, zygote: &Zygote) -> Result<(), Trouble> {
+    pub async fn adds_up(&self, code: &StateCode, zygote: &Zygote) -> Result<(), StepError> {
         if code.remainder.is_empty() {
             return Ok(());
         }
         match self.tree.ask(zygote, &Request::Compare(code.remainder.clone())).await? {
-            Reply::Compared(files) if !files.is_empty() => Err(Trouble::Refused(format!(
+            Reply::Compared(files) if !files.is_empty() => Err(StepError::Refused(format!(
                 "taking every edit back does not give the reverted syntax tree of {}: the edits are not all of the fix",
                 files.join(", ")
             ))),
@@ -171,7 +171,7 @@ impl Stage {
     }
 
     /// Sees to it that a server has a template for this zygote's state, migrating one if need be.
-    pub async fn template(&self, server: &Server, code: &StateCode, zygote: &Zygote) -> Result<(), Trouble> {
+    pub async fn template(&self, server: &TemplateServer, code: &StateCode, zygote: &Zygote) -> Result<(), StepError> {
         let key = &zygote.template_key();
         let postgres = &server.postgres;
         let build = async || {
@@ -180,9 +180,9 @@ impl Stage {
             let folder = folder.cannot_run(|| format!("make a folder in {}", self.folder.display()))?;
             let folder = folder.path();
             let _clock = Clock::create(&folder.join("clock"), Pace::Goes)?;
-            let entry = Entry {
+            let entry = Placement {
                 folder,
-                seat: folder,
+                directory: folder,
                 service: postgres.direct_service_file(&database),
                 log: &folder.join("log"),
                 actor: PROBE,
@@ -194,23 +194,23 @@ impl Stage {
             let migrated = process.ask(&Request::Migrate).await;
             self.keeper.end_sessions(&[process.hello.pid]).await?;
             migrated?;
-            Ok::<(), Trouble>(postgres.seal_template(key).await?)
+            Ok::<(), StepError>(postgres.seal_template(key).await?)
         };
         server.template(key, build).await
     }
 
     /// Forks an actor and checks that it runs this state's code.
-    pub async fn enter(&self, code: &StateCode, zygote: &Zygote, entry: Entry<'_>) -> Result<Process, Trouble> {
-        let Entry { folder, seat, service, log, actor, kind, holds, holds_file } = entry;
-        fs::create_dir_all(seat).cannot_run(|| format!("make {}", seat.display()))?;
-        let service_file = seat.join("service");
+    pub async fn enter(&self, code: &StateCode, zygote: &Zygote, entry: Placement<'_>) -> Result<Process, StepError> {
+        let Placement { folder, directory, service, log, actor, kind, holds, holds_file } = entry;
+        fs::create_dir_all(directory).cannot_run(|| format!("make {}", directory.display()))?;
+        let service_file = directory.join("service");
         write_private(&service_file, &service).cannot_run(|| format!("write {}", service_file.display()))?;
         let mut process = self.tree.fork(zygote, actor).await?;
         let text = |path: &Path| path.display().to_string();
         let enter = Enter {
             actor: actor.to_owned(),
             kind,
-            directory: text(seat),
+            directory: text(directory),
             service_file: text(&service_file),
             ledger: text(&folder.join("ledger")),
             journal: text(&folder.join("journal")),
@@ -222,8 +222,8 @@ impl Stage {
         };
         let entered = process.ask(&Request::Enter(enter)).await;
         let wrong = match &entered {
-            Ok(Reply::Entered(loaded)) => mismatch(&code.overlay.expected, loaded).map(Trouble::WrongCode),
-            Ok(_) => Some(Trouble::Died(format!("{actor} gave a reply to another request and"))),
+            Ok(Reply::Entered(loaded)) => mismatch(&code.overlay.expected, loaded).map(StepError::WrongCode),
+            Ok(_) => Some(StepError::Died(format!("{actor} gave a reply to another request and"))),
             Err(trouble) => Some(trouble.clone()),
         };
         match wrong {
@@ -236,7 +236,7 @@ impl Stage {
     }
 
     /// The server of an arm: the run's, or one of its own where the state says something of it or hurts it.
-    pub async fn server_for(&self, state: &ResolvedState) -> Result<Arc<Server>> {
+    pub async fn server_for(&self, state: &ResolvedState) -> Result<Arc<TemplateServer>> {
         if !state.own_postgres() {
             return Ok(Arc::clone(&self.server));
         }
@@ -246,11 +246,11 @@ impl Stage {
             settings: said.settings.clone().into_iter().collect(),
             private: true,
         };
-        Ok(Arc::new(Server::new(self.services.postgres(&wants).await?)))
+        Ok(Arc::new(TemplateServer::new(self.services.postgres(&wants).await?)))
     }
 
     /// Leaves an arm's server, without anyone waiting for it: its database is dropped, or the arm's own server ended.
-    pub async fn leave(&self, server: Arc<Server>, database: String) {
+    pub async fn leave(&self, server: Arc<TemplateServer>, database: String) {
         let is_own = !Arc::ptr_eq(&server, &self.server);
         self.leaving.lock().await.spawn(async move {
             if !is_own {
@@ -278,11 +278,11 @@ impl Stage {
 }
 
 /// Where an actor enters: the place where folder, servers and log meet.
-pub struct Entry<'e> {
+pub struct Placement<'e> {
     /// The arm's folder.
     pub folder: &'e Path,
     /// The actor's own: its working directory.
-    pub seat: &'e Path,
+    pub directory: &'e Path,
     /// The text of libpq's service file.
     pub service: String,
     /// The arm's log.

@@ -2,16 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use dj_regress_protocol::{HOLD_BYTES, Hold, Holder, Slot};
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::{POLL, Session};
-use crate::actor::Trouble;
 use crate::case::resolve::{Action, HoldSpec, ResolvedState};
 use crate::error::{Context as _, Result};
-use crate::service::procfs::Process;
 
 /// All holds of an arm, in the order of the case.
 #[derive(Debug)]
@@ -82,7 +78,7 @@ impl Holds {
     }
 
     /// The hold of this actor that was armed last.
-    fn armed(&self, actor: &str) -> Option<u32> {
+    pub fn armed(&self, actor: &str) -> Option<u32> {
         self.holds.iter().rev().find(|known| known.is_armed && known.actor == actor).map(|known| known.hold.id)
     }
 }
@@ -109,26 +105,5 @@ impl Known {
         // SAFETY: the file was made with a slot for every hold, the mapping is alive, and all that share it go through
         // slots as well.
         unsafe { Slot::at(map.as_mut_ptr(), self.hold.id) }
-    }
-}
-
-impl Session<'_> {
-    /// The process of this actor that is held, once there is one; nobody, if none is within this time.
-    pub async fn held(&self, actor: &str, within: Duration) -> Result<Option<u32>, Trouble> {
-        let Some(hold) = self.holds.armed(actor) else {
-            return Err(Trouble::Refused(format!("no hold of {actor} is armed")));
-        };
-        let is_web = self.state.is_web(actor);
-        let deadline = Instant::now() + within;
-        loop {
-            let journal = self.journal().map_err(Trouble::Refused)?;
-            // It writes that it is about to stop, then does. A thread that waits stops no process.
-            let stands = |pid: &u32| is_web || Process::find(*pid).is_some_and(|found| found.state == 'T');
-            let held = journal.holder(hold).filter(stands);
-            if held.is_some() || Instant::now() > deadline {
-                return Ok(held);
-            }
-            tokio::time::sleep(POLL).await;
-        }
     }
 }
