@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Room, eventually, is_running, segments_of, state_of};
+use dj_regress::service::Lifecycle as _;
 use dj_regress::service::Services;
 use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::{Postgres, PostgresWants};

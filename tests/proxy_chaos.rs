@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dj_regress::case::resolve::CutAt;
+use dj_regress::proxy::Endpoint;
 use dj_regress::proxy::{Faults, RedisProxy};
-use dj_regress::service::Endpoint;
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
 use tempfile::TempDir;

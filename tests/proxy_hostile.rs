@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::resolve::CutAt;
+use dj_regress::proxy::Endpoint;
 use dj_regress::proxy::{Counters, PostgresProxy};
-use dj_regress::service::Endpoint;
 use proptest::prelude::*;
 use rstest::rstest;
 use tempfile::TempDir;
@@ -194,7 +194,7 @@ async fn a_finished_proxy_has_counted_everything() {
     client.read_exact(&mut [0; 6]).await.unwrap();
     client.write_all(b"Q\0\0\0\x0dUPDATE t\0").await.unwrap();
     let counters = room.proxy.finish().await;
-    let shape = dj_regress::probe::sql::shape("UPDATE t");
+    let shape = dj_regress::proxy::shape("UPDATE t");
     assert_eq!((counters.bytes_up, counters.statements, counters.seen[&shape].unanswered), (30, 0, 1));
 }
 

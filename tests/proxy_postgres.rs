@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::Room;
-use dj_regress::probe::sql::shape;
-use dj_regress::proxy::{Counters, PostgresProxy, Tally};
+use dj_regress::proxy::shape;
+use dj_regress::proxy::{Counters, Counts, PostgresProxy};
 use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::{PORT, Postgres, PostgresWants, SUPERUSER};
 use dj_regress::service::run_directory::RunDirectory;
@@ -118,10 +118,10 @@ impl Raw {
 }
 
 fn statements(counters: &Counters, sql: &str) -> u64 {
-    tally(counters, sql).statements
+    counts(counters, sql).statements
 }
 
-fn tally(counters: &Counters, sql: &str) -> Tally {
+fn counts(counters: &Counters, sql: &str) -> Counts {
     let shape = shape(sql);
     counters.seen.get(&shape).or_else(|| counters.unseen.get(&shape)).copied().unwrap_or_default()
 }
@@ -160,7 +160,7 @@ async fn an_answered_client_finds_every_byte_counted() {
     assert_eq!(counters.unmatched, 0);
     assert_eq!(statements(&counters, "SELECT a FROM pg_class"), 3);
     assert_eq!((statements(&counters, "BEGIN"), statements(&counters, "ROLLBACK")), (1, 1));
-    assert_eq!(tally(&counters, "COMMIT"), Tally { skipped: 1, ..Tally::default() });
+    assert_eq!(counts(&counters, "COMMIT"), Counts { skipped: 1, ..Counts::default() });
     assert_eq!((counters.statements, counters.failed), (500 + 3 + 1 + 2, 1));
     stage.end().await;
 }
@@ -211,11 +211,17 @@ async fn statements_are_counted_however_they_are_sent() {
         .await
         .unwrap();
     let window = stage.proxy.settled().await - begin;
-    assert_eq!(tally(&window, "INSERT INTO fruit"), Tally { statements: 11, failed: 1, rows: 10, ..Tally::default() });
+    assert_eq!(
+        counts(&window, "INSERT INTO fruit"),
+        Counts { statements: 11, failed: 1, rows: 10, ..Counts::default() }
+    );
     // One prepared in vain, one query, one cursor, whose rows are those of its FETCHes.
-    assert_eq!(tally(&window, "SELECT a FROM fruit"), Tally { statements: 3, failed: 1, rows: 5, ..Tally::default() });
-    assert_eq!(tally(&window, "FETCH 1 FROM c"), Tally { statements: 2, rows: 6, ..Tally::default() });
-    assert_eq!((tally(&window, "UPDATE fruit").rows, tally(&window, "DELETE FROM fruit").rows), (10, 1));
+    assert_eq!(
+        counts(&window, "SELECT a FROM fruit"),
+        Counts { statements: 3, failed: 1, rows: 5, ..Counts::default() }
+    );
+    assert_eq!(counts(&window, "FETCH 1 FROM c"), Counts { statements: 2, rows: 6, ..Counts::default() });
+    assert_eq!((counts(&window, "UPDATE fruit").rows, counts(&window, "DELETE FROM fruit").rows), (10, 1));
     assert_eq!((statements(&window, "UPDATE fruit"), statements(&window, "DELETE FROM fruit")), (1, 1));
     for (sql, times) in [("BEGIN", 1), ("FETCH 1 FROM c", 2), ("CLOSE c", 1), ("COMMIT", 1)] {
         assert_eq!(window.unseen[&shape(sql)].statements, times, "{sql}");
@@ -254,7 +260,7 @@ async fn copy_is_one_statement_and_its_data_counted() {
     let window = stage.proxy.settled().await - begin;
     assert_eq!(length, 600_000);
     assert_eq!((window.copied_up, window.copied_down), (600_008, 600_000));
-    assert_eq!(tally(&window, "COPY"), Tally { statements: 4, failed: 2, rows: 200_000, ..Tally::default() });
+    assert_eq!(counts(&window, "COPY"), Counts { statements: 4, failed: 2, rows: 200_000, ..Counts::default() });
     assert_eq!((window.statements, window.unmatched), (5, 0));
     stage.end().await;
 }
@@ -354,9 +360,9 @@ async fn a_killed_server_hangs_up_and_what_ran_is_unanswered() {
     let mut rest = Vec::new();
     let _ = timeout(common::DEADLINE, raw.stream.read_to_end(&mut rest)).await.unwrap();
     let counters = stage.proxy.settled().await;
-    let tally = tally(&counters, "SELECT a FROM pg_class");
+    let counts = counts(&counters, "SELECT a FROM pg_class");
     // The dying server may still say so.
-    assert_eq!((tally.failed + tally.unanswered, tally.skipped), (1, 0), "{counters:?}");
+    assert_eq!((counts.failed + counts.unanswered, counts.skipped), (1, 0), "{counters:?}");
     stage.end().await;
 }
 

@@ -8,9 +8,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use dj_regress::case::resolve::CutAt;
-use dj_regress::probe::sql::Shape;
-use dj_regress::proxy::{Counters, RedisProxy, Tally};
-use dj_regress::service::Endpoint;
+use dj_regress::proxy::Endpoint;
+use dj_regress::proxy::Shape;
+use dj_regress::proxy::{Counters, Counts, RedisProxy};
 use proxy::{RedisStage, not_now, shortest, soon};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, cmd, pipe};
@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, UnixStream};
 
 const LATENCY: Duration = Duration::from_millis(30);
 
-fn tally(counters: &Counters, verb: &str) -> Tally {
+fn counts(counters: &Counters, verb: &str) -> Counts {
     counters.seen.get(&Shape { verb: verb.to_owned(), table: None }).copied().unwrap_or_default()
 }
 
@@ -62,8 +62,8 @@ async fn every_byte_and_command_is_counted() {
     let counters = stage.proxy.settled().await;
     assert_eq!((counters.statements, counters.failed, counters.messages_up), (9, 1, 9));
     assert_eq!((counters.malformed, counters.unmatched, counters.truncated), (0, 0, 1));
-    assert_eq!(tally(&counters, "LPUSH"), Tally { statements: 1, failed: 1, ..Tally::default() });
-    assert_eq!((tally(&counters, "GET").statements, tally(&counters, "INCR").statements), (1, 1));
+    assert_eq!(counts(&counters, "LPUSH"), Counts { statements: 1, failed: 1, ..Counts::default() });
+    assert_eq!((counts(&counters, "GET").statements, counts(&counters, "INCR").statements), (1, 1));
     assert_eq!((counters.connections, stage.proxy.faults().statements()), (1, 9));
     stage.end().await;
 }
@@ -81,7 +81,7 @@ async fn a_subscriber_is_served() {
     soon(raw.read_exact(&mut message)).await.unwrap();
     assert!(message.ends_with(b"hello\r\n"));
     let counters = stage.proxy.settled().await;
-    assert_eq!((tally(&counters, "SUBSCRIBE").statements, counters.unmatched), (1, 0));
+    assert_eq!((counts(&counters, "SUBSCRIBE").statements, counters.unmatched), (1, 0));
     stage.end().await;
 }
 

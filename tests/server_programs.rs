@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use common::Room;
 use dj_regress::error::ErrorKind;
+use dj_regress::service::Lifecycle as _;
 use dj_regress::service::locate::Programs;
 use dj_regress::service::postgres::PostgresWants;
 use dj_regress::service::redis::RedisWants;

@@ -23,8 +23,13 @@ struct Scene {
 impl Scene {
     /// With this release of django-q2, and so many workers.
     fn new(version: Option<&str>, workers: u64) -> Self {
+        Self::with(version, settings(workers))
+    }
+
+    /// With this release of django-q2, and these settings.
+    fn with(version: Option<&str>, settings: Value) -> Self {
         let (controller, mut zygote) = Controller::start();
-        let mut prepare = controller.prepare(settings(workers));
+        let mut prepare = controller.prepare(settings);
         if let Some(version) = version {
             prepare.sys_path.insert(0, release(version));
         }
@@ -99,6 +104,25 @@ fn every_process_of_a_cluster_says_what_it_is(#[case] version: Option<&str>) {
     signal(worker, Signal::SIGKILL);
     eventually("a worker takes its place", || scene.processes().len() == 7);
     assert_eq!(scene.processes()[6].2, "worker");
+}
+
+#[test]
+fn ledger_and_journal_call_a_process_by_the_same_name() {
+    let mut settings = settings(1);
+    let heartbeats =
+        json!({"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache_table"});
+    settings["CACHES"]["default"] = heartbeats;
+    let mut scene = Scene::with(None, settings);
+    let _cluster = scene.cluster(Vec::new());
+    eventually("all processes have said what they are", || scene.processes().len() == 5);
+    let processes = scene.processes();
+    let sentinel = processes.iter().find(|process| process.2 == "sentinel").expect("a sentinel").0;
+    eventually("its heartbeat is written", || scene.arm.statements().iter().any(|sent| sent.key.0 == sentinel));
+    for sent in scene.arm.statements() {
+        let journal = processes.iter().find(|process| process.0 == sent.key.0).map(|process| process.2.as_str());
+        // The parent has no function that it was started with.
+        assert!(journal == Some("parent") || journal == Some(sent.role.as_str()), "{journal:?} {sent:?}");
+    }
 }
 
 #[test]

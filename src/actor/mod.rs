@@ -4,5 +4,5 @@ mod process;
 mod tree;
 pub mod worker;
 
-pub use process::{Control, Process, Trouble};
+pub use process::{Control, Process, StepError};
 pub use tree::{StateCode, Tree, Zygote};

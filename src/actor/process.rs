@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use dj_regress_protocol::{Failed, Hello, Reply, Request};
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -16,7 +17,7 @@ use crate::error::{Context as _, Error, Result};
 
 /// Why a process did not do what it was asked.
 #[derive(Debug, Clone)]
-pub enum Trouble {
+pub enum StepError {
     /// A Python exception came out of it.
     Failed(Failed),
     /// Its connection closed: the process is gone.
@@ -31,7 +32,7 @@ pub enum Trouble {
     Refused(String),
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(failed) => {
@@ -51,7 +52,7 @@ impl fmt::Display for Trouble {
     }
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for StepError {
     fn from(error: Error) -> Self {
         Self::Refused(error.message)
     }
@@ -67,10 +68,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Sends a request and waits for its reply. An exception becomes [`Trouble::Failed`].
-    pub async fn ask(&mut self, request: &Request) -> Result<Reply, Trouble> {
+    /// Sends a request and waits for its reply. An exception becomes [`StepError::Failed`].
+    pub async fn ask(&mut self, request: &Request) -> Result<Reply, StepError> {
         let name = self.hello.name.clone();
-        let died = || Trouble::Died(format!("the process {name}"));
+        let died = || StepError::Died(format!("the process {name}"));
         let mut line = serde_json::to_vec(request).map_err(|_| died())?;
         line.push(b'\n');
         let answer = async {
@@ -79,11 +80,11 @@ impl Process {
         };
         let answer = tokio::time::timeout(deadline::step(), answer)
             .await
-            .map_err(|_| Trouble::Late(format!("the process {name}")))??;
+            .map_err(|_| StepError::Late(format!("the process {name}")))??;
         match serde_json::from_str(&answer) {
-            Ok(Reply::Failed(failed)) => Err(Trouble::Failed(failed)),
+            Ok(Reply::Failed(failed)) => Err(StepError::Failed(failed)),
             Ok(reply) => Ok(reply),
-            Err(error) => Err(Trouble::Died(format!("the process {name} said what is no reply ({error}) and"))),
+            Err(error) => Err(StepError::Died(format!("the process {name} said what is no reply ({error}) and"))),
         }
     }
 }
@@ -112,7 +113,7 @@ impl Control {
     /// Announces a process by name; resolves when it says hello.
     pub fn expect(&self, name: &str) -> oneshot::Receiver<Process> {
         let (sender, receiver) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), sender);
+        self.waiting.lock().insert(name.to_owned(), sender);
         receiver
     }
 }
@@ -133,6 +134,6 @@ async fn greet(stream: UnixStream, waiting: Waiting) -> Option<()> {
     let (reader, writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
     let hello: Hello = serde_json::from_str(&lines.next_line().await.ok()??).ok()?;
-    let sender = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&hello.name)?;
+    let sender = waiting.lock().remove(&hello.name)?;
     sender.send(Process { hello, lines, writer }).ok()
 }

@@ -3,15 +3,16 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dj_regress_protocol::{Fork, Prepare, Prepared, Reply, Request, Texts};
+use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
-use super::process::{Control, Process, Trouble};
+use super::process::{Control, Process, StepError};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::python::{Environment, Overlay, mismatch};
@@ -99,7 +100,7 @@ impl Tree {
 
     /// The zygote of a state; made when first asked for. What it loaded is checked against what was
     /// expected: a process that imported other code must not be measured.
-    pub async fn zygote(&self, code: &StateCode) -> Result<Arc<Zygote>, Trouble> {
+    pub async fn zygote(&self, code: &StateCode) -> Result<Arc<Zygote>, StepError> {
         let slot = slot(&self.states, code.key());
         let zygote = slot.get_or_try_init(|| async {
             let start = Instant::now();
@@ -108,7 +109,7 @@ impl Tree {
                 return Err(unexpected(&process));
             };
             if let Some(why) = mismatch(&code.overlay.expected, &prepared.code) {
-                return Err(Trouble::WrongCode(why));
+                return Err(StepError::WrongCode(why));
             }
             let python = process.hello.python.clone();
             self.spent.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
@@ -118,17 +119,17 @@ impl Tree {
     }
 
     /// Asks a zygote something that does not change it.
-    pub async fn ask(&self, zygote: &Zygote, request: &Request) -> Result<Reply, Trouble> {
+    pub async fn ask(&self, zygote: &Zygote, request: &Request) -> Result<Reply, StepError> {
         zygote.process.lock().await.ask(request).await
     }
 
     /// Forks a copy of a zygote. It leads a session of its own: its id is the session's.
-    pub async fn fork(&self, zygote: &Zygote, what: &str) -> Result<Process, Trouble> {
+    pub async fn fork(&self, zygote: &Zygote, what: &str) -> Result<Process, StepError> {
         let mut process = zygote.process.lock().await;
         self.fork_process(&mut process, what).await
     }
 
-    async fn fork_environment(&self, code: &StateCode) -> Result<Process, Trouble> {
+    async fn fork_environment(&self, code: &StateCode) -> Result<Process, StepError> {
         // An overlay of Django itself must be imported before any other Django: such a state gets
         // an interpreter that has not seen one.
         let overlaid = |package: &str| code.overlay.folders.iter().any(|folder| folder.join(package).exists());
@@ -140,24 +141,24 @@ impl Tree {
     }
 
     /// An interpreter of this environment that has imported what needs no settings.
-    pub async fn warm(&self, environment: &Environment) -> Result<Arc<Mutex<Process>>, Trouble> {
+    pub async fn warm(&self, environment: &Environment) -> Result<Arc<Mutex<Process>>, StepError> {
         let slot = slot(&self.environments, environment.id.clone());
         let process = slot.get_or_try_init(|| async {
             let mut process = self.spawn(environment).await?;
             process.ask(&Request::Import(vec![PRELOAD.to_owned()])).await?;
-            Ok::<_, Trouble>(Arc::new(Mutex::new(process)))
+            Ok::<_, StepError>(Arc::new(Mutex::new(process)))
         });
         process.await.cloned()
     }
 
-    async fn fork_process(&self, process: &mut Process, what: &str) -> Result<Process, Trouble> {
+    async fn fork_process(&self, process: &mut Process, what: &str) -> Result<Process, StepError> {
         let name = self.name(what);
         let hello = self.control.expect(&name);
         process.ask(&Request::Fork(Fork { name: name.clone() })).await?;
         match timeout(deadline::step(), hello).await {
             Ok(Ok(copy)) => Ok(copy),
-            Ok(Err(_)) => Err(Trouble::Died(format!("the copy {name}"))),
-            Err(_) => Err(Trouble::Late(format!("the copy {name}"))),
+            Ok(Err(_)) => Err(StepError::Died(format!("the copy {name}"))),
+            Err(_) => Err(StepError::Late(format!("the copy {name}"))),
         }
     }
 
@@ -205,9 +206,9 @@ impl Tree {
 }
 
 fn slot<T>(shared: &Shared<T>, key: String) -> Arc<OnceCell<Arc<T>>> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+    shared.lock().entry(key).or_default().clone()
 }
 
-fn unexpected(process: &Process) -> Trouble {
-    Trouble::Died(format!("the process {} gave a reply to another request and", process.hello.name))
+fn unexpected(process: &Process) -> StepError {
+    StepError::Died(format!("the process {} gave a reply to another request and", process.hello.name))
 }

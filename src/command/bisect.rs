@@ -1,9 +1,10 @@
 //! `bisect`: the first release at which a case flips.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use indexmap::IndexMap;
+use parking_lot::Mutex;
 
 use super::matrix::{Machine, releases, sheet};
 use crate::cache::Cache;
@@ -107,7 +108,7 @@ impl Reporter for One {
             }
             Event::Ready(_) | Event::Finished(_) => {}
         }
-        self.results.lock().unwrap_or_else(PoisonError::into_inner).event(event)
+        self.results.lock().event(event)
     }
 }
 

@@ -3,10 +3,11 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::verdict::{self, Held, Verdict};
+use super::verdict::{self, BoundsMet};
 use crate::case::bound::Bound;
 use crate::case::model::StateBounds;
 use crate::case::resolve::Invariant;
+use crate::case::verdict::Verdict;
 
 /// What is known of one state.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +72,7 @@ pub fn on_fix(applied: Evidence<'_>, reverted: Evidence<'_>) -> Finding {
     let applied_unmet = unmet(applied.invariants, Side::Applied, with);
     let reverted_as_applied_unmet = unmet(applied.invariants, Side::Applied, without);
     let reverted_unmet = unmet(reverted.invariants, Side::Reverted, without);
-    let verdict = verdict::on_fix(Held {
+    let verdict = verdict::on_fix(BoundsMet {
         applied: applied_unmet.is_empty(),
         reverted_as_applied: reverted_as_applied_unmet.is_empty(),
         reverted: reverted_unmet.is_empty(),

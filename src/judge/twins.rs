@@ -3,41 +3,18 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::case::model::{HttpCount, Per, Quantity};
 use crate::case::resolve::Invariant;
 
-/// Bytes on the wire repeat within this share.
-const BYTES: f64 = 0.01;
-
-/// Write-ahead log repeats by magnitude only: full pages and hint bits come when they come.
-const WAL: f64 = 1.0;
-
-/// Memory too: what the allocator keeps and gives back depends on what came before.
-const MEMORY: f64 = 1.0;
-
-/// What a real cluster does in a wall-clock window repeats roughly.
-const REAL_TIME: f64 = 0.5;
-
-/// The invariants whose values differ by more than they may, each with both values in words. `is_real`: whether real
-/// clusters were at work.
+/// The invariants whose values differ by more than they may, each with both values in words. `tolerance`: by what share of
+/// the greater one they may; `None` for those of which nothing can be said.
 pub fn differences(
     invariants: &IndexMap<String, Invariant>,
-    is_real: bool,
+    tolerance: impl Fn(&Invariant) -> Option<f64>,
     one: &IndexMap<String, Value>,
     other: &IndexMap<String, Value>,
 ) -> Vec<String> {
     let differing = invariants.iter().filter(|(name, invariant)| {
-        let tolerance = match (&invariant.of, invariant.per) {
-            _ if is_real => REAL_TIME,
-            (_, Some(Per::Second)) => REAL_TIME,
-            // The slowest of few answers: nothing can be said of how it differs.
-            (Quantity::Http { count: HttpCount::Latency, .. }, _) => return false,
-            (Quantity::WireBytes { .. }, _) => BYTES,
-            (Quantity::WalBytes { .. }, _) => WAL,
-            (Quantity::Memory { .. }, _) => MEMORY,
-            _ => 0.0,
-        };
-        !is_same(one.get(*name), other.get(*name), tolerance)
+        tolerance(invariant).is_some_and(|tolerance| !is_same(one.get(*name), other.get(*name), tolerance))
     });
     let word =
         |values: &IndexMap<String, Value>, name: &str| values.get(name).map_or("nothing".to_owned(), Value::to_string);
@@ -58,6 +35,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    const BYTES: f64 = 0.01;
 
     #[rstest]
     #[case(json!(4), json!(4), 0.0, true)]

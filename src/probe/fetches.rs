@@ -1,15 +1,30 @@
 //! `fetches`: FETCHes of server-side cursors, which Django's wrappers do not see and the wire does.
 
+use super::measurement::{Found, Left, Measurement};
 use crate::case::model::StatementUnit;
 use crate::proxy::Counters;
 
+/// FETCHes, or what they gave.
+pub struct Fetches<'m> {
+    /// The actor; absent: all of them.
+    pub actor: Option<&'m str>,
+    /// What of them.
+    pub unit: StatementUnit,
+}
+
+impl Measurement for Fetches<'_> {
+    fn value(&self, left: &Left<'_>) -> Result<Found, String> {
+        Ok(count(left.flow.wires(self.actor), self.unit).into())
+    }
+}
+
 /// Counts the FETCHes of these wires, in their unit.
-pub fn measure<'c>(wires: impl Iterator<Item = &'c Counters>, unit: StatementUnit) -> u64 {
+pub fn count<'c>(wires: impl Iterator<Item = &'c Counters>, unit: StatementUnit) -> u64 {
     let tallies = wires.flat_map(|wire| &wire.unseen).filter(|(shape, _)| shape.verb == "FETCH");
     tallies
-        .map(|(_, tally)| match unit {
-            StatementUnit::Count => tally.statements,
-            StatementUnit::Rows => tally.rows,
+        .map(|(_, counts)| match unit {
+            StatementUnit::Count => counts.statements,
+            StatementUnit::Rows => counts.rows,
         })
         .sum()
 }
@@ -17,18 +32,18 @@ pub fn measure<'c>(wires: impl Iterator<Item = &'c Counters>, unit: StatementUni
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::sql::shape;
-    use crate::proxy::Tally;
+    use crate::proxy::Counts;
+    use crate::proxy::shape;
 
     #[test]
     fn only_fetches_are_counted_of_all_wires() {
         let mut wire = Counters::default();
-        wire.unseen.insert(shape("FETCH 2000 FROM c"), Tally { statements: 3, rows: 4500, ..Tally::default() });
-        wire.unseen.insert(shape("COPY t TO STDOUT"), Tally { statements: 1, rows: 9, ..Tally::default() });
-        wire.seen.insert(shape("SELECT a FROM t"), Tally { statements: 1, rows: 7, ..Tally::default() });
+        wire.unseen.insert(shape("FETCH 2000 FROM c"), Counts { statements: 3, rows: 4500, ..Counts::default() });
+        wire.unseen.insert(shape("COPY t TO STDOUT"), Counts { statements: 1, rows: 9, ..Counts::default() });
+        wire.seen.insert(shape("SELECT a FROM t"), Counts { statements: 1, rows: 7, ..Counts::default() });
         let wires = [wire.clone(), Counters::default(), wire];
-        assert_eq!(measure(wires.iter(), StatementUnit::Count), 6);
-        assert_eq!(measure(wires.iter(), StatementUnit::Rows), 9000);
-        assert_eq!(measure([].iter(), StatementUnit::Rows), 0);
+        assert_eq!(count(wires.iter(), StatementUnit::Count), 6);
+        assert_eq!(count(wires.iter(), StatementUnit::Rows), 9000);
+        assert_eq!(count([].iter(), StatementUnit::Rows), 0);
     }
 }

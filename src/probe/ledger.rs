@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use dj_regress_protocol::{Record, records};
 
-use super::sql::{self, Shape};
 use crate::error::{Context as _, Error, Result};
+use crate::proxy::{Shape, shape};
 
 /// The actor whose statements no measurement counts.
 pub const PROBE: &str = "probe";
@@ -71,10 +71,10 @@ impl Ledger {
             let read = record.map_err(|(line, error)| Error::cannot_run(format!("line {line} of the ledger: {error}")));
             match read? {
                 Record::Text { id, sql } => {
-                    texts.entry(id).or_insert_with(|| (Arc::from(sql.as_str()), sql::shape(&sql)));
+                    texts.entry(id).or_insert_with(|| (Arc::from(sql.as_str()), shape(&sql)));
                 }
                 Record::Begin { pid, seq, actor, role, at, text, site, times, alias: _ } => {
-                    let (sql, shape) = texts.get(&text).cloned().unwrap_or_else(|| (Arc::from(""), sql::shape("")));
+                    let (sql, shape) = texts.get(&text).cloned().unwrap_or_else(|| (Arc::from(""), shape("")));
                     open.insert((pid, seq), ledger.statements.len());
                     ledger.statements.push(Statement { actor, role, shape, sql, site, begin: at, times, end: None });
                 }

@@ -4,12 +4,22 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use super::measurement::{Found, Left, Measurement};
+
+/// Lines of the log.
+pub struct Log<'m> {
+    /// A part of them.
+    pub matching: &'m str,
+}
+
+impl Measurement for Log<'_> {
+    fn value(&self, left: &Left<'_>) -> Result<Found, String> {
+        lines(left.log, left.window.log, self.matching).map(Found::from)
+    }
+}
+
 /// How many lines between these two places (in bytes) contain this text. A log that nobody has written has none.
-///
-/// # Errors
-///
-/// The log cannot be read.
-pub fn lines(log: &Path, (begin, end): (u64, u64), matching: &str) -> Result<u64, String> {
+fn lines(log: &Path, (begin, end): (u64, u64), matching: &str) -> Result<u64, String> {
     let count = || -> std::io::Result<u64> {
         let mut file = File::open(log)?;
         file.seek(SeekFrom::Start(begin))?;

@@ -1,15 +1,35 @@
-//! Measurements: one file each, and what reconciles them.
+//! Measurements: one file each, listed in `registry`; what they look at, and what reconciles it.
+//!
+//! A measurement says what it needs, what is sampled when its window ends, what it makes of what an arm has left, and how
+//! exactly it repeats (`measurement`). `ledger`, `journal`, `exchange`, `window`, `server`, `triggers` and `peaks` are what
+//! they look at.
 
+mod answers;
+mod cache;
+mod connections;
+mod effects;
+pub mod exchange;
 pub mod fetches;
 pub mod journal;
-pub mod keys;
 pub mod ledger;
 pub mod log;
-pub mod memory;
+pub mod measurement;
+mod memory;
+pub mod peaks;
+mod reading;
 pub mod reconcile;
-pub mod rows;
+mod redis;
+pub mod registry;
+mod requests;
+mod rows;
+pub mod sample;
 pub mod server;
 pub mod sql;
-pub mod statements;
+mod statements;
+mod tasks;
 pub mod triggers;
+mod wal_bytes;
+pub mod window;
+mod wire_bytes;
+pub mod writer;
 pub mod writers;

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::ledger::{Ledger, Statement};
-use super::server::{Executed, is_unseen};
-use super::sql::Shape;
-use crate::proxy::Tallies;
+use super::server::Executed;
+use crate::proxy::{CountsByShape, Shape, is_unseen};
 
 /// What the ledger says of one shape.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,8 +20,8 @@ pub fn with_server(ledger: &Ledger, server: &Executed, killed: bool) -> Vec<Stri
 }
 
 /// The differences between the ledger and what went over an actor's wire.
-pub fn with_wire(ledger: &Ledger, actor: &str, wire: &Tallies, killed: bool) -> Vec<String> {
-    let answered = wire.iter().map(|(shape, tally)| (shape.clone(), tally.statements - tally.failed)).collect();
+pub fn with_wire(ledger: &Ledger, actor: &str, wire: &CountsByShape, killed: bool) -> Vec<String> {
+    let answered = wire.iter().map(|(shape, counts)| (shape.clone(), counts.statements - counts.failed)).collect();
     let own = ledger.statements.iter().filter(|statement| statement.actor == actor);
     differences(own, &answered, &format!("the wire of {actor} carried"), killed)
 }
@@ -80,8 +79,8 @@ mod tests {
     use rstest::rstest;
 
     use super::super::ledger::End;
-    use super::super::sql;
     use super::*;
+    use crate::proxy::shape;
 
     /// Open; or ended, perhaps with an error.
     type Ended = Option<Result<(), &'static str>>;
@@ -90,7 +89,7 @@ mod tests {
         Statement {
             actor: "q".into(),
             role: "main".into(),
-            shape: sql::shape(sql),
+            shape: shape(sql),
             sql: sql.into(),
             site: String::new(),
             begin: 0,
@@ -100,7 +99,7 @@ mod tests {
     }
 
     fn server(pairs: &[(&str, u64)]) -> Executed {
-        pairs.iter().map(|&(sql, calls)| (sql::shape(sql), calls)).collect()
+        pairs.iter().map(|&(sql, calls)| (shape(sql), calls)).collect()
     }
 
     const WELL: Ended = Some(Ok(()));

@@ -1,23 +1,27 @@
-//! `rows`: how many rows a table has.
+//! `rows`: how many rows a table has at the end of its window.
 
-use serde_json::Value;
-use tokio_postgres::Client;
+use super::measurement::{Measurement, Now, Sample, Sampling};
+use super::sql::{message, quoted};
 
-/// A name as SQL quotes it.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+/// `count(*)` of a table.
+pub struct Rows<'m> {
+    /// The table.
+    pub table: &'m str,
 }
 
-/// `count(*)` of a table in the database that `client` is connected to. The error is what the
-/// server said, e.g. that there is no such table.
-pub async fn count(client: &Client, table: &str) -> Result<Value, String> {
-    match client.query_one(&format!("SELECT count(*) FROM {}", quoted(table)), &[]).await {
-        Ok(row) => Ok(Value::from(row.get::<_, i64>(0))),
-        Err(error) => Err(message(&error)),
+impl Measurement for Rows<'_> {
+    fn sample<'s>(&'s self, now: &'s mut Now<'_>) -> Sampling<'s> {
+        Box::pin(async move { Some(self.count(now).await) })
     }
 }
 
-/// What the server said, or the connection.
-pub fn message(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
+impl Rows<'_> {
+    /// The error is what the server said, e.g. that there is no such table.
+    async fn count(&self, now: &Now<'_>) -> Sample {
+        let client = now.client.ok_or("the arm's connection is gone")?;
+        match client.query_one(&format!("SELECT count(*) FROM {}", quoted(self.table)), &[]).await {
+            Ok(row) => Ok(row.get::<_, i64>(0).into()),
+            Err(error) => Err(message(&error)),
+        }
+    }
 }

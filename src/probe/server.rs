@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::Client;
 
-use super::sql::{self, Shape};
 use crate::error::{Context as _, Error, Result};
+use crate::proxy::{Shape, is_unseen, shape};
 
 /// Executions per shape, without what Django's wrappers cannot see.
 pub type Executed = BTreeMap<Shape, u64>;
@@ -40,55 +40,11 @@ pub async fn statistics(client: &Client, database: u32, role: &str) -> Result<St
     let mut statistics = Statistics::default();
     for row in rows {
         let (query, calls, wal): (String, i64, i64) = (row.get(0), row.get(1), row.get(2));
-        let shape = sql::shape(&query);
+        let shape = shape(&query);
         *statistics.wal.entry(shape.clone()).or_default() += wal.unsigned_abs();
         if !is_unseen(&query) {
             *statistics.executed.entry(shape).or_default() += calls.unsigned_abs();
         }
     }
     Ok(statistics)
-}
-
-/// Statements that the server executes without their passing Django's execute wrappers: the driver's
-/// transaction control, session set-up and pings, COPY, what it does with server-side cursors, and the
-/// server's own checks of foreign keys (Django's are deferred: at COMMIT they count as top-level).
-pub fn is_unseen(sql: &str) -> bool {
-    if sql.contains(" ONLY ") && sql.contains(" OPERATOR(pg_catalog.=) ") {
-        return true;
-    }
-    let shape = sql::shape(sql);
-    match shape.verb.as_str() {
-        "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SET" | "SHOW" | "FETCH" | "MOVE" | "CLOSE" | "DISCARD"
-        | "COPY" | "DEALLOCATE" => true,
-        "SELECT" if shape.table.is_none() => {
-            let text = sql.trim().trim_end_matches(';');
-            text.contains("set_config(")
-                || text.eq_ignore_ascii_case("SELECT $1")
-                || text.eq_ignore_ascii_case("SELECT 1")
-        }
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case("COMMIT", true)]
-    #[case("SELECT set_config('TimeZone', $1, $2)", true)]
-    #[case("SELECT $1", true)]
-    #[case(
-        r#"SELECT $2 FROM ONLY "public"."shop_order" x WHERE "id" OPERATOR(pg_catalog.=) $1 FOR KEY SHARE OF x"#,
-        true
-    )]
-    #[case("FETCH FORWARD $1 FROM \"c\"", true)]
-    #[case("ROLLBACK TO SAVEPOINT s1", false)]
-    #[case("SELECT a FROM shop_order", false)]
-    #[case("SELECT count(*)", false)]
-    fn what_wrappers_cannot_see_is_known(#[case] sql: &str, #[case] expected: bool) {
-        assert_eq!(is_unseen(sql), expected);
-    }
 }

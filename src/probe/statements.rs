@@ -2,27 +2,32 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
-
 use super::ledger::{Ledger, Statement};
+use super::measurement::{Found, Left, Measurement};
+use super::window::Window;
+use super::writer::{Writer, shorten};
 use crate::case::model::{StatementFilter, StatementUnit};
-use crate::runner::Window;
 
-/// Statements of one text from one call site.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Writer {
-    /// How many the server was asked to execute.
-    pub statements: u64,
-    /// The actor's name in the case.
-    pub actor: String,
-    /// `file:line:function`.
-    pub site: String,
-    /// The text, with Django's `%s`, shortened.
-    pub sql: String,
+/// Call sites that are named.
+const TOP: usize = 5;
+
+/// Statements that a filter lets through.
+pub struct Statements<'m> {
+    /// Which.
+    pub filter: &'m StatementFilter,
+    /// What of them.
+    pub unit: StatementUnit,
+}
+
+impl Measurement for Statements<'_> {
+    fn value(&self, left: &Left<'_>) -> Result<Found, String> {
+        let value = count(left.ledger, self.filter, self.unit, left.window).into();
+        Ok(Found { value, writers: top(left.ledger, self.filter, left.window, TOP) })
+    }
 }
 
 /// Counts the statements that the filter lets through, in their unit.
-pub fn measure(ledger: &Ledger, filter: &StatementFilter, unit: StatementUnit, window: &Window) -> u64 {
+fn count(ledger: &Ledger, filter: &StatementFilter, unit: StatementUnit, window: &Window) -> u64 {
     selected(ledger, filter, window)
         .map(|statement| match unit {
             StatementUnit::Count => statement.times,
@@ -32,7 +37,7 @@ pub fn measure(ledger: &Ledger, filter: &StatementFilter, unit: StatementUnit, w
 }
 
 /// The call sites that sent the most of these statements, most first.
-pub fn top(ledger: &Ledger, filter: &StatementFilter, window: &Window, at_most: usize) -> Vec<Writer> {
+fn top(ledger: &Ledger, filter: &StatementFilter, window: &Window, at_most: usize) -> Vec<Writer> {
     let mut by_site: HashMap<(&str, &str, &str), u64> = HashMap::new();
     for statement in selected(ledger, filter, window) {
         *by_site.entry((&statement.actor, &statement.site, &statement.sql)).or_default() += statement.times;
@@ -68,10 +73,4 @@ fn lets_through(filter: &StatementFilter, statement: &Statement) -> bool {
         && given(filter.matching.as_ref(), |text| statement.sql.contains(text))
         && given(filter.site.as_ref(), |site| statement.site.contains(site))
         && given(filter.actor.as_ref(), |actor| statement.actor == actor)
-}
-
-/// One line of at most 100 characters.
-pub fn shorten(sql: &str) -> String {
-    let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= 100 { line } else { line.chars().take(99).chain(['…']).collect() }
 }

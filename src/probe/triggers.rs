@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::Client;
 
-use super::rows::{message, quoted};
-use crate::runner::monotonic;
+use super::sql::{message, quoted};
+use super::window::monotonic;
 
 /// One statement that wrote the table, as the server saw its client.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,13 +5,39 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::ledger::Ledger;
-use super::sql;
-use super::statements::{Writer, shorten};
+use super::measurement::{Found, Left, Measurement, Needs};
 use super::triggers::Write;
-use crate::runner::Window;
+use super::window::Window;
+use super::writer::{Writer, shorten};
+use crate::proxy::shape;
 
 /// How actors introduce themselves to the server: `dj-regress/<actor>`.
 const ACTOR_PREFIX: &str = "dj-regress/";
+
+/// Statements that wrote to a table, but for those of who may.
+pub struct Writers<'m> {
+    /// The table.
+    pub table: &'m str,
+    /// In capitals.
+    pub verbs: &'m [String],
+    /// The actors that may.
+    pub allowed: &'m [String],
+}
+
+impl Measurement for Writers<'_> {
+    fn needs(&self) -> Needs<'_> {
+        Needs { triggers_on: Some(self.table), ..Needs::default() }
+    }
+
+    fn value(&self, left: &Left<'_>) -> Result<Found, String> {
+        let writes = left.writes.get(self.table).ok_or_else(|| format!("nobody watched who writes {}", self.table))?;
+        let all = of(left.ledger, writes, self.table, self.verbs, left.window);
+        let is_allowed = |writer: &TableWriter| !writer.is_stranger && self.allowed.contains(&writer.writer);
+        let others: Vec<TableWriter> = all.into_iter().filter(|writer| !is_allowed(writer)).collect();
+        let statements: u64 = others.iter().map(|writer| writer.statements).sum();
+        Ok(Found { value: statements.into(), writers: others.into_iter().map(Into::into).collect() })
+    }
+}
 
 /// One writer of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,7 +112,7 @@ pub fn of(ledger: &Ledger, writes: &[Write], table: &str, verbs: &[String], wind
 /// A write that the ledger does not show: of a client that is no actor, or made by a function or
 /// trigger that an actor's statement (which says something else) called.
 fn is_strange(write: &Write, table: &str) -> bool {
-    let shape = sql::shape(&write.statement);
+    let shape = shape(&write.statement);
     let is_plain = shape.table.as_deref() == Some(table) && shape.verb == write.verb;
     !write.application.starts_with(ACTOR_PREFIX) || !is_plain
 }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
+use parking_lot::Mutex;
 
 use super::intact::{self, Extent};
 use super::lock::{self, Lock, Locks};
@@ -78,10 +79,10 @@ impl Environments {
         let python = python.map(str::to_owned).or_else(|| self.python.clone());
         let name = lock::name(packages);
         let slot = {
-            let mut made = self.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut made = self.made.lock();
             made.entry(format!("{name} {python:?}")).or_default().clone()
         };
-        let mut slot = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut slot = slot.lock();
         slot.get_or_insert_with(|| self.locked(&name, packages, python.as_deref())).clone()
     }
 

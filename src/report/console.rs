@@ -6,7 +6,7 @@ use super::text::{self, ms};
 use super::{Progress, Reporter, terminal};
 use crate::error::Result;
 use crate::judge::Verdict;
-use crate::probe::statements::Writer;
+use crate::probe::writer::Writer;
 use crate::runner::{ArmReport, CaseReport, Event, FixReport, RunReport, Setting, Timings};
 
 /// What the console is told to show.

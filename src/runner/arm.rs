@@ -6,13 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::core::Core;
+use super::context::RunContext;
+use super::cpu_pin::CpuPin;
+use super::event::{Event, Events};
 use super::event::{FaultReport, Timings, seconds};
+use super::log::{explain, note};
 use super::measure::{self, Measured};
 use super::session::{Code, Codes, Session};
-use super::stage::Stage;
-use super::{Event, Events};
-use crate::actor::{StateCode, Trouble};
+use crate::actor::StateCode;
 use crate::case::model::Case;
 use crate::case::resolve::{self, ResolvedState};
 use crate::deadline;
@@ -65,19 +66,19 @@ impl Outcome {
 /// Runs one arm; `index` names it in the run. What goes wrong inside it is its outcome; it never stops the run. Where a
 /// server dies that the case does not hurt, the arm is played again.
 pub async fn run(
-    stage: &Arc<Stage>,
+    context: &Arc<RunContext>,
     case: &Case,
     arm: &Arm,
     index: usize,
-    (log, core): (&Path, Option<Core>),
+    (log, pin): (&Path, Option<CpuPin>),
     events: &Events,
 ) -> Outcome {
     let (mut is_again, mut has_lost) = (false, false);
     let mut outcome = loop {
-        let deaths = stage.server.up().await;
+        let deaths = context.server.up().await;
         let mut outcome = Outcome::new();
         let attempt = Attempt { is_again, deaths };
-        outcome.measured = live(stage, case, arm, (index, attempt), (log, core), &mut outcome).await;
+        outcome.measured = live(context, case, arm, (index, attempt), (log, pin), &mut outcome).await;
         is_again = true;
         if let (Err(_), Some(how), false) = (&outcome.measured, &outcome.lost, has_lost) {
             // A server of the arm's own. If it dies twice, that is what there is to say of the arm.
@@ -85,14 +86,14 @@ pub async fn run(
             let told = format!("{how}. {}, {} is played again", case.name, arm.label());
             let _ = events.send(Event::Hurt(told));
             note(log, &format!("-- played again: {how}"));
-        } else if outcome.measured.is_err() && outcome.lost.is_none() && stage.server.has_died(deaths).await {
+        } else if outcome.measured.is_err() && outcome.lost.is_none() && context.server.has_died(deaths).await {
             note(log, "-- played again: Postgres has died");
         } else {
             break outcome;
         }
     };
     // Where it broke before its waits, nobody may wait for it.
-    stage.references.tell(case, arm, std::mem::take(&mut outcome.waits));
+    context.references.tell(case, arm, std::mem::take(&mut outcome.waits));
     if let Err(why) = &outcome.measured {
         note(log, &format!("inconclusive: {why}"));
     }
@@ -101,34 +102,37 @@ pub async fn run(
 }
 
 async fn live(
-    stage: &Arc<Stage>,
+    context: &Arc<RunContext>,
     case: &Case,
     arm: &Arm,
     (index, attempt): (usize, Attempt),
-    (log, core): (&Path, Option<Core>),
+    (log, pin): (&Path, Option<CpuPin>),
     outcome: &mut Outcome,
 ) -> Result<Measured, String> {
     let state = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case)).map_err(|error| error.message)?;
-    let (code, state) = code(stage, case, arm, state).await?;
-    let zygote = stage.tree.zygote(&code).await.map_err(|trouble| explain(log, "set up the app", &trouble))?;
-    stage.adds_up(&code, &zygote).await.map_err(|trouble| trouble.to_string())?;
+    let (code, state) = code(context, case, arm, state).await?;
+    let zygote = context.tree.zygote(&code).await.map_err(|trouble| explain(log, "set up the app", &trouble))?;
+    context.adds_up(&code, &zygote).await.map_err(|trouble| trouble.to_string())?;
     outcome.versions.clone_from(&zygote.prepared.versions);
-    let server = stage.server_for(&state).await.map_err(|error| error.message)?;
-    let is_shared = Arc::ptr_eq(&server, &stage.server);
+    let server = context.server_for(&state).await.map_err(|error| error.message)?;
+    let is_shared = Arc::ptr_eq(&server, &context.server);
     if is_shared && attempt.is_again {
         // Of the attempt before: it may be there still.
         let database = server.postgres.database_name(index);
         server.postgres.drop_database(&database).await.map_err(|error| error.message)?;
     }
-    stage.template(&server, &code, &zygote).await.map_err(|trouble| explain(log, "migrate the template", &trouble))?;
+    context
+        .template(&server, &code, &zygote)
+        .await
+        .map_err(|trouble| explain(log, "migrate the template", &trouble))?;
 
     let guard_cycle = zygote.prepared.guard_cycle;
-    let actors = actor_codes(stage, case, arm, &state, log).await?;
+    let actors = actor_codes(context, case, arm, &state, log).await?;
     let codes = Codes { state: (code, zygote), actors };
     let mut session =
-        Session::new(stage, server, &codes, &state, index, (log.to_owned(), core)).map_err(|error| error.message)?;
-    session.deadlines = stage.references.deadlines(case, arm).await;
-    let mut losses = session.losses();
+        Session::new(context, server, &codes, &state, index, (log.to_owned(), pin)).map_err(|error| error.message)?;
+    session.deadlines = context.references.deadlines(case, arm).await;
+    let mut losses = session.servers.losses();
     let mut measured = tokio::select! {
         measured = measure(&mut session, guard_cycle, outcome) => measured,
         // The arm need not wait for what will not come.
@@ -136,14 +140,14 @@ async fn live(
             outcome.lost = Some(how.clone());
             Err(how)
         }
-        () = stage.server.died(attempt.deaths), if is_shared => Err("Postgres has died".to_owned()),
+        () = context.server.died(attempt.deaths), if is_shared => Err("Postgres has died".to_owned()),
     };
     if measured.is_err() && outcome.lost.is_none() {
-        outcome.lost = session.lost(&mut losses).await;
+        outcome.lost = session.servers.lost(&mut losses).await;
         measured = measured.map_err(|why| outcome.lost.clone().unwrap_or(why));
     }
-    outcome.waits = std::mem::take(&mut session.waits);
-    outcome.faults = std::mem::take(&mut session.faults);
+    outcome.waits = std::mem::take(&mut session.record.waits);
+    outcome.faults = std::mem::take(&mut session.record.faults);
 
     let start = Instant::now();
     let folder = session.folder.clone();
@@ -157,7 +161,7 @@ async fn live(
 
 /// The code of actors that run another than the state's.
 async fn actor_codes(
-    stage: &Arc<Stage>,
+    context: &Arc<RunContext>,
     case: &Case,
     arm: &Arm,
     state: &ResolvedState,
@@ -166,9 +170,9 @@ async fn actor_codes(
     let mut codes = HashMap::new();
     for actor in state.actor_changes.keys() {
         let Some(changed) = state.changed_for(actor) else { continue };
-        let (code, _) = code(stage, case, arm, changed).await?;
+        let (code, _) = code(context, case, arm, changed).await?;
         let doing = || format!("set up the app for {actor}");
-        let zygote = stage.tree.zygote(&code).await.map_err(|trouble| explain(log, &doing(), &trouble))?;
+        let zygote = context.tree.zygote(&code).await.map_err(|trouble| explain(log, &doing(), &trouble))?;
         codes.insert(actor.clone(), (code, zygote));
     }
     Ok(codes)
@@ -176,14 +180,14 @@ async fn actor_codes(
 
 /// The code of a state, found or made beside the runtime.
 async fn code(
-    stage: &Arc<Stage>,
+    context: &Arc<RunContext>,
     case: &Case,
     arm: &Arm,
     state: ResolvedState,
 ) -> Result<(StateCode, ResolvedState), String> {
-    let (stage, plan_state, python) = (Arc::clone(stage), arm.state.clone(), case.needs.python.clone());
+    let (context, plan_state, python) = (Arc::clone(context), arm.state.clone(), case.needs.python.clone());
     let code = tokio::task::spawn_blocking(move || {
-        stage.code(&state, &plan_state, python.as_deref()).map(|code| (code, state))
+        context.code(&state, &plan_state, python.as_deref()).map(|code| (code, state))
     });
     code.await.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())
 }
@@ -195,29 +199,12 @@ async fn measure(
 ) -> Result<Measured, String> {
     let start = Instant::now();
     let played = session.play().await;
-    outcome.timings.clone = seconds(session.cloning);
-    outcome.timings.fork = seconds(session.forking);
-    outcome.timings.steps = seconds(start.elapsed().saturating_sub(session.forking + session.cloning));
+    outcome.timings.clone = seconds(session.record.cloning);
+    outcome.timings.fork = seconds(session.actors.forking);
+    outcome.timings.steps = seconds(start.elapsed().saturating_sub(session.actors.forking + session.record.cloning));
     played?;
     let start = Instant::now();
     let measured = deadline::answer("look at what was measured", measure::probe(session, guard_cycle)).await;
     outcome.timings.probes = seconds(start.elapsed());
     measured
-}
-
-/// Puts a traceback into the arm's log and gives the sentence for the report.
-pub fn explain(log: &Path, doing: &str, trouble: &Trouble) -> String {
-    if let Trouble::Failed(failed) = trouble {
-        note(log, failed.traceback.trim_end());
-    }
-    format!("{doing}: {trouble}")
-}
-
-/// A line of the harness's own in an arm's log. The log is evidence, not a measurement: a full
-/// disk must not change a verdict.
-pub fn note(log: &Path, line: &str) {
-    use std::io::Write as _;
-    if let Ok(mut file) = fs::File::options().create(true).append(true).open(log) {
-        let _ = writeln!(file, "{line}");
-    }
 }

@@ -17,10 +17,12 @@ use tokio::net::UnixStream;
 use tokio::sync::Barrier;
 use tokio::time::timeout;
 
-use super::clock::{Clock, monotonic};
+use super::clock::Clock;
 use crate::case::model::{Body, Member, Part};
 use crate::case::resolve::Http;
 use crate::case::vars::substitute;
+use crate::probe::exchange::Exchange;
+use crate::probe::window::monotonic;
 
 /// What browsers ask for; Django's `ALLOWED_HOSTS` of the shop takes any.
 const NAME: &str = "shop.test";
@@ -64,34 +66,6 @@ impl Answer {
                 part.cloned().unwrap_or_default()
             }
         }
-    }
-}
-
-/// One request, and what came of it.
-#[derive(Debug, Clone)]
-pub struct Exchange {
-    /// The actor that was asked.
-    pub asked: String,
-    /// Method and target.
-    pub request: String,
-    /// `CLOCK_MONOTONIC` in nanoseconds when it was about to be sent.
-    pub begun: u64,
-    /// The same when the last of the answer was there, or it was given up.
-    pub ended: u64,
-    /// Status and the beginning of the body, or why there is none.
-    pub outcome: Result<(u16, Bytes), String>,
-}
-
-impl Exchange {
-    /// Whether it was answered, and not by somebody who only refused to read it.
-    pub fn is_handled(&self) -> bool {
-        let refused = [
-            StatusCode::BAD_REQUEST,
-            StatusCode::PAYLOAD_TOO_LARGE,
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            StatusCode::NOT_IMPLEMENTED,
-        ];
-        self.outcome.as_ref().is_ok_and(|(status, _)| !refused.iter().any(|refused| refused.as_u16() == *status))
     }
 }
 

@@ -65,12 +65,6 @@ impl Clock {
     }
 }
 
-/// `CLOCK_MONOTONIC` in nanoseconds, as the workers write it into the ledger.
-pub fn monotonic() -> u64 {
-    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
-        .map_or(0, |now| now.tv_sec().unsigned_abs() * 1_000_000_000 + now.tv_nsec().unsigned_abs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

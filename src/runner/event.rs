@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use crate::judge::Verdict;
 use crate::plan::State;
-use crate::probe::statements::Writer;
+use crate::probe::writer::Writer;
 use crate::probe::writers::TableWriter;
 
 /// Something that happened.
@@ -32,6 +33,9 @@ pub enum Event {
     /// The run is over.
     Finished(RunReport),
 }
+
+/// Where a run's events go. A reporter that is gone does not stop the run.
+pub type Events = mpsc::UnboundedSender<Event>;
 
 /// What a run stands on.
 #[derive(Debug, Clone, Serialize)]

@@ -2,18 +2,18 @@
 
 mod arm;
 mod browser;
+mod case_report;
 mod clock;
-mod core;
+mod context;
+mod cpu_pin;
 mod event;
-mod finish;
+mod log;
 mod measure;
 mod reference;
-mod server;
 mod session;
-mod stage;
 mod step;
+mod template_server;
 mod vitals;
-mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -21,28 +21,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-pub use clock::monotonic;
 pub use event::{
-    ArmReport, CaseReport, EditReport, Event, FixReport, GrowthReport, InvariantReport, RunReport, Setting,
+    ArmReport, CaseReport, EditReport, Event, Events, FixReport, GrowthReport, InvariantReport, RunReport, Setting,
     SharedTimings, Timings,
 };
-pub use window::{Window, Windows};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use self::core::Core;
+use self::case_report::Played;
+use self::context::RunContext;
+use self::cpu_pin::CpuPin;
 use self::event::seconds;
-use self::finish::Played;
 use self::reference::References;
-use self::server::Server;
-use self::stage::Stage;
+use self::template_server::TemplateServer;
 use crate::actor::{Tree, worker};
 use crate::cache::Cache;
-use crate::case::model::{Case, Quantity};
+use crate::case::model::Case;
 use crate::case::resolve::{self, ResolvedState};
 use crate::error::{Context as _, Error, Result};
 use crate::plan::{self, Arm, States};
+use crate::probe::registry::measurement;
 use crate::python::{Environment, Environments};
 use crate::service::keeper::Keeper;
 use crate::service::postgres::{Postgres, PostgresWants};
@@ -65,9 +64,6 @@ pub struct Options {
     /// else cannot run.
     pub skip_uninstallable: bool,
 }
-
-/// Where a run's events go. A reporter that is gone does not stop the run.
-pub type Events = mpsc::UnboundedSender<Event>;
 
 /// A run whose processes are below a keeper.
 pub struct Run {
@@ -119,8 +115,8 @@ impl Run {
         let took = ready.took;
         let skipped = skips(&cases, ready, &services, &postgres).await;
         let arms = select(&cases, options.states, &skipped);
-        let server = Arc::new(Server::new(postgres));
-        let stage = Arc::new(Stage::new(
+        let server = Arc::new(TemplateServer::new(postgres));
+        let context = Arc::new(RunContext::new(
             self.cache.clone(),
             environments,
             services,
@@ -132,17 +128,17 @@ impl Run {
             References::new(&cases, &arms),
         )?);
         let mut report = tokio::select! {
-            report = lanes(&cases, arms, &stage, &skipped, options, events) => report?,
+            report = lanes(&cases, arms, &context, &skipped, options, events) => report?,
             lost = server.watch_over(events) => return Err(lost),
         };
         report.shared = SharedTimings {
             environments: took,
             services: started,
-            zygotes: seconds(stage.tree.spent()),
+            zygotes: seconds(context.tree.spent()),
             templates: seconds(server.template_time()),
         };
-        stage.settle().await?;
-        let services = Arc::into_inner(stage).map(|stage| stage.services);
+        context.settle().await?;
+        let services = Arc::into_inner(context).map(|context| context.services);
         if let Some(server) = Arc::into_inner(server) {
             server.postgres.finish().await?;
         }
@@ -252,7 +248,10 @@ fn needs(state: &ResolvedState) -> Needs {
         redis: state.uses_redis(),
         redis_settings: said.redis.maxmemory.is_some() || said.redis.policy.is_some(),
         server_faults: state.server_faults(),
-        statistics: state.invariants.values().any(|invariant| matches!(invariant.of, Quantity::WalBytes { .. })),
+        statistics: state
+            .invariants
+            .values()
+            .any(|it| measurement(&it.of).is_some_and(|found| found.needs().statistics)),
     }
 }
 
@@ -283,7 +282,7 @@ fn select(cases: &[Case], states: States, skipped: &BTreeMap<usize, String>) -> 
 async fn lanes(
     cases: &Arc<Vec<Case>>,
     arms: Arc<[Arm]>,
-    stage: &Arc<Stage>,
+    context: &Arc<RunContext>,
     skipped: &BTreeMap<usize, String>,
     options: &Options,
     events: &Events,
@@ -293,11 +292,11 @@ async fn lanes(
     let mut lanes = JoinSet::new();
     for number in 0..options.lanes {
         let lane = Lane {
-            core: Core::of_lane(number),
+            pin: CpuPin::of_lane(number),
             cases: Arc::clone(cases),
             arms: arms.clone(),
             next: Arc::clone(&next_arm),
-            stage: Arc::clone(stage),
+            context: Arc::clone(context),
             logs: options.logs.clone(),
             events: events.clone(),
         };
@@ -320,11 +319,11 @@ async fn lanes(
 
 /// Takes the next arm, in the order of the plan, until there is none.
 struct Lane {
-    core: Option<Core>,
+    pin: Option<CpuPin>,
     cases: Arc<Vec<Case>>,
     arms: Arc<[Arm]>,
     next: Arc<AtomicUsize>,
-    stage: Arc<Stage>,
+    context: Arc<RunContext>,
     logs: PathBuf,
     events: Events,
 }
@@ -337,7 +336,7 @@ impl Lane {
             let case = &self.cases[arm.case];
             let log = self.logs.join(format!("{}-{}.log", case.name.replace('/', "-"), arm.label()));
             let _ = self.events.send(Event::ArmStarted { case: case.name.clone(), state: arm.state.clone() });
-            let outcome = arm::run(&self.stage, case, arm, index, (&log, self.core), &self.events).await;
+            let outcome = arm::run(&self.context, case, arm, index, (&log, self.pin), &self.events).await;
             if finished.send((index, Played::new(case, arm.clone(), outcome, log))).await.is_err() {
                 return;
             }
@@ -366,8 +365,10 @@ fn finish_cases(
             return;
         }
         let case_report = match skipped.get(next) {
-            Some(reason) => finish::skipped(case, reason.clone()),
-            None => finish::case((*next, case), own.iter().filter_map(|&index| played[index].take()).collect(), states),
+            Some(reason) => case_report::skipped(case, reason.clone()),
+            None => {
+                case_report::case((*next, case), own.iter().filter_map(|&index| played[index].take()).collect(), states)
+            }
         };
         report.count(&case_report);
         let _ = events.send(Event::CaseFinished(Box::new(case_report)));

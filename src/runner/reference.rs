@@ -1,9 +1,9 @@
 //! How long a wait may take that does not say: twenty times what it took where the bug is away.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::case::model::{Action, Case, Step};
@@ -39,7 +39,7 @@ impl References {
     /// is none, nothing is kept.
     pub fn tell(&self, case: &Case, arm: &Arm, took: Took) {
         if is_reference(case, arm)
-            && let Some(told) = self.cases.lock().unwrap_or_else(PoisonError::into_inner).get(&arm.case)
+            && let Some(told) = self.cases.lock().get(&arm.case)
         {
             told.send_replace(Some(took));
         }
@@ -51,8 +51,7 @@ impl References {
         if is_reference(case, arm) {
             return HashMap::new();
         }
-        let told =
-            self.cases.lock().unwrap_or_else(PoisonError::into_inner).get(&arm.case).map(watch::Sender::subscribe);
+        let told = self.cases.lock().get(&arm.case).map(watch::Sender::subscribe);
         let Some(mut told) = told else { return HashMap::new() };
         // The sender lives as long as the run.
         let Ok(took) = told.wait_for(Option::is_some).await else { return HashMap::new() };

@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use dj_regress_protocol::{Reply, Request, Stepped};
 use nix::sys::signal::Signal;
-use serde_json::Value;
 
-use super::arm::{explain, note};
-use super::clock::{Clock, monotonic};
+use super::clock::Clock;
+use super::log::{explain, note};
 use super::session::{Readings, Session};
-use super::window::{Snapshot, Window};
-use crate::actor::Trouble;
+use crate::actor::StepError;
 use crate::case::resolve::{Action, Fault, Http, ResolvedActor, Role, Step};
 use crate::deadline;
 use crate::probe::ledger::PROBE;
+use crate::probe::window::{Snapshot, Window, monotonic};
 
 /// Virtual time between the death of a simulated cluster and the next one: longer than the 3 s that
 /// a cluster's stat lives (django-q2's `Stat.save`).
@@ -33,7 +32,7 @@ impl Session<'_> {
             .await
             .map_err(|trouble| explain(&self.log, "create the cache tables", &trouble))?;
         deadline::answer("watch who writes", self.watch_writers()).await?;
-        self.watch_memory(None).await?;
+        self.begin_samples(None).await?;
         let mut whole = self.window();
         let before = self.snapshot().await?;
         let steps = self.state.steps.as_slice();
@@ -44,10 +43,10 @@ impl Session<'_> {
         undone.map_err(|trouble| explain(&self.log, "undo the faults", &trouble))?;
         self.stop_all().await.map_err(|trouble| explain(&self.log, "stop the clusters", &trouble))?;
         self.close(&mut whole);
-        self.windows.whole = whole;
+        self.record.windows.whole = whole;
         let after = self.snapshot().await?;
-        self.windows.flows.insert(None, after.since(&before));
-        self.look(None).await
+        self.record.windows.flows.insert(None, after.since(&before));
+        self.end_samples(None).await
     }
 
     async fn steps(&mut self, steps: &[Step], clock: &Arc<Clock>) -> Result<Window, String> {
@@ -61,9 +60,11 @@ impl Session<'_> {
 
     /// What went over the wires and into the write-ahead log so far.
     async fn snapshot(&self) -> Result<Snapshot, String> {
-        let wal = async { Ok(if self.wants_wal() { self.executed().await?.wal } else { BTreeMap::new() }) };
+        let wal = async {
+            Ok(if self.needs(|needs| needs.statistics) { self.servers.executed().await?.wal } else { BTreeMap::new() })
+        };
         let wal = deadline::answer("ask the server for its write-ahead log", wal).await?;
-        Ok(Snapshot { wire: self.wire().await, http: self.http_counters().await?, wal })
+        Ok(Snapshot { wire: self.traffic().await, http: self.web.counters().await?, wal })
     }
 
     /// A window that begins now.
@@ -80,17 +81,9 @@ impl Session<'_> {
         fs::metadata(&self.log).map_or(0, |log| log.len())
     }
 
-    /// What is looked at when a window ends (without a name: the case).
-    async fn look(&mut self, window: Option<&str>) -> Result<(), String> {
-        self.weigh(window);
-        deadline::answer("count rows", self.count_rows(window)).await?;
-        self.ask_redis(window).await;
-        Ok(())
-    }
-
     async fn step(&mut self, step: &Step, clock: &Arc<Clock>) -> Result<Window, String> {
         if let Some(name) = &step.name {
-            self.watch_memory(Some(name)).await?;
+            self.begin_samples(Some(name)).await?;
         }
         let before = if step.name.is_some() { Some(self.snapshot().await?) } else { None };
         let mut window = self.window();
@@ -114,15 +107,15 @@ impl Session<'_> {
                     ..Window::default()
                 });
                 self.keep_backends().await?;
-                self.take(stepped.values);
+                self.record.take(&self.log, stepped.values);
             }
         }
         self.close(&mut window);
         if let (Some(name), Some(before)) = (&step.name, before) {
             let after = self.snapshot().await?;
-            self.windows.flows.insert(Some(name.clone()), after.since(&before));
-            self.windows.named.insert(name.clone(), window);
-            self.look(Some(name)).await?;
+            self.record.windows.flows.insert(Some(name.clone()), after.since(&before));
+            self.record.windows.named.insert(name.clone(), window);
+            self.end_samples(Some(name)).await?;
         }
         Ok(window)
     }
@@ -148,16 +141,8 @@ impl Session<'_> {
         }
         window.requests += answered.requests;
         self.keep_backends().await?;
-        self.take(named(step, answered.readings).values.into_iter().chain(answered.kept));
+        self.record.take(&self.log, named(step, answered.readings).values.into_iter().chain(answered.kept));
         Ok(window)
-    }
-
-    /// Takes what a step gives.
-    fn take(&mut self, readings: impl IntoIterator<Item = (String, Value)>) {
-        for (name, value) in readings {
-            note(&self.log, &format!("   {name} = {value}"));
-            self.readings.insert(name, value);
-        }
     }
 
     /// Plays steps under a fault, which is undone whatever comes of them; one without steps lasts.
@@ -201,7 +186,7 @@ impl Session<'_> {
         undone.map(|()| played).map_err(|trouble| explain(&self.log, &doing, &trouble))
     }
 
-    async fn act(&mut self, step: &Step, action: &Action, clock: &Arc<Clock>) -> Result<Stepped, Trouble> {
+    async fn act(&mut self, step: &Step, action: &Action, clock: &Arc<Clock>) -> Result<Stepped, StepError> {
         let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         match action {
             Action::Start { actor, expect_exit: true, within } => {
@@ -248,11 +233,11 @@ impl Session<'_> {
                 Ok(Stepped { restarts: *count, ..Stepped::default() })
             }
             Action::Hold { .. } => {
-                self.holds.arm(step.line);
+                self.actors.holds.arm(step.line);
                 Ok(Stepped::default())
             }
             Action::Release { actor } if self.state.is_web(actor) => {
-                self.holds.release(actor);
+                self.actors.holds.release(actor);
                 Ok(Stepped::default())
             }
             Action::Release { actor } => {
@@ -264,7 +249,7 @@ impl Session<'_> {
             Action::Wait { for_, within } => {
                 let within = within.or_else(|| self.deadlines.get(&step.line).copied());
                 let (readings, took) = self.wait(for_, within).await?;
-                self.waits.insert(step.line, took);
+                self.record.waits.insert(step.line, took);
                 Ok(named(step, readings))
             }
             Action::Beat { actor, count, every } => {
@@ -286,7 +271,7 @@ impl Session<'_> {
                 self.stepped(PROBE, &Request::Read(readings)).await
             }
             Action::Sql { actor, statement } => {
-                let value = self.sql(actor.as_deref(), statement).await?;
+                let value = self.servers.sql(self.state, actor.as_deref(), statement).await?;
                 let values = step.name.iter().map(|name| (name.clone(), value.clone())).collect();
                 Ok(Stepped { values, ..Stepped::default() })
             }
@@ -305,7 +290,7 @@ impl Session<'_> {
         }
     }
 
-    async fn stepped(&mut self, actor: &str, request: &Request) -> Result<Stepped, Trouble> {
+    async fn stepped(&mut self, actor: &str, request: &Request) -> Result<Stepped, StepError> {
         match self.ask(actor, request).await? {
             Reply::Stepped(stepped) => Ok(stepped),
             _ => Ok(Stepped::default()),
@@ -321,10 +306,10 @@ fn named(step: &Step, readings: Readings) -> Stepped {
 }
 
 /// Refuses what was not reached, unless the case looks at it.
-fn in_time(readings: Readings, is_looked_at: bool, otherwise: &str) -> Result<Readings, Trouble> {
+fn in_time(readings: Readings, is_looked_at: bool, otherwise: &str) -> Result<Readings, StepError> {
     let is_late = readings.iter().any(|(name, value)| *name == "reached" && value == false);
     if is_late && !is_looked_at {
-        return Err(Trouble::Refused(format!("{otherwise} in time")));
+        return Err(StepError::Refused(format!("{otherwise} in time")));
     }
     Ok(readings)
 }

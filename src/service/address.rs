@@ -8,9 +8,9 @@ use nix::unistd::{Uid, User};
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo, RedisError};
 use serde::{Deserialize, Serialize};
 
-use super::endpoint::Endpoint;
 use super::secret::Secret;
 use crate::error::{Error, Result};
+use crate::proxy::Endpoint;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

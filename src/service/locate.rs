@@ -1,11 +1,10 @@
 //! Finds the programs of Postgres and Redis: those installed, else those of two PyPI wheels. nginx must be installed.
 
-use std::env;
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::programs::{on_path, output_of};
 use super::{installer, wheels};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
@@ -192,19 +191,6 @@ pub(super) fn installed_nginx(looked: &mut Vec<String>) -> Option<NginxBinary> {
     }
     looked.push(format!("`nginx` on PATH, in {}", folders.join(", ")));
     None
-}
-
-/// All programs of this name on PATH, in order, links followed: a link into the real folder has no siblings.
-pub(super) fn on_path(name: &str) -> Vec<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let programs = env::split_paths(&path).map(|folder| folder.join(name)).filter(|program| program.is_file());
-    programs.filter_map(|program| program.canonicalize().ok()).collect()
-}
-
-/// The standard output of a program, trimmed; `None` if it does not run or fails.
-pub(super) fn output_of(program: &Path, arguments: &[&OsStr]) -> Option<String> {
-    let output = installer::answer(Command::new(program).args(arguments)).ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn on_path_output(name: &str, argument: &str) -> Option<String> {

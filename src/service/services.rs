@@ -1,9 +1,10 @@
 //! Where Postgres, Redis and nginx come from: chosen once per run, the same to ask for wherever that is.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
@@ -111,7 +112,7 @@ impl Source {
             Some(url) => Pool::open(url, run_directory).await.map(Arc::new).map_err(|error| error.message),
             None => Err(format!("no Redis is given (--redis-url, {REDIS_VARIABLE})")),
         };
-        let open = Postgres::open_given(postgres, run_directory);
+        let open = Postgres::open_external(postgres, run_directory);
         let (connected, missing) =
             deadline::within(deadline::step(), || format!("connect to {postgres}"), open).await?;
         notes.extend(missing);
@@ -196,7 +197,7 @@ impl Services {
                 Postgres::start_local(&self.keeper, &self.run_directory, &self.cache, postgres, wants).await
             }
             Source::Given { postgres, .. } => {
-                let connected = postgres.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let connected = postgres.lock().take();
                 connected.map(|postgres| *postgres).ok_or_else(|| Error::bug("the given Postgres was asked for twice"))
             }
             Source::Docker { daemon, owner } => {
@@ -216,7 +217,7 @@ impl Services {
         self.refuse(&Needs { image: wants.image.clone(), redis: true, redis_settings, ..Needs::default() })?;
         match &self.source {
             Source::Local { .. } => Redis::start_local(&self.keeper, self.redis_binary().await?, wants, folder).await,
-            Source::Given { redis: Ok(pool), .. } => Redis::take_given(pool).await,
+            Source::Given { redis: Ok(pool), .. } => Redis::take_external(pool).await,
             Source::Given { redis: Err(why), .. } => Err(Error::cannot_run(why.clone())),
             Source::Docker { daemon, owner } => {
                 let image = image(daemon, wants.image.as_deref(), REDIS_IMAGES).await?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::installer;
-use super::locate::{on_path, output_of};
+use super::programs::{on_path, output_of};
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
 

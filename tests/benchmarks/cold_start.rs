@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dj_regress::cache::Cache;
-use dj_regress::service::docker::{self, Daemon, Owner, socket_folder};
+use dj_regress::service::docker::{Daemon, Owner, socket_folder};
 use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::PostgresWants;
 use dj_regress::service::redis::RedisWants;
 use dj_regress::service::run_directory::RunDirectory;
-use dj_regress::service::{Choice, Place, Services};
+use dj_regress::service::{Choice, Place, Services, postgres, redis};
 
 /// What a run sets, as far as it matters for the start.
 const SETTINGS: &[(&str, &str)] = &[
@@ -56,9 +56,9 @@ async fn in_docker(postgres_image: &str, redis_image: &str, is_first: bool) {
     let postgres_folder = socket_folder(base.path(), "postgres").unwrap();
     let redis_folder = socket_folder(base.path(), "redis").unwrap();
     let (postgres, redis) = tokio::try_join!(
-        docker::postgres::Postgres::start(
+        postgres::contained::Contained::start(
             &daemon,
-            docker::postgres::Wanted {
+            postgres::contained::Wanted {
                 owner: &owner,
                 image: postgres_image,
                 folder: &postgres_folder,
@@ -66,9 +66,9 @@ async fn in_docker(postgres_image: &str, redis_image: &str, is_first: bool) {
                 settings: &settings,
             },
         ),
-        docker::redis::Redis::start(
+        redis::contained::Contained::start(
             &daemon,
-            docker::redis::Wanted {
+            redis::contained::Wanted {
                 owner: &owner,
                 image: redis_image,
                 folder: &redis_folder,

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dj_regress::cache::Cache;
+use dj_regress::proxy::Endpoint;
 use dj_regress::proxy::PostgresProxy;
 use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::{PostgresWants, SUPERUSER};
 use dj_regress::service::run_directory::RunDirectory;
-use dj_regress::service::{Choice, Endpoint, Place, Services};
+use dj_regress::service::{Choice, Place, Services};
 
 const SOCKET: &str = ".s.PGSQL.5432";
 const WARM_UP: usize = 500;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use dj_regress::service::keeper::{Ending, Keeper, Spawn};
 use dj_regress::service::locate::{self, Programs};
+use dj_regress::service::postgres::Postgres;
 use dj_regress::service::run_directory::RunDirectory;
 use dj_regress::service::{Choice, Secret, Services};
 use nix::unistd::{Uid, User, chown};
@@ -169,4 +170,29 @@ impl Ci {
 /// A port that the system has just found free.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A database of an arm, with a table of fruit.
+pub async fn arm(postgres: &Postgres) -> String {
+    let building = postgres.create_template_database("fruit").await.unwrap();
+    let client = app(postgres, &building).await;
+    client.batch_execute("CREATE TABLE fruit (name text); INSERT INTO fruit VALUES ('apple')").await.unwrap();
+    drop(client);
+    postgres.seal_template("fruit").await.unwrap();
+    let database = postgres.database_name(0);
+    postgres.clone_template("fruit", &database).await.unwrap();
+    database
+}
+
+/// As an app logs in: by what its service file says.
+pub async fn app(postgres: &Postgres, database: &str) -> Client {
+    let file = postgres.direct_service_file(database);
+    let field = |name: &str| {
+        file.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_else(|| panic!("{file}"))
+    };
+    let mut config = tokio_postgres::Config::new();
+    config.host(field("host")).port(field("port").parse().unwrap()).dbname(field("dbname"));
+    let (client, connection) = config.user(field("user")).password(field("password")).connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
 }

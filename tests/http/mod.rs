@@ -2,6 +2,7 @@
 //! says what a test wants.
 #![allow(dead_code, clippy::unwrap_used, missing_docs)]
 
+use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -19,6 +20,9 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// 2026-01-01T00:00:00Z, a Thursday.
 pub const NEW_YEAR: Duration = Duration::from_secs(1_767_225_600);
+
+/// Bytes.
+pub const MIB: usize = 1 << 20;
 
 /// Fails the test where something does not happen.
 pub async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -322,4 +326,43 @@ async fn read_request(stream: &mut UnixStream) -> Option<Asked> {
         let length = stream.read(&mut buffer).await.ok().filter(|length| *length > 0)?;
         bytes.extend_from_slice(&buffer[..length]);
     }
+}
+
+/// Bytes of memory that this process has.
+pub fn resident() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+}
+
+/// Accepted connections of a socket, as the kernel has them.
+pub fn connections(socket: &Path) -> usize {
+    const CONNECTED: &str = "03";
+    let table = fs::read_to_string("/proc/net/unix").unwrap();
+    let of_socket = table.lines().filter(|line| line.ends_with(socket.to_str().unwrap()));
+    of_socket.filter(|line| line.split_whitespace().nth(5) == Some(CONNECTED)).count()
+}
+
+/// Waits until nobody is connected to a socket.
+pub async fn all_are_closed(socket: &Path) {
+    soon(async {
+        while connections(socket) > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// A head can be read in one way only.
+pub fn assert_is_clear(head: &str) {
+    let fields: Vec<(&str, &str)> = head
+        .trim_end_matches("\r\n")
+        .split("\r\n")
+        .skip(1)
+        .map(|line| line.split_once(": ").unwrap_or_else(|| panic!("{line:?} in {head}")))
+        .collect();
+    let count = |name: &str| fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name)).count();
+    assert!(count("content-length") + count("transfer-encoding") <= 1, "{head}");
+    assert!((head.starts_with("HTTP/") || count("host") == 1) && count("x-cache") <= 1, "{head}");
+    assert!(!head.replace("\r\n", "").contains(['\r', '\n', '\0']), "{head:?}");
 }

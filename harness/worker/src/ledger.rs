@@ -151,7 +151,7 @@ fn row_count(context: &Bound<'_, PyDict>) -> i64 {
 }
 
 /// The function that this process was started with, if `multiprocessing` started it. `_target` is
-/// private there; without it the role is only less precise. django-q2 starts its guard as a class.
+/// private there; without it the role is only less precise. django-q2 starts its sentinel as a class.
 fn current_target(py: Python<'_>) -> Option<String> {
     let name: String = py
         .import("multiprocessing.process")
@@ -164,5 +164,5 @@ fn current_target(py: Python<'_>) -> Option<String> {
         .ok()?
         .extract()
         .ok()?;
-    Some(if name == "Sentinel" { "guard".to_owned() } else { name })
+    Some(if name == "Sentinel" { "sentinel".to_owned() } else { name })
 }

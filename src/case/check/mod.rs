@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::diagnostic::Diagnostic;
 use super::model::{CLIENT, Case, Quantity};
 use super::node::Place;
-use crate::judge::Verdict;
+use crate::case::verdict::Verdict;
 
 /// Words that are options of a verb or the harness's own actors.
 const RESERVED: [&str; 7] = ["every", "times", "by", "at", "call", "probe", CLIENT];

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{ServicesFile, Verbatim};
 use crate::case::model::Scalar;
-use crate::judge::Verdict;
+use crate::case::verdict::Verdict;
 
 /// A change over the base, and the verdict it must get.
 #[derive(Debug, Default, serde::Deserialize, JsonSchema)]

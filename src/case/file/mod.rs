@@ -27,7 +27,7 @@ pub use self::step::{ExpectFile, ForFile, MeasureFile, SqlFile, StepFile, VERBS,
 pub use self::task::{ENQUEUE_OPTIONS, EnqueueFile, SCHEDULE_OPTIONS, ScheduleFile, UntilFile};
 use super::decode::VERBATIM;
 use super::model::Scalar;
-use crate::judge::Verdict;
+use crate::case::verdict::Verdict;
 
 /// One case of dj-regress.
 #[derive(Debug, serde::Deserialize, JsonSchema)]

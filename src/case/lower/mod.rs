@@ -11,14 +11,14 @@ mod task;
 
 use std::path::Path;
 
+use change::{services, texts};
 use indexmap::IndexMap;
 
 use super::diagnostic::Diagnostic;
 use super::file::CaseFile;
 use super::model::{App, Case, Delta, Fix, Growth, Needs, Scalar};
 use super::node::Place;
-use crate::judge::Verdict;
-use change::{services, texts};
+use crate::case::verdict::Verdict;
 pub use invariant::measurements;
 
 /// Collects what is wrong while lowering.

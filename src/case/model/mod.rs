@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::bound::Bound;
-use crate::judge::Verdict;
+use crate::case::verdict::Verdict;
 
 mod fault;
 mod http;

@@ -10,9 +10,9 @@ use crate::case::bound::Bound;
 use crate::case::diagnostic::Diagnostic;
 use crate::case::model::{self, ActorChange, ActorSpec, CACHES, POLICIES, Scalar, StateBounds};
 use crate::case::node::Segment;
+use crate::case::postgres_setting::refusal;
 use crate::case::unit;
 use crate::case::vars::substitute;
-use crate::service::postgres::refusal;
 
 /// Threads of a web actor: each has a connection of its own to the database.
 const MAX_THREADS: u64 = 64;

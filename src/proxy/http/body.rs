@@ -8,11 +8,10 @@ use hyper::StatusCode;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::HeaderMap;
 
-use super::Shared;
 use super::origin::Driver;
 use super::policy::Policy;
+use super::shared::Shared;
 use super::store::{MAX_OBJECT, Stored, Vary};
-use crate::proxy::meter::lock;
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -80,7 +79,7 @@ impl Fill {
 
     /// Takes more of it, if there is room.
     fn push(mut self, data: &[u8]) -> Option<Self> {
-        let fits = self.body.len() + data.len() <= MAX_OBJECT && lock(&self.shared.state).store.reserve(data.len());
+        let fits = self.body.len() + data.len() <= MAX_OBJECT && self.shared.state.lock().store.reserve(data.len());
         fits.then(|| {
             self.body.extend_from_slice(data);
             self
@@ -90,7 +89,7 @@ impl Fill {
     /// It is complete.
     fn finish(mut self) {
         let body = std::mem::take(&mut self.body);
-        let mut state = lock(&self.shared.state);
+        let mut state = self.shared.state.lock();
         state.store.release(body.len());
         if let Some(policy) = self.policy.take() {
             // Without what the buffer has to spare.
@@ -104,7 +103,7 @@ impl Fill {
 
 impl Drop for Fill {
     fn drop(&mut self) {
-        lock(&self.shared.state).store.release(self.body.len());
+        self.shared.state.lock().store.release(self.body.len());
     }
 }
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,17 +13,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until};
 
-use super::Shared;
 use super::body::Answer;
 use super::exchange;
-use crate::proxy::meter::lock;
-
-/// Of a message's head, and of what is read at once.
-pub const MAX_HEAD: usize = 64 << 10;
+use super::fields::MAX_HEAD;
+use super::shared::Shared;
 
 /// For the head of a request, and between two of them.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
@@ -60,11 +58,11 @@ pub async fn serve(shared: Arc<Shared>, stream: UnixStream) {
     };
     let Err(error) = ended else { return };
     if error.is_parse() {
-        lock(&shared.state).counters.malformed += 1;
+        shared.state.lock().counters.malformed += 1;
     } else if error.is_timeout() {
         let parts = connection.into_parts();
         if !parts.read_buf.is_empty() {
-            let mut state = lock(&shared.state);
+            let mut state = shared.state.lock();
             state.counters.malformed += 1;
             if let Ok(length) = parts.io.inner().stream.try_write(TOO_LATE) {
                 state.counters.bytes_down += length as u64;
@@ -76,7 +74,7 @@ pub async fn serve(shared: Arc<Shared>, stream: UnixStream) {
 /// Waits until nothing has come or gone for so long.
 async fn silence(progress: &Mutex<Instant>, patience: Duration) {
     loop {
-        let end = *lock(progress) + patience;
+        let end = *progress.lock() + patience;
         if end <= Instant::now() {
             return;
         }
@@ -93,8 +91,8 @@ struct Counted {
 
 impl Counted {
     fn has_passed(&self, up: usize, down: usize) {
-        *lock(&self.progress) = Instant::now();
-        let counters = &mut lock(&self.shared.state).counters;
+        *self.progress.lock() = Instant::now();
+        let counters = &mut self.shared.state.lock().counters;
         counters.bytes_up += up as u64;
         counters.bytes_down += down as u64;
     }

@@ -10,17 +10,16 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::Shared;
 use super::body::{Answer, Fill, Streamed};
 use super::clock::written;
 use super::conditions;
 use super::counters::HttpCounters;
 use super::origin::{self, Answered, Failure, Upload};
 use super::policy::{Policy, Received, is_only_if_cached};
+use super::shared::Shared;
 use super::store::{Stored, Vary};
 use super::target::Target;
 use crate::case::model::CacheKind;
-use crate::proxy::meter::lock;
 
 /// Says where an answer is from.
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -77,7 +76,7 @@ async fn exchange(
         return pass(shared, target, request).await;
     }
     let now = shared.clock.now();
-    let stored = lock(&shared.state).store.find(&target.key, request.headers());
+    let stored = shared.state.lock().store.find(&target.key, request.headers());
     let stored = match stored {
         Some(stored) if stored.policy.allows(shared.kind, request.headers(), now) => {
             count(shared, |counters| counters.hits += 1);
@@ -111,7 +110,7 @@ async fn pass(shared: &Shared, target: &Target, request: Request<Incoming>) -> R
     if !is_safe && (status.is_success() || status.is_redirection()) {
         let headers = answered.response.headers();
         let named = [LOCATION, CONTENT_LOCATION].map(|name| headers.get(name).and_then(|value| target.beside(value)));
-        let store = &mut lock(&shared.state).store;
+        let store = &mut shared.state.lock().store;
         store.invalidate(&target.key);
         named.iter().flatten().for_each(|key| store.invalidate(key));
     }
@@ -142,7 +141,7 @@ async fn validate(
         return Ok(Some(given(request.headers(), false, kept, From::Validated)));
     }
     // What is stored is not what the origin has.
-    lock(&shared.state).store.remove(&target.key, request.headers());
+    shared.state.lock().store.remove(&target.key, request.headers());
     if conditions::names(request.headers(), headers.get(ETAG)) {
         count(shared, |counters| counters.misses += 1);
         return Ok(Some(streamed(answered, false, None, From::Origin)));
@@ -169,7 +168,7 @@ async fn ask_head(
         if [ETAG, LAST_MODIFIED, CONTENT_LENGTH].into_iter().all(is_same) {
             update(shared, target, request.headers(), stored, &answered);
         } else {
-            lock(&shared.state).store.remove(&target.key, request.headers());
+            shared.state.lock().store.remove(&target.key, request.headers());
         }
     }
     Ok(streamed(answered, true, None, From::Origin))
@@ -194,7 +193,7 @@ fn from_origin(shared: &Arc<Shared>, target: &Target, request: &HeaderMap, answe
         // An origin that fails has not said that what is stored is wrong.
         _ if status.is_server_error() || status == StatusCode::NOT_MODIFIED => None,
         _ => {
-            lock(&shared.state).store.remove(&target.key, request);
+            shared.state.lock().store.remove(&target.key, request);
             None
         }
     };
@@ -208,7 +207,7 @@ fn update(shared: &Shared, target: &Target, request: &HeaderMap, stored: &Stored
         headers.insert(AGE, 0.into());
     }
     let policy = Policy::of(shared.kind, &received(request, stored.status, &headers, answered));
-    let store = &mut lock(&shared.state).store;
+    let store = &mut shared.state.lock().store;
     match (policy, Vary::of(&headers, request)) {
         (Some(policy), Some(vary)) => {
             let (headers, body) = (kept_headers(&headers), stored.body.clone());
@@ -311,5 +310,5 @@ fn refusal(shared: &Shared, status: StatusCode, closes: bool) -> Response<Answer
 }
 
 fn count(shared: &Shared, count: impl FnOnce(&mut HttpCounters)) {
-    count(&mut lock(&shared.state).counters);
+    count(&mut shared.state.lock().counters);
 }

@@ -6,6 +6,9 @@ use hyper::header::{
 
 use super::directives::split;
 
+/// Of a message's head, and of what is read at once.
+pub const MAX_HEAD: usize = 64 << 10;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 

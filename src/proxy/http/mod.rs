@@ -16,26 +16,27 @@ mod exchange;
 mod fields;
 mod origin;
 mod policy;
+mod shared;
 mod store;
 mod target;
 
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::net::UnixListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
 use self::clock::Clock;
-use self::store::Store;
-use super::listener;
-use super::meter::lock;
+use self::shared::{Shared, State};
 use crate::case::model::CacheKind;
 use crate::error::{Error, Result};
-use crate::service::Endpoint;
+use crate::proxy::Endpoint;
+use crate::proxy::wire::listener;
 
 pub use counters::HttpCounters;
 
@@ -63,22 +64,6 @@ pub struct HttpProxy {
     accepting: JoinHandle<()>,
 }
 
-/// What the proxy and its connections share.
-#[derive(Debug)]
-struct Shared {
-    kind: CacheKind,
-    origin: Endpoint,
-    timeout: Duration,
-    clock: Clock,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    counters: HttpCounters,
-    store: Store,
-}
-
 impl HttpProxy {
     /// Listens at a socket. What is fresh is decided by `now`, the arm's clock.
     pub fn start(spec: HttpProxySpec, socket: &Path, now: Arc<dyn Fn() -> SystemTime + Send + Sync>) -> Result<Self> {
@@ -104,7 +89,7 @@ impl HttpProxy {
 
     /// Everything counted so far.
     pub fn counters(&self) -> HttpCounters {
-        let State { counters, store } = &*lock(&self.shared.state);
+        let State { counters, store } = &*self.shared.state.lock();
         HttpCounters { entries: store.entries(), bytes: store.bytes(), evictions: store.evictions(), ..*counters }
     }
 }

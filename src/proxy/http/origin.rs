@@ -16,13 +16,11 @@ use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use super::Shared;
 use super::clock::written;
-use super::connection::MAX_HEAD;
-use super::fields::remove_hop_by_hop;
+use super::fields::{MAX_HEAD, remove_hop_by_hop};
+use super::shared::Shared;
 use super::target::{Target, is_chunked_at_most, path};
-use crate::proxy::meter::lock;
-use crate::proxy::stream::{Stream, connect};
+use crate::proxy::wire::stream::{Stream, connect};
 
 /// An answer whose body comes by its driver.
 #[derive(Debug)]
@@ -126,7 +124,7 @@ async fn exchange(shared: &Shared, request: Request<Upload>) -> Result<(Response
         // What goes wrong is told to the sender, or by the body.
         let _ = connection.await;
     })));
-    lock(&shared.state).counters.origin_requests += 1;
+    shared.state.lock().counters.origin_requests += 1;
     let mut sending = pin!(sender.send_request(request));
     let response = poll_fn(|cx| {
         driver.drive(cx);

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::super::observer::Side;
+use crate::proxy::wire::stream::Side;
 
 /// What is kept of a statement's text. A longer one is cut: its shape is in its beginning.
 pub const MAX_TEXT: usize = 1 << 20;

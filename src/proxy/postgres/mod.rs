@@ -1,8 +1,8 @@
-//! Postgres: `framing` cuts streams into messages, `startup` reads the packet before them, `session` makes counts of
+//! Postgres: `framing` cuts streams into messages, `startup` reads the packet before them, `answers` makes counts of
 //! them, `split` cuts a query into statements.
 
+mod answers;
 mod framing;
-mod session;
 mod split;
 mod startup;
 
@@ -10,23 +10,25 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
+use self::answers::Answers;
 use self::framing::{Framer, Malformed, Message};
-use self::session::Session;
 use self::startup::Startup;
-use super::book::Book;
-use super::cut::Aim;
-use super::listener::{self, Opened, Protocol, Proxy};
-use super::meter::{Meter, lock};
-use super::observer::{Broken, Observer, Side};
-use super::stream::{self, Stream};
 use crate::error::{Context as _, Result};
-use crate::service::Endpoint;
-use crate::service::postgres::PORT;
+use crate::proxy::Endpoint;
+use crate::proxy::wire::connection_counts::ConnectionCounts;
+use crate::proxy::wire::cut_finder::CutFinder;
+use crate::proxy::wire::listener::{self, Opened, Protocol, Proxy};
+use crate::proxy::wire::observer::{Broken, Observer};
+use crate::proxy::wire::statement_counts::StatementCounts;
+use crate::proxy::wire::stream::{self, Side, Stream};
+
+/// What every server calls its port, whose name is in that of a unix socket.
+pub const PORT: u16 = 5432;
 
 /// TLS, then GSSAPI encryption: libpq asks for each once.
 const MAX_REFUSALS: u64 = 2;
@@ -70,9 +72,14 @@ impl PostgresProxy {
 impl Protocol for Postgres {
     type Observer = Conversation;
 
-    async fn open(&self, client: &Stream, upstream: &Endpoint, meter: &Mutex<Meter<Conversation>>) -> Option<Opened> {
-        let Ok(first) = timeout(self.startup_deadline, greet(client, meter)).await else {
-            lock(meter).totals().malformed += 1;
+    async fn open(
+        &self,
+        client: &Stream,
+        upstream: &Endpoint,
+        counts: &Mutex<ConnectionCounts<Conversation>>,
+    ) -> Option<Opened> {
+        let Ok(first) = timeout(self.startup_deadline, greet(client, counts)).await else {
+            counts.lock().totals().malformed += 1;
             return None;
         };
         let first = first.ok()?;
@@ -84,44 +91,44 @@ impl Protocol for Postgres {
 /// What both sides of a connection say after start-up.
 #[derive(Debug)]
 pub struct Conversation {
-    session: Session,
+    answers: Answers,
     up: Framer,
     down: Framer,
 }
 
 impl Default for Conversation {
     fn default() -> Self {
-        Self { session: Session::default(), up: Framer::new(Side::Client), down: Framer::new(Side::Server) }
+        Self { answers: Answers::default(), up: Framer::new(Side::Client), down: Framer::new(Side::Server) }
     }
 }
 
 impl Observer for Conversation {
-    fn received(&mut self, side: Side, bytes: &[u8], mut aim: Option<&mut Aim<'_>>) -> Result<(), Broken> {
-        let Self { session, up, down } = self;
+    fn received(&mut self, side: Side, bytes: &[u8], mut cut: Option<&mut CutFinder<'_>>) -> Result<(), Broken> {
+        let Self { answers, up, down } = self;
         let result = match side {
             Side::Client => up.push(bytes, |message, span| {
-                let before = session.sent();
-                session.frontend(&message);
-                if let Some(aim) = &mut aim {
-                    aim.sent(span.start, before + 1..session.sent() + 1, || session.commits());
+                let before = answers.sent();
+                answers.frontend(&message);
+                if let Some(cut) = &mut cut {
+                    cut.sent(span.start, before + 1..answers.sent() + 1, || answers.commits());
                 }
             }),
             Side::Server => {
-                if let Some(aim) = &mut aim {
-                    aim.answers(0, session.next_answered());
+                if let Some(cut) = &mut cut {
+                    cut.answers(0, answers.next_answered());
                 }
                 down.push(bytes, |message, span| {
-                    session.backend(&message);
-                    if let Some(aim) = &mut aim {
+                    answers.backend(&message);
+                    if let Some(cut) = &mut cut {
                         if has_committed(&message) {
-                            aim.committed(span.start);
+                            cut.committed(span.start);
                         }
-                        aim.answered(span, session.settled(), session.next_answered());
+                        cut.answered(span, answers.settled(), answers.next_answered());
                     }
                 })
             }
         };
-        result.inspect_err(|_| session.book_mut().totals.malformed += 1).map_err(Broken::from)
+        result.inspect_err(|_| answers.counts_mut().totals.malformed += 1).map_err(Broken::from)
     }
 
     fn is_between_messages(&self, side: Side) -> bool {
@@ -132,11 +139,11 @@ impl Observer for Conversation {
     }
 
     fn sent(&self) -> u64 {
-        self.session.sent()
+        self.answers.sent()
     }
 
     fn is_awaited(&self) -> bool {
-        self.session.is_awaited()
+        self.answers.is_awaited()
     }
 
     fn undecided(&self) -> usize {
@@ -144,15 +151,15 @@ impl Observer for Conversation {
     }
 
     fn end(&mut self) {
-        self.session.end();
+        self.answers.end();
     }
 
-    fn book(&self) -> &Book {
-        self.session.book()
+    fn counts(&self) -> &StatementCounts {
+        self.answers.counts()
     }
 
-    fn book_mut(&mut self) -> &mut Book {
-        self.session.book_mut()
+    fn counts_mut(&mut self) -> &mut StatementCounts {
+        self.answers.counts_mut()
     }
 }
 
@@ -168,13 +175,13 @@ impl From<Malformed> for Broken {
 }
 
 /// Reads the first packet, refusing encryption as often as it is asked for.
-async fn greet(client: &Stream, meter: &Mutex<Meter<Conversation>>) -> Result<Vec<u8>, Broken> {
+async fn greet(client: &Stream, counts: &Mutex<ConnectionCounts<Conversation>>) -> Result<Vec<u8>, Broken> {
     loop {
-        let packet = read_packet(client, meter).await?;
+        let packet = read_packet(client, counts).await?;
         let startup = startup::parse(&packet);
         {
-            let mut meter = lock(meter);
-            let totals = meter.totals();
+            let mut counts = counts.lock();
+            let totals = counts.totals();
             totals.messages_up += 1;
             match startup {
                 Ok(Startup::Session(client)) => {
@@ -201,20 +208,20 @@ async fn greet(client: &Stream, meter: &Mutex<Meter<Conversation>>) -> Result<Ve
 }
 
 /// Reads one packet and nothing beyond.
-async fn read_packet(client: &Stream, meter: &Mutex<Meter<Conversation>>) -> Result<Vec<u8>, Broken> {
+async fn read_packet(client: &Stream, counts: &Mutex<ConnectionCounts<Conversation>>) -> Result<Vec<u8>, Broken> {
     let mut packet = vec![0; 4];
     let mut have = 0;
     while have < packet.len() {
         client.readable().await?;
-        let mut meter = lock(meter);
+        let mut counts = counts.lock();
         match client.try_read(&mut packet[have..]) {
             Ok(0) => {
-                meter.totals().truncated += u64::from(have > 0);
+                counts.totals().truncated += u64::from(have > 0);
                 return Err(Broken::Io);
             }
             Ok(length) => {
                 have += length;
-                meter.totals().bytes_up += length as u64;
+                counts.totals().bytes_up += length as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error.into()),
@@ -222,7 +229,7 @@ async fn read_packet(client: &Stream, meter: &Mutex<Meter<Conversation>>) -> Res
         if let Ok(first) = <[u8; 4]>::try_from(&packet[..])
             && have == 4
         {
-            let length = startup::length(first).inspect_err(|_| meter.totals().malformed += 1)?;
+            let length = startup::length(first).inspect_err(|_| counts.totals().malformed += 1)?;
             packet.resize(length, 0);
         }
     }
@@ -237,27 +244,27 @@ mod tests {
 
     use tokio::net::UnixStream;
 
-    use super::super::fault::Faults;
-    use super::super::listener::serve;
+    use crate::proxy::wire::faults::Faults;
+    use crate::proxy::wire::listener::serve;
 
     use super::*;
 
-    async fn served(sends: &[u8]) -> (UnixStream, Mutex<Meter<Conversation>>) {
+    async fn served(sends: &[u8]) -> (UnixStream, Mutex<ConnectionCounts<Conversation>>) {
         let (mut actor, client) = UnixStream::pair().unwrap();
         tokio::io::AsyncWriteExt::write_all(&mut actor, sends).await.unwrap();
         let client = Arc::new(Stream::Unix(client));
-        let meter = Mutex::new(Meter::new(Arc::clone(&client), Faults::default()));
+        let counts = Mutex::new(ConnectionCounts::new(Arc::clone(&client), Faults::default()));
         let upstream = Endpoint::Unix(PathBuf::from("/nonexistent"));
         let postgres = Postgres { startup_deadline: Duration::from_millis(20) };
-        serve(&postgres, &upstream, client, &meter, &Faults::default().link()).await;
-        (actor, meter)
+        serve(&postgres, &upstream, client, &counts, &Faults::default().of_connection()).await;
+        (actor, counts)
     }
 
     #[tokio::test]
     async fn who_does_not_say_who_it_is_is_not_waited_for() {
         for said in [&b""[..], b"\0\0\0\x20", b"\0\0\0\x20\0\x03\0\0user\0"] {
-            let (_actor, meter) = served(said).await;
-            let counters = lock(&meter).counters();
+            let (_actor, counts) = served(said).await;
+            let counters = counts.lock().counters();
             assert_eq!((counters.malformed, counters.connections), (1, 0));
             assert_eq!(counters.bytes_up, said.len() as u64);
         }
@@ -265,7 +272,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_there_is_no_server_the_client_is_not_kept() {
-        let (_actor, meter) = served(b"\0\0\0\x09\0\x03\0\0\0").await;
-        assert_eq!(lock(&meter).counters().connections, 1);
+        let (_actor, counts) = served(b"\0\0\0\x09\0\x03\0\0\0").await;
+        assert_eq!(counts.lock().counters().connections, 1);
     }
 }

@@ -1,7 +1,7 @@
 //! The first packet of a connection, the only one without a type byte.
 
-use super::super::counters::Client;
 use super::framing::Malformed;
+use crate::proxy::wire::counters::Client;
 
 /// Postgres's own bound.
 pub const MAX_LENGTH: usize = 10_000;

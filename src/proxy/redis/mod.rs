@@ -9,19 +9,20 @@ mod request;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::sync::Mutex;
+
+use parking_lot::Mutex;
 
 use self::reply::{Found, Replies, Reply};
 use self::request::Requests;
-use super::book::{Book, Class, Outcome};
-use super::cut::Aim;
-use super::listener::{Opened, Protocol, Proxy};
-use super::meter::{Meter, lock};
-use super::observer::{Broken, Observer, Side};
-use super::stream::{self, Stream};
 use crate::error::Result;
-use crate::probe::sql::Shape;
-use crate::service::Endpoint;
+use crate::proxy::Endpoint;
+use crate::proxy::wire::connection_counts::ConnectionCounts;
+use crate::proxy::wire::cut_finder::CutFinder;
+use crate::proxy::wire::listener::{Opened, Protocol, Proxy};
+use crate::proxy::wire::observer::{Broken, Observer};
+use crate::proxy::wire::shape::Shape;
+use crate::proxy::wire::statement_counts::{Class, Outcome, StatementCounts};
+use crate::proxy::wire::stream::{self, Side, Stream};
 
 /// Commands whose answers are waited for. A client that has more of them under way has its replies no longer matched.
 const MAX_WAITING: usize = 1 << 20;
@@ -52,8 +53,13 @@ impl RedisProxy {
 impl Protocol for Redis {
     type Observer = Dialogue;
 
-    async fn open(&self, _: &Stream, upstream: &Endpoint, meter: &Mutex<Meter<Dialogue>>) -> Option<Opened> {
-        lock(meter).totals().connections += 1;
+    async fn open(
+        &self,
+        _: &Stream,
+        upstream: &Endpoint,
+        counts: &Mutex<ConnectionCounts<Dialogue>>,
+    ) -> Option<Opened> {
+        counts.lock().totals().connections += 1;
         let server = stream::connect(upstream).await.ok()?;
         self.introduce(&server).await.ok()?;
         Some(Opened { server, first: Vec::new() })
@@ -105,38 +111,38 @@ pub struct Dialogue {
     sent: u64,
     /// The client gets more than answers.
     subscribes: bool,
-    book: Book,
+    counts: StatementCounts,
 }
 
 impl Dialogue {
     fn command(&mut self, name: &[u8]) {
-        self.book.totals.messages_up += 1;
+        self.counts.totals.messages_up += 1;
         self.sent += 1;
         let verb = String::from_utf8_lossy(name).to_ascii_uppercase();
         self.subscribes |= matches!(verb.as_str(), "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "MONITOR");
         self.subscribes |= self.waiting.len() >= MAX_WAITING;
-        self.waiting.push_back(self.book.class(Class { shape: Shape { verb, table: None }, is_unseen: false }));
+        self.waiting.push_back(self.counts.class(Class { shape: Shape { verb, table: None }, is_unseen: false }));
         if self.subscribes {
             for class in std::mem::take(&mut self.waiting) {
-                self.book.count(class, Outcome::Done);
+                self.counts.count(class, Outcome::Done);
             }
         }
     }
 
     fn reply(&mut self, reply: Reply) {
-        self.book.totals.messages_down += 1;
+        self.counts.totals.messages_down += 1;
         if self.subscribes || reply.is_push() {
             return;
         }
         match self.waiting.pop_front() {
-            Some(class) => self.book.count(class, if reply.is_error() { Outcome::Failed } else { Outcome::Done }),
-            None => self.book.totals.unmatched += 1,
+            Some(class) => self.counts.count(class, if reply.is_error() { Outcome::Failed } else { Outcome::Done }),
+            None => self.counts.totals.unmatched += 1,
         }
     }
 
     /// Whether the server's next reply answers EXEC.
     fn awaits_exec(&self) -> bool {
-        self.waiting.front().is_some_and(|class| self.book.verb(*class) == "EXEC")
+        self.waiting.front().is_some_and(|class| self.counts.verb(*class) == "EXEC")
     }
 
     fn settled(&self) -> u64 {
@@ -149,12 +155,12 @@ impl Dialogue {
     }
 
     /// What the client has sent, with what is aimed at.
-    fn requests(&mut self, bytes: &[u8], aim: &mut Option<&mut Aim<'_>>) -> Result<(), request::Malformed> {
+    fn requests(&mut self, bytes: &[u8], cut: &mut Option<&mut CutFinder<'_>>) -> Result<(), request::Malformed> {
         let mut requests = std::mem::take(&mut self.requests);
         let result = requests.push(bytes, |name, span| {
             self.command(name);
-            if let Some(aim) = aim {
-                aim.sent(span.start, self.sent..self.sent + 1, || name.eq_ignore_ascii_case(b"EXEC"));
+            if let Some(cut) = cut {
+                cut.sent(span.start, self.sent..self.sent + 1, || name.eq_ignore_ascii_case(b"EXEC"));
             }
         });
         self.requests = requests;
@@ -162,23 +168,23 @@ impl Dialogue {
     }
 
     /// What the server has sent, with what is aimed at.
-    fn replies(&mut self, bytes: &[u8], aim: &mut Option<&mut Aim<'_>>) -> Result<(), request::Malformed> {
-        if let Some(aim) = aim {
-            aim.answers(0, self.next_answered());
+    fn replies(&mut self, bytes: &[u8], cut: &mut Option<&mut CutFinder<'_>>) -> Result<(), request::Malformed> {
+        if let Some(cut) = cut {
+            cut.answers(0, self.next_answered());
         }
         let mut replies = std::mem::take(&mut self.replies);
         let result = replies.push(bytes, |found, span| match found {
             Found::Array => {
-                if let Some(aim) = aim
+                if let Some(cut) = cut
                     && self.awaits_exec()
                 {
-                    aim.committed(span.start);
+                    cut.committed(span.start);
                 }
             }
             Found::Reply(reply) => {
                 self.reply(reply);
-                if let Some(aim) = aim {
-                    aim.answered(span, self.settled(), self.next_answered());
+                if let Some(cut) = cut {
+                    cut.answered(span, self.settled(), self.next_answered());
                 }
             }
         });
@@ -188,12 +194,12 @@ impl Dialogue {
 }
 
 impl Observer for Dialogue {
-    fn received(&mut self, side: Side, bytes: &[u8], mut aim: Option<&mut Aim<'_>>) -> Result<(), Broken> {
+    fn received(&mut self, side: Side, bytes: &[u8], mut cut: Option<&mut CutFinder<'_>>) -> Result<(), Broken> {
         let result = match side {
-            Side::Client => self.requests(bytes, &mut aim),
-            Side::Server => self.replies(bytes, &mut aim),
+            Side::Client => self.requests(bytes, &mut cut),
+            Side::Server => self.replies(bytes, &mut cut),
         };
-        self.book.totals.malformed += u64::from(result.is_err());
+        self.counts.totals.malformed += u64::from(result.is_err());
         Ok(())
     }
 
@@ -218,15 +224,15 @@ impl Observer for Dialogue {
 
     fn end(&mut self) {
         for class in std::mem::take(&mut self.waiting) {
-            self.book.count(class, Outcome::Unanswered);
+            self.counts.count(class, Outcome::Unanswered);
         }
     }
 
-    fn book(&self) -> &Book {
-        &self.book
+    fn counts(&self) -> &StatementCounts {
+        &self.counts
     }
 
-    fn book_mut(&mut self) -> &mut Book {
-        &mut self.book
+    fn counts_mut(&mut self) -> &mut StatementCounts {
+        &mut self.counts
     }
 }

@@ -7,11 +7,13 @@ use dj_regress_protocol::{ActorKind, Request};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{LIMIT, POLL, Readings, Session};
-use crate::actor::{Process, Trouble};
+use super::Session;
+use super::actors::Cluster;
+use super::limits::{LIMIT, POLL, Readings};
+use crate::actor::StepError;
 use crate::case::model::Role;
 use crate::error::Result;
-use crate::runner::arm::note;
+use crate::runner::log::note;
 use crate::service::keeper::{Exit, Target};
 use crate::service::procfs;
 
@@ -21,19 +23,9 @@ const CLUSTER_IS_UP: &str = " running.";
 /// How long a cluster that was hurt may take over its end when the arm ends.
 const DISTURBED: Duration = Duration::from_secs(10);
 
-/// A real cluster: the `qcluster` command in a session of its own.
-pub(super) struct Cluster {
-    /// Its name for logs and the ledger: the actor's.
-    pub(super) actor: String,
-    /// Its first process, which is the leader of its session.
-    pid: u32,
-    /// Held open: when it closes, the process would end.
-    _process: Process,
-}
-
 impl Session<'_> {
     /// Starts `count` real clusters and waits until each says that it is up.
-    pub async fn start_clusters(&mut self, actor: &str, count: u64) -> Result<(), Trouble> {
+    pub async fn start_clusters(&mut self, actor: &str, count: u64) -> Result<(), StepError> {
         for _ in 0..count {
             let seen = self.clusters_up();
             let pid = self.launch(actor).await?;
@@ -42,10 +34,10 @@ impl Session<'_> {
             while self.clusters_up() <= seen || !self.is_up(pid)? {
                 if Instant::now() > deadline {
                     let message = format!("the cluster {actor} did not come up within {} s", LIMIT.as_secs());
-                    return Err(Trouble::Refused(message));
+                    return Err(StepError::Refused(message));
                 }
                 tokio::select! {
-                    exit = self.stage.keeper.exited(pid) => {
+                    exit = self.context.keeper.exited(pid) => {
                         let how = exit.map_or_else(|error| error.message, |exit| exit.to_string());
                         return Err(self.died(format!("the cluster {actor} ({how})")));
                     }
@@ -62,25 +54,25 @@ impl Session<'_> {
         actor: &str,
         count: u64,
         within: Option<Duration>,
-    ) -> Result<Readings, Trouble> {
+    ) -> Result<Readings, StepError> {
         let start = Instant::now();
         for _ in 0..count {
             self.launch(actor).await?;
         }
-        let clusters = self.take_clusters(Some(actor));
+        let clusters = self.actors.take_clusters(Some(actor));
         self.ended(&clusters, start, within).await
     }
 
-    async fn launch(&mut self, actor: &str) -> Result<u32, Trouble> {
+    async fn launch(&mut self, actor: &str) -> Result<u32, StepError> {
         let mut process = self.enter(actor, ActorKind::RealCluster).await?;
         process.ask(&Request::RunCluster).await?;
         let pid = process.hello.pid;
-        self.clusters.push(Cluster { actor: actor.to_owned(), pid, _process: process });
+        self.actors.clusters.push(Cluster::new(actor, process));
         Ok(pid)
     }
 
-    fn is_up(&self, pid: u32) -> Result<bool, Trouble> {
-        Ok(self.journal().map_err(Trouble::Refused)?.is_up(pid))
+    fn is_up(&self, pid: u32) -> Result<bool, StepError> {
+        Ok(self.journal().map_err(StepError::Refused)?.is_up(pid))
     }
 
     fn clusters_up(&self) -> usize {
@@ -89,34 +81,34 @@ impl Session<'_> {
 
     /// Stops the real clusters of an actor as an operator does: SIGTERM, and wait. One that does not stop in time is
     /// killed. Says whether all did, how and how long it took.
-    pub async fn stop_clusters(&mut self, actor: &str, within: Option<Duration>) -> Result<Readings, Trouble> {
-        let stopping = self.take_clusters(Some(actor));
+    pub async fn stop_clusters(&mut self, actor: &str, within: Option<Duration>) -> Result<Readings, StepError> {
+        let stopping = self.actors.take_clusters(Some(actor));
         self.stop(stopping, within).await
     }
 
     /// Stops all real clusters, at the end of the arm. One that cannot end in order is killed at once: a process of it
     /// stands still, paused or held.
-    pub async fn stop_all(&mut self) -> Result<(), Trouble> {
-        let stands: Vec<u32> = procfs::Process::descendants(self.stage.keeper.pid())
+    pub async fn stop_all(&mut self) -> Result<(), StepError> {
+        let stands: Vec<u32> = procfs::Process::descendants(self.context.keeper.pid())
             .into_iter()
             .filter_map(|process| (process.state == 'T').then_some(process.session))
             .collect();
         let (standing, stopping): (Vec<_>, Vec<_>) =
-            self.take_clusters(None).into_iter().partition(|cluster| stands.contains(&cluster.pid));
+            self.actors.take_clusters(None).into_iter().partition(|cluster| stands.contains(&cluster.pid));
         if !standing.is_empty() {
-            self.disturbed = true;
+            self.record.disturbed = true;
             let sessions: Vec<u32> = standing.iter().map(|cluster| cluster.pid).collect();
-            self.stage.keeper.end_sessions(&sessions).await?;
+            self.context.keeper.end_sessions(&sessions).await?;
         }
         // What was hurt may hang; nothing exact is lost with it.
-        let within = if self.disturbed { DISTURBED } else { LIMIT };
+        let within = if self.record.disturbed { DISTURBED } else { LIMIT };
         self.stop(stopping, Some(within)).await.map(drop)
     }
 
-    async fn stop(&mut self, stopping: Vec<Cluster>, within: Option<Duration>) -> Result<Readings, Trouble> {
+    async fn stop(&mut self, stopping: Vec<Cluster>, within: Option<Duration>) -> Result<Readings, StepError> {
         let start = Instant::now();
         for cluster in &stopping {
-            self.stage.keeper.signal(cluster.pid, Signal::SIGTERM).await?;
+            self.context.keeper.signal(cluster.pid, Signal::SIGTERM).await?;
         }
         self.ended(&stopping, start, within).await
     }
@@ -128,12 +120,12 @@ impl Session<'_> {
         clusters: &[Cluster],
         start: Instant,
         within: Option<Duration>,
-    ) -> Result<Readings, Trouble> {
+    ) -> Result<Readings, StepError> {
         let within = within.unwrap_or(LIMIT);
         let mut exits = Vec::new();
         for Cluster { actor, pid, .. } in clusters {
             let left = within.saturating_sub(start.elapsed());
-            if let Ok(exit) = tokio::time::timeout(left, self.stage.keeper.exited(*pid)).await {
+            if let Ok(exit) = tokio::time::timeout(left, self.context.keeper.exited(*pid)).await {
                 exits.push(exit?);
             } else {
                 let seconds = within.as_secs_f64();
@@ -143,8 +135,8 @@ impl Session<'_> {
         let seconds = start.elapsed().as_secs_f64();
         let reached = exits.len() == clusters.len();
         let sessions: Vec<u32> = clusters.iter().map(|cluster| cluster.pid).collect();
-        if self.stage.keeper.end_sessions(&sessions).await? > 0 {
-            self.disturbed = true;
+        if self.context.keeper.end_sessions(&sessions).await? > 0 {
+            self.record.disturbed = true;
         }
         let exit = match exits.iter().find(|exit| **exit != Exit::Code(0)).or(exits.first()) {
             Some(Exit::Code(code)) if reached => Value::from(*code),
@@ -155,21 +147,21 @@ impl Session<'_> {
     }
 
     /// SIGKILLs processes of an actor's real clusters.
-    pub async fn kill(&mut self, actor: &str, role: Role) -> Result<(), Trouble> {
-        self.disturbed = true;
+    pub async fn kill(&mut self, actor: &str, role: Role) -> Result<(), StepError> {
+        self.record.disturbed = true;
         if role == Role::Group {
-            let clusters = self.take_clusters(Some(actor));
+            let clusters = self.actors.take_clusters(Some(actor));
             let sessions: Vec<u32> = clusters.iter().map(|cluster| cluster.pid).collect();
-            return Ok(self.stage.keeper.end_sessions(&sessions).await.map(drop)?);
+            return Ok(self.context.keeper.end_sessions(&sessions).await.map(drop)?);
         }
         let pids = self.pids(actor, role).await?;
         for pid in &pids {
-            self.stage.keeper.signal(*pid, Signal::SIGKILL).await?;
+            self.context.keeper.signal(*pid, Signal::SIGKILL).await?;
         }
         let deadline = Instant::now() + LIMIT;
         while pids.iter().any(|pid| procfs::Process::is_running(*pid)) {
             if Instant::now() > deadline {
-                return Err(Trouble::Refused(format!("{pids:?} of {actor} still run after SIGKILL")));
+                return Err(StepError::Refused(format!("{pids:?} of {actor} still run after SIGKILL")));
             }
             tokio::time::sleep(POLL).await;
         }
@@ -177,56 +169,47 @@ impl Session<'_> {
     }
 
     /// Sends an operator's signal to processes of an actor's real clusters.
-    pub async fn send(&mut self, actor: &str, role: Role, signal: Signal) -> Result<(), Trouble> {
+    pub async fn send(&mut self, actor: &str, role: Role, signal: Signal) -> Result<(), StepError> {
         // Only the parent ends in order, and only by these.
         let is_order = role == Role::Parent && matches!(signal, Signal::SIGTERM | Signal::SIGINT);
-        self.disturbed |= !is_order;
+        self.record.disturbed |= !is_order;
         self.signal(actor, role, signal).await
     }
 
     /// Signals processes of an actor's real clusters.
-    pub async fn signal(&mut self, actor: &str, role: Role, signal: Signal) -> Result<(), Trouble> {
+    pub async fn signal(&mut self, actor: &str, role: Role, signal: Signal) -> Result<(), StepError> {
         if role == Role::Group {
-            for cluster in self.clusters.iter().filter(|cluster| cluster.actor == actor) {
-                self.stage.keeper.signal_all(Target::Session(cluster.pid), signal).await?;
+            for cluster in self.actors.clusters.iter().filter(|cluster| cluster.actor == actor) {
+                self.context.keeper.signal_all(Target::Session(cluster.pid), signal).await?;
             }
             return Ok(());
         }
         for pid in self.pids(actor, role).await? {
-            self.stage.keeper.signal(pid, signal).await?;
+            self.context.keeper.signal(pid, signal).await?;
         }
         Ok(())
     }
 
     /// The processes of an actor's clusters that have this role and live; at least one.
-    async fn pids(&self, actor: &str, role: Role) -> Result<Vec<u32>, Trouble> {
+    async fn pids(&self, actor: &str, role: Role) -> Result<Vec<u32>, StepError> {
         let pids: Vec<u32> = match role {
-            Role::Group | Role::Parent => {
-                self.clusters.iter().filter(|cluster| cluster.actor == actor).map(|cluster| cluster.pid).collect()
-            }
+            Role::Group | Role::Parent => self
+                .actors
+                .clusters
+                .iter()
+                .filter(|cluster| cluster.actor == actor)
+                .map(|cluster| cluster.pid)
+                .collect(),
             Role::Held => self.held(actor, LIMIT).await?.into_iter().collect(),
             Role::Sentinel | Role::Pusher | Role::Monitor | Role::Worker => {
-                self.journal().map_err(Trouble::Refused)?.processes(actor, role.word()).collect()
+                self.journal().map_err(StepError::Refused)?.processes(actor, role.word()).collect()
             }
         };
         let pids: Vec<u32> = pids.into_iter().filter(|pid| procfs::Process::is_running(*pid)).collect();
         if pids.is_empty() {
             let who = role.word();
-            return Err(Trouble::Refused(format!("{actor} has no living process that is its {who}")));
+            return Err(StepError::Refused(format!("{actor} has no living process that is its {who}")));
         }
         Ok(pids)
-    }
-
-    /// Whether an actor has a real cluster that runs.
-    pub(super) fn is_running(&self, actor: &str) -> bool {
-        self.clusters.iter().any(|cluster| cluster.actor == actor)
-    }
-
-    fn take_clusters(&mut self, actor: Option<&str>) -> Vec<Cluster> {
-        let (taken, staying) = std::mem::take(&mut self.clusters)
-            .into_iter()
-            .partition::<Vec<_>, _>(|cluster| actor.is_none_or(|actor| cluster.actor == actor));
-        self.clusters = staying;
-        taken
     }
 }

@@ -6,43 +6,20 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use super::Session;
-use crate::actor::Trouble;
-use crate::case::model::{CLIENT, Link, Server as Kind};
+use super::lasting::{Lasting, Undo};
+use crate::actor::StepError;
+use crate::case::model::{CLIENT, Link, Server};
 use crate::case::resolve::{Fault, Trigger};
 use crate::deadline;
 use crate::error::{Error, Result};
-use crate::probe::rows;
+use crate::probe::sql;
 use crate::proxy::Faults;
-use crate::runner::event::{FaultReport, seconds};
-use crate::runner::server::Server;
-use crate::service::redis::{Memory, Redis};
+use crate::runner::template_server::TemplateServer;
+use crate::service::redis::Redis;
+use crate::service::{Change, Lifecycle as _};
 
 /// Between two looks at how much has passed: a statement takes longer.
 const STRIKE_POLL: Duration = Duration::from_micros(200);
-
-/// A fault that lasts.
-#[derive(Debug)]
-pub struct Lasting {
-    fault: Fault,
-    /// Its place among the reports.
-    report: usize,
-    undo: Undo,
-}
-
-/// What ends a fault.
-#[derive(Debug)]
-enum Undo {
-    /// It was over at once.
-    Nothing,
-    /// The server is started again.
-    Start(Kind),
-    /// The server goes on.
-    Resume(Kind),
-    /// What stands between is as before.
-    Links(Vec<Faults>),
-    /// Redis has the memory that it had.
-    Memory(Memory),
-}
 
 /// What a trigger does when it strikes: it holds what it needs, for the steps go on meanwhile.
 pub struct Strike {
@@ -55,28 +32,28 @@ pub struct Strike {
 
 #[derive(Clone)]
 enum Target {
-    Postgres(Arc<Server>),
+    Postgres(Arc<TemplateServer>),
     Redis(Arc<Redis>),
 }
 
 impl Session<'_> {
     /// Begins a fault. Undone by [`Session::undo`].
-    pub async fn begin(&mut self, fault: &Fault, line: usize) -> Result<Lasting, Trouble> {
-        let report = self.record(fault, line, Instant::now());
+    pub async fn begin(&mut self, fault: &Fault, line: usize) -> Result<Lasting, StepError> {
+        let report = self.record.fault_begins(fault.to_string(), line, Instant::now());
         let undo = self.strike(fault).await?;
-        self.disturbed = true;
+        self.record.disturbed = true;
         Ok(self.keep(fault, report, undo))
     }
 
     fn keep(&mut self, fault: &Fault, report: usize, undo: Undo) -> Lasting {
         match undo {
-            Undo::Nothing => self.close_record(report),
+            Undo::Nothing => self.record.fault_ends(report),
             _ => self.under_way += 1,
         }
         Lasting { fault: fault.clone(), report, undo }
     }
 
-    async fn strike(&mut self, fault: &Fault) -> Result<Undo, Trouble> {
+    async fn strike(&mut self, fault: &Fault) -> Result<Undo, StepError> {
         Ok(match fault {
             Fault::Kill { server, .. }
             | Fault::Stop { server, .. }
@@ -89,9 +66,9 @@ impl Session<'_> {
                 let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                      WHERE datname = current_database() AND application_name = $1";
                 let name = format!("dj-regress/{actor}");
-                let client = self.client().map_err(Trouble::Refused)?;
-                let end = async { client.query(statement, &[&name]).await.map_err(|error| rows::message(&error)) };
-                deadline::answer("end backends", end).await.map_err(Trouble::Refused)?;
+                let client = self.servers.client().map_err(StepError::Refused)?;
+                let end = async { client.query(statement, &[&name]).await.map_err(|error| sql::message(&error)) };
+                deadline::answer("end backends", end).await.map_err(StepError::Refused)?;
                 Undo::Nothing
             }
             Fault::Refuse { server, from } => {
@@ -143,7 +120,7 @@ impl Session<'_> {
     }
 
     /// What is to be undone of a fault that a server has suffered; one that is over has connections made again.
-    async fn suffered(&mut self, fault: &Fault) -> Result<Undo, Trouble> {
+    async fn suffered(&mut self, fault: &Fault) -> Result<Undo, StepError> {
         Ok(match fault {
             Fault::Kill { server, .. } | Fault::Stop { server, .. } => Undo::Start(*server),
             Fault::Pause { server, .. } => Undo::Resume(*server),
@@ -156,20 +133,14 @@ impl Session<'_> {
     }
 
     /// Puts things back as they were.
-    pub async fn undo(&mut self, lasting: Lasting) -> Result<(), Trouble> {
+    pub async fn undo(&mut self, lasting: Lasting) -> Result<(), StepError> {
         match lasting.undo {
             Undo::Nothing => return Ok(()),
             Undo::Start(server) => {
-                match self.target(server)? {
-                    Target::Postgres(server) => server.postgres.start().await?,
-                    Target::Redis(redis) => redis.start().await?,
-                }
+                self.target(server)?.change(Change::Start).await?;
                 self.restarted(server).await?;
             }
-            Undo::Resume(server) => match self.target(server)? {
-                Target::Postgres(server) => server.postgres.resume().await?,
-                Target::Redis(redis) => redis.resume().await?,
-            },
+            Undo::Resume(server) => self.target(server)?.change(Change::Resume).await?,
             Undo::Links(links) => {
                 for link in &links {
                     restore(link, &lasting.fault);
@@ -178,65 +149,68 @@ impl Session<'_> {
             Undo::Memory(memory) => self.redis()?.restore(&memory).await?,
         }
         self.under_way -= 1;
-        self.close_record(lasting.report);
+        self.record.fault_ends(lasting.report);
         Ok(())
     }
 
-    /// A fault that waits for its moment.
-    pub async fn lie_in_wait(&mut self, fault: &Fault, trigger: &Trigger) -> Result<Strike, Trouble> {
-        let [server] = fault.servers()[..] else {
-            return Err(Trouble::Refused(format!("{fault} strikes no server")));
-        };
-        let link = Link { actor: trigger.actor.clone(), server };
-        let faults = self.link(&link).await?;
-        let at = faults.statements() + trigger.statements;
-        self.disturbed = true;
-        Ok(Strike { faults, at, fault: fault.clone(), target: self.target(server)? })
+    /// Keeps a fault until the arm ends.
+    pub fn last(&mut self, lasting: Lasting) {
+        self.lasting.push(lasting);
     }
 
-    /// Takes over what a trigger did.
-    pub async fn struck(&mut self, fault: &Fault, line: usize, at: Instant) -> Result<Lasting, Trouble> {
-        let report = self.record(fault, line, at);
-        let undo = self.suffered(fault).await?;
-        Ok(self.keep(fault, report, undo))
-    }
-
-    fn record(&mut self, fault: &Fault, line: usize, at: Instant) -> usize {
-        let began = seconds(at.saturating_duration_since(self.opened));
-        self.faults.push(FaultReport { fault: fault.to_string(), line, began, ended: None });
-        self.faults.len() - 1
-    }
-
-    fn close_record(&mut self, report: usize) {
-        self.faults[report].ended = Some(seconds(self.opened.elapsed()));
-    }
-
-    fn target(&self, server: Kind) -> Result<Target, Trouble> {
-        Ok(match server {
-            Kind::Postgres => Target::Postgres(Arc::clone(&self.server)),
-            Kind::Redis => Target::Redis(self.redis()?),
-        })
-    }
-
-    fn redis(&self) -> Result<Arc<Redis>, Trouble> {
-        let redis = self.redis.clone().ok_or_else(|| Error::bug("a fault on Redis, and the arm has none"))?;
-        Ok(redis)
-    }
-
-    /// The harness's own connections went with the server.
-    async fn restarted(&mut self, server: Kind) -> Result<(), Trouble> {
-        if server == Kind::Postgres {
-            self.statistics_lost = true;
-            self.reconnect().await?;
+    /// Undoes the faults that last, the last one first.
+    pub async fn undo_all(&mut self) -> Result<(), StepError> {
+        while let Some(lasting) = self.lasting.pop() {
+            self.undo(lasting).await?;
         }
         Ok(())
     }
 
-    async fn link(&mut self, link: &Link) -> Result<Faults, Trouble> {
+    /// A fault that waits for its moment.
+    pub async fn lie_in_wait(&mut self, fault: &Fault, trigger: &Trigger) -> Result<Strike, StepError> {
+        let [server] = fault.servers()[..] else {
+            return Err(StepError::Refused(format!("{fault} strikes no server")));
+        };
+        let link = Link { actor: trigger.actor.clone(), server };
+        let faults = self.link(&link).await?;
+        let at = faults.statements() + trigger.statements;
+        self.record.disturbed = true;
+        Ok(Strike { faults, at, fault: fault.clone(), target: self.target(server)? })
+    }
+
+    /// Takes over what a trigger did.
+    pub async fn struck(&mut self, fault: &Fault, line: usize, at: Instant) -> Result<Lasting, StepError> {
+        let report = self.record.fault_begins(fault.to_string(), line, at);
+        let undo = self.suffered(fault).await?;
+        Ok(self.keep(fault, report, undo))
+    }
+
+    fn target(&self, server: Server) -> Result<Target, StepError> {
+        Ok(match server {
+            Server::Postgres => Target::Postgres(Arc::clone(&self.servers.server)),
+            Server::Redis => Target::Redis(self.redis()?),
+        })
+    }
+
+    fn redis(&self) -> Result<Arc<Redis>, StepError> {
+        let redis = self.servers.redis.clone().ok_or_else(|| Error::bug("a fault on Redis, and the arm has none"))?;
+        Ok(redis)
+    }
+
+    /// The harness's own connections went with the server.
+    async fn restarted(&mut self, server: Server) -> Result<(), StepError> {
+        if server == Server::Postgres {
+            self.servers.statistics_lost = true;
+            self.servers.reconnect().await?;
+        }
+        Ok(())
+    }
+
+    async fn link(&mut self, link: &Link) -> Result<Faults, StepError> {
         let wire = self.wire_of(&link.actor).await?;
         match link.server {
-            Kind::Postgres => Ok(wire.postgres.faults().clone()),
-            Kind::Redis => match &wire.redis {
+            Server::Postgres => Ok(wire.postgres.faults().clone()),
+            Server::Redis => match &wire.redis {
                 Some(redis) => Ok(redis.faults().clone()),
                 None => Err(Error::bug("a fault on Redis, and the arm has none").into()),
             },
@@ -244,7 +218,7 @@ impl Session<'_> {
     }
 
     /// What stands between a server and one actor, or every actor of the case.
-    async fn links(&mut self, server: Kind, from: Option<&str>) -> Result<Vec<Faults>, Trouble> {
+    async fn links(&mut self, server: Server, from: Option<&str>) -> Result<Vec<Faults>, StepError> {
         let actors: Vec<String> = match from {
             Some(actor) => vec![actor.to_owned()],
             None => self.state.actors.keys().cloned().chain([CLIENT.to_owned()]).collect(),
@@ -260,7 +234,7 @@ impl Session<'_> {
 impl Strike {
     /// Waits for the moment beside the steps, and strikes; gives when it did. The other value tells whether the moment has
     /// come.
-    pub fn wait(self) -> (impl Fn() -> bool, JoinHandle<Result<Instant, Trouble>>) {
+    pub fn wait(self) -> (impl Fn() -> bool, JoinHandle<Result<Instant, StepError>>) {
         let (faults, at) = (self.faults.clone(), self.at);
         let waiting = tokio::spawn(async move {
             while self.faults.statements() < self.at {
@@ -275,21 +249,21 @@ impl Strike {
 }
 
 impl Target {
+    async fn change(&self, change: Change) -> Result<()> {
+        match self {
+            Self::Postgres(server) => server.postgres.change(change).await,
+            Self::Redis(redis) => redis.change(change).await,
+        }
+    }
+
     async fn suffer(&self, fault: &Fault) -> Result<()> {
-        match (self, fault) {
-            (Self::Postgres(server), Fault::Kill { .. }) => server.postgres.kill().await,
-            (Self::Postgres(server), Fault::Stop { .. }) => server.postgres.stop().await,
-            (Self::Postgres(server), Fault::Pause { .. }) => server.postgres.pause().await,
-            (Self::Postgres(server), _) => {
-                server.postgres.kill().await?;
-                server.postgres.start().await
-            }
-            (Self::Redis(redis), Fault::Kill { .. }) => redis.kill().await,
-            (Self::Redis(redis), Fault::Stop { .. }) => redis.stop().await,
-            (Self::Redis(redis), Fault::Pause { .. }) => redis.pause().await,
-            (Self::Redis(redis), _) => {
-                redis.kill().await?;
-                redis.start().await
+        match fault {
+            Fault::Kill { .. } => self.change(Change::Kill).await,
+            Fault::Stop { .. } => self.change(Change::Stop).await,
+            Fault::Pause { .. } => self.change(Change::Pause).await,
+            _ => {
+                self.change(Change::Kill).await?;
+                self.change(Change::Start).await
             }
         }
     }

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use dj_regress_protocol::{self as protocol, Reply, Request, Tasks};
 use serde_json::Value;
 
-use super::{LIMIT, POLL, Readings, Session};
-use crate::actor::Trouble;
+use super::Session;
+use super::limits::{LIMIT, POLL, Readings};
+use crate::actor::StepError;
 use crate::case::model::What;
 use crate::case::resolve::{Enqueue, Schedule, WaitFor};
-use crate::probe::journal::Journal;
+use crate::probe::journal::{Journal, TaskCounts};
 use crate::probe::ledger::PROBE;
+use crate::runner::log::explain;
 use crate::service::procfs::Process;
 
 /// How long real clusters may take over what is queued, where the case does not say.
@@ -22,7 +24,7 @@ const IDLE_LOOKS: u32 = 3;
 
 impl Session<'_> {
     /// Puts tasks into the queue; says how many were accepted, and whether one was refused.
-    pub async fn enqueue(&mut self, enqueue: &Enqueue) -> Result<Readings, Trouble> {
+    pub async fn enqueue(&mut self, enqueue: &Enqueue) -> Result<Readings, StepError> {
         let mut request = protocol::Enqueue {
             times: enqueue.times,
             group: enqueue.group.clone(),
@@ -45,12 +47,12 @@ impl Session<'_> {
             Reply::Enqueued { accepted, refused } => {
                 Ok(vec![("accepted", Value::from(accepted)), ("refused", Value::from(refused.is_some()))])
             }
-            _ => Err(Trouble::Died(format!("{} gave a reply to another request and", enqueue.by))),
+            _ => Err(StepError::Died(format!("{} gave a reply to another request and", enqueue.by))),
         }
     }
 
     /// Creates a schedule.
-    pub async fn schedule(&mut self, schedule: &Schedule) -> Result<(), Trouble> {
+    pub async fn schedule(&mut self, schedule: &Schedule) -> Result<(), StepError> {
         let request = protocol::Schedule {
             task: schedule.task.clone(),
             args: schedule.args.clone(),
@@ -63,21 +65,30 @@ impl Session<'_> {
     }
 
     /// What django-q2 says of tasks, as the probe sees it.
-    pub async fn tasks(&mut self) -> Result<Tasks, Trouble> {
+    pub async fn tasks(&mut self) -> Result<Tasks, StepError> {
         match self.ask(PROBE, &Request::Tasks).await? {
             Reply::Tasks(tasks) => Ok(tasks),
-            _ => Err(Trouble::Died(format!("{PROBE} gave a reply to another request and"))),
+            _ => Err(StepError::Died(format!("{PROBE} gave a reply to another request and"))),
         }
     }
 
+    /// What became of the arm's tasks, where an invariant wants to know.
+    pub async fn task_counts(&mut self, journal: &Journal) -> Result<TaskCounts, String> {
+        if !self.needs(|needs| needs.tasks) {
+            return Ok(TaskCounts::default());
+        }
+        let said = self.tasks().await.map_err(|trouble| explain(&self.log, "ask django-q2 for its tasks", &trouble))?;
+        Ok(journal.tasks(&said))
+    }
+
     /// Waits until real clusters have nothing left to do.
-    pub async fn drained(&mut self, within: Option<Duration>) -> Result<Readings, Trouble> {
+    pub async fn drained(&mut self, within: Option<Duration>) -> Result<Readings, StepError> {
         let start = Instant::now();
         let within = within.unwrap_or(DRAIN_WITHIN);
         let (mut looks, mut before) = (0, None);
         loop {
             let tasks = self.tasks().await?;
-            let journal = self.journal().map_err(Trouble::Refused)?;
+            let journal = self.journal().map_err(StepError::Refused)?;
             let is_idle = tasks.queued.is_empty() && !is_busy(&journal, &tasks);
             looks = if is_idle && before.as_ref() == Some(&tasks) { looks + 1 } else { 0 };
             let reached = looks == IDLE_LOOKS;
@@ -91,7 +102,7 @@ impl Session<'_> {
     }
 
     /// Waits for what a step names; says whether it came, and after how long.
-    pub async fn wait(&mut self, until: &WaitFor, within: Option<Duration>) -> Result<(Readings, Duration), Trouble> {
+    pub async fn wait(&mut self, until: &WaitFor, within: Option<Duration>) -> Result<(Readings, Duration), StepError> {
         let start = Instant::now();
         let within = within.unwrap_or(LIMIT);
         let reached = match until {
@@ -111,6 +122,25 @@ impl Session<'_> {
         };
         let took = start.elapsed();
         Ok((vec![("reached", Value::from(reached)), ("seconds", Value::from(took.as_secs_f64()))], took))
+    }
+
+    /// The process of this actor that is held, once there is one; nobody, if none is within this time.
+    pub async fn held(&self, actor: &str, within: Duration) -> Result<Option<u32>, StepError> {
+        let Some(hold) = self.actors.holds.armed(actor) else {
+            return Err(StepError::Refused(format!("no hold of {actor} is armed")));
+        };
+        let is_web = self.state.is_web(actor);
+        let deadline = Instant::now() + within;
+        loop {
+            let journal = self.journal().map_err(StepError::Refused)?;
+            // It writes that it is about to stop, then does. A thread that waits stops no process.
+            let stands = |pid: &u32| is_web || Process::find(*pid).is_some_and(|found| found.state == 'T');
+            let held = journal.holder(hold).filter(stands);
+            if held.is_some() || Instant::now() > deadline {
+                return Ok(held);
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 }
 

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use testcontainers::bollard::Docker;
+use testcontainers::bollard::errors::Error as BollardError;
 use testcontainers::bollard::models::{ContainerConfig, ContainerState};
 use testcontainers::bollard::query_parameters::{
     CommitContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder, LogsOptionsBuilder,
-    StartContainerOptions, StopContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
 use tokio::time::{sleep, timeout};
 
-use super::daemon::{MADE, remove};
+use super::labels::MADE;
 use crate::error::{Context, Error, Result};
+use crate::service::lifecycle::Change;
 
 /// Between two attempts to connect.
 const POLL: Duration = Duration::from_millis(5);
@@ -116,6 +118,17 @@ impl Container {
         self.docker.unpause_container(&self.id).await.cannot_run(|| self.doing("unpause"))
     }
 
+    /// Does this to all that runs in it; what is stopped is killed after `grace`.
+    pub(in crate::service) async fn change(&self, change: Change, grace: Duration) -> Result<()> {
+        match change {
+            Change::Kill => self.kill().await,
+            Change::Stop => self.stop(grace).await,
+            Change::Start => self.start().await,
+            Change::Pause => self.pause().await,
+            Change::Resume => self.unpause().await,
+        }
+    }
+
     /// The last lines of what it has written to standard output and standard error.
     ///
     /// # Errors
@@ -147,7 +160,7 @@ impl Container {
     }
 
     /// Waits until what runs in it answers. If it ends first, or does not answer in time, the error has the end of its log.
-    pub(super) async fn wait_until<F: Future<Output = bool>>(
+    pub(in crate::service) async fn wait_until<F: Future<Output = bool>>(
         &self,
         deadline: Duration,
         is_ready: impl Fn() -> F,
@@ -177,7 +190,7 @@ impl Container {
     }
 
     /// Keeps its files, but for those on volumes and tmpfs, as an image of ours, made of that one.
-    pub(super) async fn keep_as(&self, name: &str, tag: &str, of: &str) -> Result<()> {
+    pub(in crate::service) async fn keep_as(&self, name: &str, tag: &str, of: &str) -> Result<()> {
         let options = CommitContainerOptionsBuilder::new().container(&self.id).repo(name).tag(tag).build();
         let labels = [(MADE.to_owned(), of.to_owned())].into();
         let config = ContainerConfig { labels: Some(labels), ..ContainerConfig::default() };
@@ -192,5 +205,19 @@ impl Container {
 
     fn doing(&self, what: &str) -> String {
         format!("{what} the container {}", self.name)
+    }
+}
+
+/// Removes a container with its volumes, running or not. One that is gone, or just going, is removed.
+pub(super) async fn remove(docker: &Docker, id: &str) -> Result<(), BollardError> {
+    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+    match docker.remove_container(id, Some(options)).await {
+        Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+        Err(BollardError::DockerResponseServerError { status_code: 409, message })
+            if message.contains("already in progress") =>
+        {
+            Ok(())
+        }
+        other => other,
     }
 }

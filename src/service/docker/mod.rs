@@ -1,4 +1,4 @@
-//! Postgres, Redis and nginx in containers, through the crate `testcontainers`.
+//! Containers, through the crate `testcontainers`.
 //!
 //! A container is reached through a unix socket in a folder that it shares with this machine. It has no network and
 //! publishes nothing: it reaches nothing, nobody else reaches it, and no port changes when it is started again.
@@ -7,9 +7,9 @@
 
 mod container;
 mod daemon;
-pub mod nginx;
-pub mod postgres;
-pub mod redis;
+mod image;
+mod labels;
+mod spec;
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -17,7 +17,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use container::Container;
-pub use daemon::{Daemon, Labelled, Owner, Spec};
+pub use daemon::Daemon;
+pub use labels::{Labelled, Owner};
+pub use spec::Spec;
 
 use super::bounded::bounded;
 use crate::error::{Context, Result};

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 
-use super::process::{Keeping, pid_of};
+use super::process::Keeping;
 use super::tree;
+use super::tree::pid_of;
 use crate::service::procfs::Process;
 use crate::service::run_directory::{self, Elsewhere, Manifest};
 use crate::service::{shared_memory, undo};

@@ -13,9 +13,10 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sig
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{Pid, setsid};
+use nix::unistd::setsid;
 
 use super::message::{Ending, Exit, Order, Reply, Request, Spawn, Target};
+use super::tree::pid_of;
 use super::{NOT_UNDONE, RUN_VARIABLE, tree};
 use crate::service::procfs::Process;
 use crate::service::run_directory::KEEPER_LOCK;
@@ -208,11 +209,6 @@ impl Target {
             Self::Session(session) => process.session == session,
         }
     }
-}
-
-/// A pid as nix wants it.
-pub(super) fn pid_of(pid: u32) -> Pid {
-    Pid::from_raw(pid.cast_signed())
 }
 
 fn say(reply: &Reply) -> io::Result<()> {

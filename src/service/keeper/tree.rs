@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-use super::process::pid_of;
 use crate::service::procfs::Process;
 
 /// A process that is not stopped by then hangs in the kernel.
@@ -38,4 +38,9 @@ pub fn stopped(root: u32) -> Result<Vec<Process>, String> {
         thread::sleep(Duration::from_micros(200));
     }
     Ok(of(root))
+}
+
+/// A pid as nix wants it.
+pub(super) fn pid_of(pid: u32) -> Pid {
+    Pid::from_raw(pid.cast_signed())
 }

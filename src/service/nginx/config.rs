@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use super::folder::{ACCESS_LOG, CACHE, CONTROL, SOCKET, TEMPORARY};
 use super::log::LINE;
-use super::{ACCESS_LOG, CACHE, CONTROL, SOCKET, TEMPORARY};
 use crate::error::{Error, Result};
 
 /// Where its temporary files can go: each must be said, or it wants a folder of the system's. The official image and

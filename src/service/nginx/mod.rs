@@ -5,34 +5,30 @@
 //! not see the folder around.
 
 mod config;
-pub(in crate::service) mod control;
+mod contained;
+mod control;
+mod folder;
 mod local;
 mod log;
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use config::Wanted;
+use local::Local;
 use nix::unistd::Uid;
 use tokio::time::timeout;
 
+use self::contained::Contained;
+use self::folder::{ACCESS_LOG, CACHE, CONFIG, CONTROL, SOCKET, make_folder};
 use super::docker::{self, Daemon, Owner};
 use super::keeper::Keeper;
 use super::locate::NginxBinary;
 use crate::error::{Context as _, Error, Result};
 use crate::proxy::HttpCounters;
-use config::Wanted;
-use local::Local;
-
-/// What it writes, below its folder.
-const SOCKET: &str = "http.sock";
-pub(in crate::service) const CONTROL: &str = "control.sock";
-const ACCESS_LOG: &str = "access.log";
-const CACHE: &str = "cache";
-const TEMPORARY: &str = "temporary";
-pub(in crate::service) const CONFIG: &str = "nginx.conf";
 
 /// How long it may take to say that it has done all that came before.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(10);
@@ -63,7 +59,7 @@ pub struct Nginx {
 #[derive(Debug)]
 enum Host {
     Local(Local),
-    Contained(docker::nginx::Nginx),
+    Contained(Contained),
 }
 
 impl Nginx {
@@ -92,11 +88,11 @@ impl Nginx {
         let (Some(origin_folder), Some(name)) = (origin.parent(), origin.file_name()) else {
             return Err(Error::bug(format!("{} is no socket", origin.display())));
         };
-        let origin = Path::new(docker::nginx::ORIGIN).join(name);
+        let origin = Path::new(contained::ORIGIN).join(name);
         let inside = Path::new(docker::INSIDE);
         write_config(&folder, Wanted { folder: inside, origin: &origin, timeout: spec.timeout, is_root: true })?;
-        let wanted = docker::nginx::Wanted { owner, image, folder: &folder, origin_folder };
-        let contained = docker::nginx::Nginx::start(daemon, wanted).await?;
+        let wanted = contained::Wanted { owner, image, folder: &folder, origin_folder };
+        let contained = Contained::start(daemon, wanted).await?;
         Self::link(Host::Contained(contained), spec, folder)
     }
 
@@ -147,24 +143,6 @@ impl Nginx {
             Host::Contained(contained) => contained.remove().await,
         }
     }
-}
-
-/// Makes the private folder, and in it one that is open to whoever nginx runs as; gives that.
-fn make_folder(folder: &Path) -> Result<PathBuf> {
-    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name().and_then(|name| name.to_str())) else {
-        return Err(Error::bug(format!("{} is no folder for nginx", folder.display())));
-    };
-    let open = docker::socket_folder(parent, name)?;
-    // A container's root makes only files in them, which whoever owns the folder can remove.
-    let make = |path: PathBuf| {
-        fs::create_dir(&path)?;
-        fs::set_permissions(&path, Permissions::from_mode(0o777))
-    };
-    [CACHE, TEMPORARY]
-        .into_iter()
-        .try_for_each(|name| make(open.join(name)))
-        .cannot_run(|| format!("make folders in {}", open.display()))?;
-    Ok(open)
 }
 
 fn write_config(folder: &Path, wanted: Wanted<'_>) -> Result<PathBuf> {

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::connection::SUPERUSER;
+use crate::case::postgres_setting::refusal;
 use crate::error::{Error, Result};
 use crate::service::files::give;
 use crate::service::user::ServerUser;
@@ -45,46 +47,26 @@ const SETTINGS: &[(&str, &str)] = &[
     ("lc_messages", "'C'"),
 ];
 
+/// What is wanted of a Postgres.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PostgresWants {
+    /// The container image, e.g. `postgres:17`.
+    pub image: Option<String>,
+    /// Settings by the names of `postgresql.conf`, as text.
+    pub settings: Vec<(String, String)>,
+    /// A server that one arm has for itself; its templates are not kept.
+    pub private: bool,
+}
+
+/// Beyond the server's own: 1 MB segments keep the data directory small.
+pub(super) const INITDB_OPTIONS: &[&str] =
+    &["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--wal-segsize=1", "--username", SUPERUSER];
+
 /// Everybody who can enter the socket's folder is the owner of the run.
 const AUTHENTICATION: &str = "local all all trust\n";
 
 /// Where the server listens, which a container has its own word in.
 const LOCAL: &[&str] = &["listen_addresses", "unix_socket_permissions"];
-
-/// What the harness itself stands on: a case cannot set it.
-const OWN: &[&str] = &[
-    "config_file",
-    "data_directory",
-    "dynamic_shared_memory_type",
-    "external_pid_file",
-    "hba_file",
-    "ident_file",
-    "listen_addresses",
-    "log_destination",
-    "logging_collector",
-    "port",
-    "shared_preload_libraries",
-    "unix_socket_directories",
-    "unix_socket_group",
-    "unix_socket_permissions",
-];
-
-/// Why a case cannot set this, where it cannot: what is wrong, and what helps.
-pub fn refusal(name: &str, value: &str) -> Option<(String, &'static str)> {
-    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte));
-    if name.is_empty() || !is_name(name) {
-        return Some((format!("`{name}` is not a setting of Postgres"), "write a name of postgresql.conf"));
-    }
-    if value.contains(['\n', '\r', '\0']) {
-        return Some((format!("the value of Postgres' `{name}` has more than one line"), "write it in one line"));
-    }
-    let lower = name.to_ascii_lowercase();
-    if OWN.contains(&lower.as_str()) || lower.starts_with("include") || lower.starts_with("pg_stat_statements.") {
-        let message = format!("Postgres' `{name}` cannot be set: the harness needs it as it is");
-        return Some((message, "leave it out"));
-    }
-    None
-}
 
 /// Whether a case can set these.
 ///

@@ -6,13 +6,33 @@ use std::sync::atomic::Ordering;
 
 use nix::sys::signal::Signal;
 use tokio::time::timeout;
-use tokio_postgres::Client;
 
-use super::STOP_DEADLINE;
-use super::start::Local;
+use super::local::{Local, STOP_DEADLINE};
 use crate::error::{Context as _, Error, Result};
 use crate::service::keeper::Target;
+use crate::service::lifecycle::{Change, Lifecycle};
 use crate::service::shared_memory;
+
+impl Lifecycle for Local {
+    async fn change(&self, change: Change) -> Result<()> {
+        let signal = |signal| self.keeper.signal_all(Target::Tree(self.pid()), signal);
+        match change {
+            // As a crash of the machine does it: nothing is left, not even what a postmaster removes at its end.
+            Change::Kill => {
+                self.keeper.end_tree(self.pid()).await?;
+                self.sweep()
+            }
+            Change::Stop => self.shut_down(Signal::SIGINT).await,
+            // After a kill it recovers first.
+            Change::Start => {
+                self.sweep()?;
+                self.launch().await.map(drop)
+            }
+            Change::Pause => signal(Signal::SIGSTOP).await.map(drop),
+            Change::Resume => signal(Signal::SIGCONT).await.map(drop),
+        }
+    }
+}
 
 impl Local {
     /// The process id of the postmaster; of the last one, where none runs.
@@ -20,17 +40,10 @@ impl Local {
         self.pid.load(Ordering::Relaxed)
     }
 
-    /// SIGKILL to the postmaster and all its children, as a crash of the machine does it; nothing of them is left, not
-    /// even what a postmaster removes at its end.
-    pub async fn kill(&self) -> Result<()> {
-        self.keeper.end_tree(self.pid()).await?;
-        self.sweep()
-    }
-
     /// Sends the postmaster a signal that ends it, and waits until it is gone.
     pub async fn shut_down(&self, signal: Signal) -> Result<()> {
-        // A stopped one would not hear it.
-        self.resume().await?;
+        // A paused one would not hear it.
+        self.keeper.signal_all(Target::Tree(self.pid()), Signal::SIGCONT).await?;
         self.keeper.signal(self.pid(), signal).await?;
         match timeout(STOP_DEADLINE, self.keeper.exited(self.pid())).await {
             Ok(exit) => exit.map(|_| ()),
@@ -40,22 +53,6 @@ impl Local {
                 STOP_DEADLINE.as_secs()
             ))),
         }
-    }
-
-    /// Starts it again on the same data and the same socket; after a kill it recovers first.
-    pub async fn start_again(&self) -> Result<Client> {
-        self.sweep()?;
-        self.launch().await
-    }
-
-    /// SIGSTOP to all its processes.
-    pub async fn pause(&self) -> Result<()> {
-        self.keeper.signal_all(Target::Tree(self.pid()), Signal::SIGSTOP).await.map(drop)
-    }
-
-    /// SIGCONT to all its processes.
-    pub async fn resume(&self) -> Result<()> {
-        self.keeper.signal_all(Target::Tree(self.pid()), Signal::SIGCONT).await.map(drop)
     }
 
     /// Ends it and removes all that it holds.

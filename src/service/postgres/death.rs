@@ -7,11 +7,12 @@ use nix::sys::signal::Signal;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 
-use super::start::Local;
-use super::{Host, Postgres};
+use super::local::Local;
+use super::server::{Host, Postgres};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::service::files::end_of_log;
+use crate::service::lifecycle::Lifecycle as _;
 use crate::service::procfs::Process;
 
 /// Between two looks at a connection.
@@ -46,7 +47,7 @@ impl Postgres {
                     // The run ends for that.
                     Err(_) => std::future::pending().await,
                 },
-                Host::Contained(_) | Host::Given(_) => std::future::pending().await,
+                Host::Contained(_) | Host::External(_) => std::future::pending().await,
             }
         };
         tokio::pin!(exited);
@@ -59,7 +60,7 @@ impl Postgres {
         let log = match &self.host {
             Host::Local(local) => end_of_log(&local.log()),
             Host::Contained(contained) => contained.end_of_log().await,
-            Host::Given(given) => return format!("{}: {how}", given.url),
+            Host::External(external) => return format!("{}: {how}", external.url),
         };
         format!("{how}{log}")
     }
@@ -74,8 +75,8 @@ impl Postgres {
             return Ok(());
         }
         match &self.host {
-            Host::Given(given) => {
-                let message = format!("{} is away, and not ours to start", given.url);
+            Host::External(external) => {
+                let message = format!("{} is away, and not ours to start", external.url);
                 return Err(Error::cannot_run(message).hint("see to it that it runs, then run again"));
             }
             Host::Local(local) => {
@@ -92,7 +93,7 @@ impl Postgres {
         match &self.host {
             Host::Local(local) => Process::is_running(local.pid()),
             Host::Contained(contained) => contained.runs().await,
-            Host::Given(_) => true,
+            Host::External(_) => true,
         }
     }
 
@@ -103,7 +104,7 @@ impl Postgres {
             if let Ok(Ok(client)) = timeout(PATIENCE, self.admin_client()).await
                 && answers(&client).await
             {
-                *self.admin.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(client);
+                *self.admin.lock() = Arc::new(client);
                 return true;
             }
             sleep(POLL).await;
@@ -114,7 +115,7 @@ impl Postgres {
     async fn admin_client(&self) -> Result<Client> {
         match &self.host {
             Host::Local(_) | Host::Contained(_) => self.client("postgres").await,
-            Host::Given(given) => self.client(&given.url.database).await,
+            Host::External(external) => self.client(&external.url.database).await,
         }
     }
 }

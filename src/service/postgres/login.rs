@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::PORT;
-use crate::service::endpoint::Endpoint;
+use crate::proxy::{Endpoint, POSTGRES_PORT as PORT};
 use crate::service::secret::Secret;
 
 /// The service that every actor's database goes by.

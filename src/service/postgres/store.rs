@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::start::INITDB_OPTIONS;
+use super::config::INITDB_OPTIONS;
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
 use crate::service::files::{Take, copy_folder, lock_within};

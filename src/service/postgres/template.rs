@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::connection::answered;
+use super::server::{Host, Postgres};
 use super::store::Kept;
-use super::{Host, Postgres, answered};
 use crate::error::{Error, Result};
 
 /// Templates that are kept between runs; the ones made first go first.
@@ -111,20 +112,20 @@ impl Postgres {
             // The default strategy of PG 15 and later writes every page to the WAL.
             Host::Local(_) | Host::Contained(_) if self.major >= 15 => "STRATEGY file_copy",
             // As on a server of our own, whatever this one's default is.
-            Host::Given(_) if from == "template0" && self.major >= 15 => {
+            Host::External(_) if from == "template0" && self.major >= 15 => {
                 "ENCODING 'UTF8' LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C'"
             }
-            Host::Given(_) if from == "template0" => "ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
-            Host::Local(_) | Host::Contained(_) | Host::Given(_) => "",
+            Host::External(_) if from == "template0" => "ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
+            Host::Local(_) | Host::Contained(_) | Host::External(_) => "",
         };
         self.bring(from).await?;
-        let owner = self.app.user.replace('"', "\"\"");
+        let owner = self.app().user.replace('"', "\"\"");
         let statement = format!("CREATE DATABASE {name} TEMPLATE {from} {options} OWNER \"{owner}\"");
         self.execute(&format!("make {name} from {from}"), &statement).await?;
         match &self.host {
             Host::Local(_) | Host::Contained(_) => Ok(()),
-            Host::Given(given) => {
-                let label = format!("COMMENT ON DATABASE {name} IS '{}'", given.token);
+            Host::External(external) => {
+                let label = format!("COMMENT ON DATABASE {name} IS '{}'", external.token);
                 self.execute(&format!("label {name}"), &label).await
             }
         }

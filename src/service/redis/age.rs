@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{cmd, pipe};
 
-use super::Redis;
+use super::server::Redis;
 use crate::error::{Context as _, Result};
 
 /// Keys that are looked at in one go.

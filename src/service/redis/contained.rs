@@ -1,74 +1,121 @@
-//! A Redis in a container of the run's own.
+//! A Redis (or Valkey) in a container of the run's own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Host, Redis, RedisWants};
+use ::redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisError};
+
 use crate::error::Result;
-use crate::service::address::RedisUrl;
-use crate::service::docker::{self, Daemon, Owner};
+use crate::service::docker::{Container, Daemon, INSIDE, Owner, Spec};
+use crate::service::lifecycle::{Change, Lifecycle};
+
+const START_DEADLINE: Duration = Duration::from_secs(30);
 
 /// There is nothing to save.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// A Redis in a container.
-#[derive(Debug)]
-pub(super) struct Contained {
-    server: docker::redis::Redis,
+const SOCKET: &str = "redis.sock";
+
+/// Which Redis to run, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Whose it is.
+    pub owner: &'a Owner,
+    /// An image that honours the contract of the official one.
+    pub image: &'a str,
+    /// Where its socket `redis.sock` will be: see [`socket_folder`](crate::service::docker::socket_folder).
+    pub folder: &'a Path,
+    /// `maxmemory` in bytes.
+    pub maxmemory: Option<u64>,
+    /// `maxmemory-policy`.
+    pub policy: Option<&'a str>,
 }
 
-impl Redis {
-    /// Starts one in a container of this image, with its socket below this folder.
-    ///
-    /// # Errors
-    ///
-    /// Cannot run if the image cannot be had, or the server does not answer within 30 s; with the end of its log.
-    pub(in crate::service) async fn start_contained(
-        daemon: &Daemon,
-        owner: &Owner,
-        image: &str,
-        folder: &Path,
-        wants: &RedisWants,
-    ) -> Result<Self> {
-        let folder = docker::socket_folder(folder, "redis")?;
-        let wanted = docker::redis::Wanted {
-            owner,
-            image,
-            folder: &folder,
-            maxmemory: wants.maxmemory,
-            policy: wants.policy.as_deref(),
-        };
-        let server = docker::redis::Redis::start(daemon, wanted).await?;
-        let url = RedisUrl::of_socket(server.socket().to_owned());
-        Ok(Self { host: Host::Contained(Contained { server }), url, database: 0 })
-    }
+/// A running Redis, and its container. Nothing is written to disk: started again, it is empty.
+#[derive(Debug)]
+pub struct Contained {
+    container: Container,
+    socket: PathBuf,
 }
 
 impl Contained {
-    pub async fn kill(&self) -> Result<()> {
-        self.server.container().kill().await
+    /// Starts one; it answers on its socket when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the image cannot be had, or the server does not answer within 30 s; with the end of its log. Its
+    /// container is removed then.
+    pub async fn start(daemon: &Daemon, wanted: Wanted<'_>) -> Result<Self> {
+        let spec = Spec {
+            arguments: arguments(wanted),
+            folders: vec![(wanted.folder.to_owned(), INSIDE.to_owned())],
+            ..Spec::new("redis", wanted.owner, wanted.image)
+        };
+        let container = daemon.run(spec).await?;
+        let redis = Self { container, socket: wanted.folder.join(SOCKET) };
+        if let Err(error) = redis.wait_until_ready().await {
+            // The error says more than whether this goes well; the labels find what is left.
+            let _ = redis.remove().await;
+            return Err(error);
+        }
+        Ok(redis)
     }
 
-    pub async fn stop(&self) -> Result<()> {
-        self.server.container().stop(STOP_GRACE).await
+    /// Waits until it answers; for after its container was started again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Contained::start`], but the container stays.
+    pub async fn wait_until_ready(&self) -> Result<()> {
+        self.container.wait_until(START_DEADLINE, || async { self.ping().await.is_ok() }).await
     }
 
-    /// Starts it again, empty, on the same socket.
-    pub async fn start_again(&self) -> Result<()> {
-        self.server.container().start().await?;
-        self.server.wait_until_ready().await
+    /// Its container.
+    pub fn container(&self) -> &Container {
+        &self.container
     }
 
-    pub async fn pause(&self) -> Result<()> {
-        self.server.container().pause().await
+    /// Its socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
-    pub async fn resume(&self) -> Result<()> {
-        self.server.container().unpause().await
-    }
-
-    /// Removes the container.
+    /// Removes it with all that it holds.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if the daemon refuses.
     pub async fn remove(self) -> Result<()> {
-        self.server.remove().await
+        self.container.remove().await
     }
+
+    async fn ping(&self) -> Result<(), RedisError> {
+        let address = ConnectionAddr::Unix(self.socket.clone()).into_connection_info()?;
+        let mut connection = Client::open(address)?.get_multiplexed_async_connection().await?;
+        ::redis::cmd("PING").query_async(&mut connection).await
+    }
+}
+
+impl Lifecycle for Contained {
+    async fn change(&self, change: Change) -> Result<()> {
+        self.container.change(change, STOP_GRACE).await?;
+        if change == Change::Start { self.wait_until_ready().await } else { Ok(()) }
+    }
+}
+
+fn arguments(wanted: Wanted<'_>) -> Vec<String> {
+    let mut arguments = vec!["redis-server".to_owned()];
+    let mut option = |name: &str, value: &str| arguments.extend([format!("--{name}"), value.to_owned()]);
+    option("port", "0");
+    option("unixsocket", &format!("{INSIDE}/{SOCKET}"));
+    option("unixsocketperm", "777");
+    option("save", "");
+    option("appendonly", "no");
+    if let Some(bytes) = wanted.maxmemory {
+        option("maxmemory", &bytes.to_string());
+    }
+    if let Some(policy) = wanted.policy {
+        option("maxmemory-policy", policy);
+    }
+    arguments
 }

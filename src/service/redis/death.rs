@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{Host, Redis};
+use super::server::{Host, Redis};
 use crate::service::address::RedisUrl;
 use crate::service::files::end_of_log;
 
@@ -26,7 +26,7 @@ impl Redis {
         let (url, database) = (self.url.clone(), self.database);
         let local = match &self.host {
             Host::Local(local) => Some((local.keeper.clone(), local.pid(), local.log.clone())),
-            Host::Contained(_) | Host::Given(_) => None,
+            Host::Contained(_) | Host::External(_) => None,
         };
         async move {
             let Some((keeper, pid, log)) = local else {

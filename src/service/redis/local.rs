@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tokio::time::timeout;
 
-use super::RedisWants;
+use super::wants::RedisWants;
 use crate::error::{Error, Result};
 use crate::service::address::RedisUrl;
 use crate::service::keeper::{Keeper, Spawn, Target};
+use crate::service::lifecycle::{Change, Lifecycle};
 use crate::service::locate::RedisBinary;
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -67,38 +68,6 @@ impl Local {
         self.pid.load(Ordering::Relaxed)
     }
 
-    pub async fn kill(&self) -> Result<()> {
-        self.keeper.end_tree(self.pid()).await?;
-        match std::fs::remove_file(&self.socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::cannot_run(format!("remove {}: {error}", self.socket.display())))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub async fn stop(&self) -> Result<()> {
-        // A stopped one would not hear it.
-        self.resume().await?;
-        self.keeper.signal(self.pid(), Signal::SIGTERM).await?;
-        match timeout(STOP_DEADLINE, self.keeper.exited(self.pid())).await {
-            Ok(exit) => exit.map(drop),
-            Err(_) => Err(Error::cannot_run(format!(
-                "Redis (process {}) did not stop within {} s of SIGTERM",
-                self.pid(),
-                STOP_DEADLINE.as_secs()
-            ))),
-        }
-    }
-
-    pub async fn pause(&self) -> Result<()> {
-        self.keeper.signal_all(Target::Tree(self.pid()), Signal::SIGSTOP).await.map(drop)
-    }
-
-    pub async fn resume(&self) -> Result<()> {
-        self.keeper.signal_all(Target::Tree(self.pid()), Signal::SIGCONT).await.map(drop)
-    }
-
     async fn wait_until_ready(&self) -> Result<()> {
         let exited = self.keeper.exited(self.pid());
         tokio::pin!(exited);
@@ -117,6 +86,40 @@ impl Local {
             if let Ok(exit) = timeout(POLL, &mut exited).await {
                 return Err(Error::cannot_run(format!("Redis ended at its start: {}\n{}", exit?, log())));
             }
+        }
+    }
+}
+
+impl Lifecycle for Local {
+    async fn change(&self, change: Change) -> Result<()> {
+        let signal = |signal| self.keeper.signal_all(Target::Tree(self.pid()), signal);
+        match change {
+            Change::Kill => {
+                self.keeper.end_tree(self.pid()).await?;
+                match std::fs::remove_file(&self.socket) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        Err(Error::cannot_run(format!("remove {}: {error}", self.socket.display())))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Change::Stop => {
+                // A paused one would not hear it.
+                signal(Signal::SIGCONT).await?;
+                self.keeper.signal(self.pid(), Signal::SIGTERM).await?;
+                match timeout(STOP_DEADLINE, self.keeper.exited(self.pid())).await {
+                    Ok(exit) => exit.map(drop),
+                    Err(_) => Err(Error::cannot_run(format!(
+                        "Redis (process {}) did not stop within {} s of SIGTERM",
+                        self.pid(),
+                        STOP_DEADLINE.as_secs()
+                    ))),
+                }
+            }
+            // Empty.
+            Change::Start => self.launch().await,
+            Change::Pause => signal(Signal::SIGSTOP).await.map(drop),
+            Change::Resume => signal(Signal::SIGCONT).await.map(drop),
         }
     }
 }

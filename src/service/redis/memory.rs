@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{FromRedisValue, cmd};
 
-use super::Redis;
+use super::server::Redis;
 use crate::error::{Context as _, Error, Result};
 
 /// Redis evicts between two turns of its event loop.

@@ -1,0 +1,81 @@
+//! The list of all measurements.
+
+use super::answers::Answers;
+use super::cache::Cache;
+use super::connections::Connections;
+use super::effects::Effects;
+use super::fetches::Fetches;
+use super::log::Log;
+use super::measurement::Measurement;
+use super::memory::GrownMemory;
+use super::reading::Reading;
+use super::redis::RedisSays;
+use super::requests::Requests;
+use super::rows::Rows;
+use super::statements::Statements;
+use super::tasks::Tasks;
+use super::wal_bytes::WalBytes;
+use super::wire_bytes::WireBytes;
+use super::writers::Writers;
+use crate::case::model::{Per, Quantity};
+use crate::case::resolve::Invariant;
+
+/// What a real cluster does in a wall-clock window repeats roughly.
+const REAL_TIME: f64 = 0.5;
+
+/// What measures a quantity. Growth is not one arm's to tell.
+pub fn measurement(of: &Quantity) -> Option<Box<dyn Measurement + '_>> {
+    Some(match of {
+        Quantity::Growth { .. } => return None,
+        Quantity::Reading(name) => Box::new(Reading { name }),
+        Quantity::Statements { filter, unit } => Box::new(Statements { filter, unit: *unit }),
+        Quantity::Rows { table, .. } => Box::new(Rows { table }),
+        Quantity::WireBytes { direction, actor, .. } => {
+            Box::new(WireBytes { direction: *direction, actor: actor.as_deref() })
+        }
+        Quantity::Connections { actor, .. } => Box::new(Connections { actor: actor.as_deref() }),
+        Quantity::WalBytes { table, .. } => Box::new(WalBytes { table: table.as_deref() }),
+        Quantity::Writers { table, verbs, allowed, .. } => Box::new(Writers { table, verbs, allowed }),
+        Quantity::Tasks(count) => Box::new(Tasks(*count)),
+        Quantity::Http { count, status, matching, .. } => {
+            Box::new(Answers { count: *count, status: *status, matching: matching.as_deref() })
+        }
+        Quantity::Requests { actor, matching, .. } => {
+            Box::new(Requests { actor: actor.as_deref(), matching: matching.as_deref() })
+        }
+        Quantity::Cache { count, actor, .. } => Box::new(Cache { count: *count, actor: actor.as_deref() }),
+        Quantity::Effects { key } => Box::new(Effects { key: key.as_deref() }),
+        Quantity::Log { matching, .. } => Box::new(Log { matching }),
+        Quantity::Memory { actor, .. } => Box::new(GrownMemory { actor }),
+        Quantity::Fetches { actor, unit, .. } => Box::new(Fetches { actor: actor.as_deref(), unit: *unit }),
+        Quantity::Redis { field, .. } => Box::new(RedisSays { field: *field }),
+    })
+}
+
+/// By what share two runs of the same state may differ in what an invariant looks at; `None` if they say nothing about each
+/// other. `is_real`: whether real clusters were at work.
+pub fn tolerance(invariant: &Invariant, is_real: bool) -> Option<f64> {
+    if is_real || invariant.per == Some(Per::Second) {
+        return Some(REAL_TIME);
+    }
+    measurement(&invariant.of).map_or(Some(0.0), |measurement| measurement.tolerance())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::case::model::{Direction, HttpCount, TaskCount};
+
+    #[rstest]
+    #[case::counts(Quantity::Tasks(TaskCount::Lost), Some(0.0))]
+    #[case::bytes(Quantity::WireBytes { direction: Direction::Both, actor: None, during: None }, Some(0.01))]
+    #[case::memory(Quantity::Memory { actor: "web".to_owned(), during: None }, Some(1.0))]
+    #[case::growth(Quantity::Growth { of: "rows".to_owned() }, Some(0.0))]
+    #[case::latency(Quantity::Http { count: HttpCount::Latency, status: None, matching: None, during: None }, None)]
+    fn a_measurement_knows_how_exactly_it_repeats(#[case] of: Quantity, #[case] expected: Option<f64>) {
+        let found = measurement(&of).map_or(Some(0.0), |measurement| measurement.tolerance());
+        assert_eq!(found, expected);
+    }
+}

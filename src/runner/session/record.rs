@@ -1,0 +1,67 @@
+//! What is on record of an arm: evidence, and what measurements look at.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::probe::sample::Samples;
+use crate::probe::window::Windows;
+use crate::runner::event::{FaultReport, seconds};
+use crate::runner::log::note;
+
+/// The record of an arm.
+pub struct Record {
+    /// What was read, by name.
+    pub readings: HashMap<String, Value>,
+    /// What was looked at when windows ended.
+    pub samples: Samples,
+    /// The windows so far.
+    pub windows: Windows,
+    /// Faults so far.
+    pub faults: Vec<FaultReport>,
+    /// How long waits took, by line.
+    pub waits: HashMap<usize, Duration>,
+    /// Whether something was killed or cut: the ledger is then a bound, not a count.
+    pub disturbed: bool,
+    /// Time spent on the clone, beyond that of the fork that goes on meanwhile.
+    pub cloning: Duration,
+    opened: Instant,
+}
+
+impl Record {
+    /// Of an arm that is opened now.
+    pub fn new() -> Self {
+        Self {
+            readings: HashMap::new(),
+            samples: Samples::default(),
+            windows: Windows::default(),
+            faults: Vec::new(),
+            waits: HashMap::new(),
+            disturbed: false,
+            cloning: Duration::ZERO,
+            opened: Instant::now(),
+        }
+    }
+
+    /// Takes what a step gives, and writes it into the log.
+    pub fn take(&mut self, log: &Path, readings: impl IntoIterator<Item = (String, Value)>) {
+        for (name, value) in readings {
+            note(log, &format!("   {name} = {value}"));
+            self.readings.insert(name, value);
+        }
+    }
+
+    /// A fault of the step in this line begins; gives its place among the reports.
+    pub fn fault_begins(&mut self, fault: String, line: usize, at: Instant) -> usize {
+        let began = seconds(at.saturating_duration_since(self.opened));
+        self.faults.push(FaultReport { fault, line, began, ended: None });
+        self.faults.len() - 1
+    }
+
+    /// The fault of this report is over.
+    pub fn fault_ends(&mut self, report: usize) {
+        self.faults[report].ended = Some(seconds(self.opened.elapsed()));
+    }
+}

@@ -1,0 +1,197 @@
+//! The servers of an arm, and the harness's own connections to them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::time::timeout;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::losses::Losses;
+use crate::actor::StepError;
+use crate::case::resolve::{ResolvedActor, ResolvedState};
+use crate::deadline;
+use crate::error::Result;
+use crate::probe::{server, sql};
+use crate::runner::template_server::TemplateServer;
+use crate::service::postgres::Postgres;
+use crate::service::redis::Redis;
+
+/// How long it may take until the death of a server is told that does not answer.
+const NOTICE: Duration = Duration::from_secs(2);
+
+/// An arm's servers.
+pub struct Servers {
+    /// The run's, or the arm's own.
+    pub server: Arc<TemplateServer>,
+    /// Whether it is the run's.
+    pub is_shared: bool,
+    /// The arm's database there.
+    pub database: String,
+    /// The arm's, where it needs one.
+    pub redis: Option<Arc<Redis>>,
+    /// The harness's connection to the database.
+    pub client: Option<Client>,
+    /// Connections of outside clients, by actor.
+    outside: HashMap<String, Client>,
+    losses: Losses,
+    /// Whether the server's statistics are gone, as they are after a crash.
+    pub statistics_lost: bool,
+}
+
+impl Servers {
+    /// Nobody is connected yet.
+    pub fn new(server: Arc<TemplateServer>, is_shared: bool, arm: usize) -> Self {
+        Self {
+            database: server.postgres.database_name(arm),
+            server,
+            is_shared,
+            redis: None,
+            client: None,
+            outside: HashMap::new(),
+            losses: Losses::new(),
+            statistics_lost: false,
+        }
+    }
+
+    /// The Postgres.
+    pub fn postgres(&self) -> &Postgres {
+        &self.server.postgres
+    }
+
+    /// Connects the harness anew; an outside client connects when it is asked again.
+    pub async fn reconnect(&mut self) -> Result<()> {
+        self.outside.clear();
+        self.client = Some(self.postgres().client(&self.database).await?);
+        Ok(())
+    }
+
+    /// The harness's connection.
+    pub fn client(&self) -> Result<&Client, String> {
+        self.client.as_ref().ok_or_else(|| "the arm's connection is gone".to_owned())
+    }
+
+    /// Runs a statement as the harness, whose role no measurement counts, or as an outside client. The single value that it
+    /// returns, or else the number of rows that it touched.
+    pub async fn sql(
+        &mut self,
+        state: &ResolvedState,
+        actor: Option<&str>,
+        statement: &str,
+    ) -> Result<Value, StepError> {
+        let run = self.run_sql(state, actor, statement);
+        timeout(deadline::step(), run)
+            .await
+            .unwrap_or_else(|_| Err(deadline::passed(deadline::step(), statement).into()))
+    }
+
+    async fn run_sql(
+        &mut self,
+        state: &ResolvedState,
+        actor: Option<&str>,
+        statement: &str,
+    ) -> Result<Value, StepError> {
+        let refused = |error: tokio_postgres::Error| StepError::Refused(sql::message(&error));
+        if let Some(actor) = actor
+            && !self.outside.contains_key(actor)
+            && let Some(ResolvedActor::Stranger { application_name }) = state.actors.get(actor)
+        {
+            let client = self.postgres().client(&self.database).await?;
+            let name = application_name.replace('\'', "''");
+            client.batch_execute(&format!("SET application_name = '{name}'")).await.map_err(refused)?;
+            self.outside.insert(actor.to_owned(), client);
+        }
+        let client = match actor {
+            Some(actor) => self.outside.get(actor),
+            None => self.client.as_ref(),
+        };
+        let client = client.ok_or_else(|| StepError::Died("the connection for sql".to_owned()))?;
+        let mut value = Value::Null;
+        for message in client.simple_query(statement).await.map_err(refused)? {
+            match message {
+                SimpleQueryMessage::Row(row) if row.len() == 1 => {
+                    let text = row.get(0).unwrap_or_default();
+                    return Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)));
+                }
+                SimpleQueryMessage::CommandComplete(rows) => value = Value::from(rows),
+                _ => {}
+            }
+        }
+        Ok(value)
+    }
+
+    /// What the server says that the app executed in this arm's database, so far.
+    pub async fn executed(&self) -> Result<server::Statistics> {
+        let postgres = self.postgres();
+        let client = postgres.statistics_client().await?;
+        server::statistics(&client, postgres.oid_of(&self.database).await?, &postgres.app().user).await
+    }
+
+    /// Whether the server can say what it executed: it counts, and has not lost count in a crash.
+    pub fn has_statistics(&self) -> bool {
+        self.postgres().has_statistics() && !self.statistics_lost
+    }
+
+    /// Backends of an actor that wait for each other.
+    pub async fn blocked_backends(&self, actor: &str) -> Result<usize, StepError> {
+        let statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                         AND application_name = $1 AND state = 'active' AND wait_event_type = 'Lock'";
+        let client = self.client().map_err(StepError::Refused)?;
+        let name = format!("dj-regress/{actor}");
+        let ask = async { client.query_one(statement, &[&name]).await.map_err(|error| error.to_string()) };
+        let row = deadline::answer("ask who waits for a lock", ask).await;
+        let count: i64 = row.map_err(StepError::Refused)?.get(0);
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+
+    /// Watches the servers that are the arm's own from now on, unless its case hurts servers.
+    pub fn watch(&mut self, state: &ResolvedState) {
+        if state.server_faults() {
+            return;
+        }
+        if let Some(redis) = &self.redis {
+            self.losses.watch("the Redis of an arm", redis.died());
+        }
+        if !self.is_shared {
+            let server = Arc::clone(&self.server);
+            self.losses.watch("the Postgres of an arm", async move { server.postgres.died().await });
+        }
+    }
+
+    /// Tells how a server of the arm's own has died, if one does.
+    pub fn losses(&mut self) -> Receiver<String> {
+        let (sender, receiver) = mpsc::channel(1);
+        self.losses.sender = sender;
+        receiver
+    }
+
+    /// How a server was lost, after something has gone wrong: that may be seen before the loss is.
+    pub async fn lost(&self, losses: &mut Receiver<String>) -> Option<String> {
+        if let Ok(how) = losses.try_recv() {
+            return Some(how);
+        }
+        if self.losses.watching.is_empty() {
+            return None;
+        }
+        let redis = async {
+            match &self.redis {
+                Some(redis) => redis.answers().await,
+                None => true,
+            }
+        };
+        if redis.await && (self.is_shared || self.postgres().answers().await) {
+            return None;
+        }
+        timeout(NOTICE, losses.recv()).await.ok().flatten()
+    }
+
+    /// Closes the harness's connections.
+    pub async fn disconnect(&mut self) {
+        // They hold the servers, and must not take their end for a death.
+        self.losses.end().await;
+        drop(self.client.take());
+        self.outside.clear();
+    }
+}
