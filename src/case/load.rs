@@ -1,14 +1,20 @@
 //! Case files: finding, reading, and saying all that is wrong with them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::check::check;
-use super::decode::decode;
-use super::diagnostic::{Diagnostic, nearest};
-use super::file::CaseFile;
-use super::lower::lower;
-use super::model::Case;
-use super::node::{self, Place};
+use super::case::{Case, States, bounded};
+use super::change::Change;
+use super::check::{Laid, check};
+use super::fault::Fault;
+use super::state::{Layers, State};
+use super::step::action::Action;
+use super::step::old;
+use super::yaml::decode::decode;
+use super::yaml::diagnostic::{Diagnostic, Unknown, nearest};
+use super::yaml::node::{self, Node};
+use super::yaml::shape;
+use super::yaml::vars::Filler;
 use crate::error::{Context as _, Error, Result};
 
 /// Reads and checks one case file.
@@ -44,11 +50,142 @@ pub fn load_files(paths: &[PathBuf], cases_root: &Path) -> Result<Vec<Case>> {
 
 fn read(source: &str, path: &Path, name: &str) -> Result<Case, Vec<Diagnostic>> {
     let tree = node::parse(source).map_err(|error| vec![error])?;
-    let file: CaseFile = decode(&tree).map_err(|error| vec![error])?;
-    let top = Place::top(&tree);
-    let case = lower(file, top, name.to_owned(), path)?;
-    let errors = check(&case, top);
-    if errors.is_empty() { Ok(case) } else { Err(errors) }
+    let (mut case, mut errors) = Case::read(&tree, name, path);
+    let old = tree.get("steps").map(old::find).unwrap_or_default();
+    if !old.is_empty() {
+        // As they are written, they cannot be read.
+        errors.extend(old);
+        return Err(sorted(errors));
+    }
+    let mut reading = Reading { tree: &tree, case: &case, errors: Vec::new(), laid: Vec::new() };
+    let base = reading.states(None, &[]);
+    let fixes: Vec<(String, States)> = case
+        .fixes
+        .iter()
+        .filter_map(|(name, fix)| Some((name, fix, tree.get("fixes")?.get(name)?)))
+        .map(|(name, fix, node)| (name.clone(), reading.states(Some((node, &fix.change)), &["fixes", name])))
+        .collect();
+    let control = case.control.as_ref().zip(tree.get("control")).map(|(control, node)| {
+        let states = reading.states(Some((node, &control.change)), &["control"]);
+        (states, reading.bounds(node))
+    });
+    let Reading { errors: wrong, laid, .. } = reading;
+    errors.extend(wrong);
+    case.states = base;
+    for (name, states) in fixes {
+        case.fixes.entry(name).and_modify(|fix| fix.states = states);
+    }
+    if let (Some(control), Some((states, bounds))) = (&mut case.control, control) {
+        (control.states, control.bounds) = (states, bounds);
+    }
+    if errors.is_empty() {
+        errors = check(&case, &tree, &laid);
+    }
+    if errors.is_empty() { Ok(case) } else { Err(sorted(errors)) }
+}
+
+/// The states of a case while it is read.
+struct Reading<'r> {
+    tree: &'r Node,
+    case: &'r Case,
+    errors: Vec<Diagnostic>,
+    laid: Vec<Laid>,
+}
+
+impl Reading<'_> {
+    /// The state of a change, or of the base, and those of the growth.
+    fn states(&mut self, change: Option<(&Node, &Change)>, whose: &[&str]) -> States {
+        let layers = Layers { case: self.tree, change: change.map(|(node, _)| node), grown: None };
+        let change = change.map(|(_, change)| change);
+        let state = self.state(layers, change, Some(whose));
+        let growth = self.case.growth.as_ref().zip(self.tree.get("growth"));
+        let values = growth.iter().flat_map(|(growth, node)| {
+            let values = node.get(&growth.var).map(Node::items).unwrap_or_default();
+            values.iter().map(|value| (growth.var.as_str(), value))
+        });
+        let values: Vec<(&str, &Node)> = values.collect();
+        let grown = values.into_iter().map(|grown| self.state(Layers { grown: Some(grown), ..layers }, change, None));
+        let grown = grown.collect();
+        States { state, grown }
+    }
+
+    fn state(&mut self, layers: Layers<'_>, change: Option<&Change>, whose: Option<&[&str]>) -> Arc<State> {
+        let mut filler = layers.filler();
+        let tree = layers.tree(&mut filler);
+        let vars = filler.vars.iter().map(|(name, node)| (name.clone(), node.value())).collect();
+        let state = State::read(&tree, &self.case.base, change);
+        let (state, mut errors) = match state {
+            Ok(state) => (State { vars, app: self.case.app.clone(), ..state }, std::mem::take(&mut filler.errors)),
+            Err(errors) => {
+                let mut all = std::mem::take(&mut filler.errors);
+                // What is wrong with a variable is wrong with what stands in its place too.
+                let places: Vec<_> = all.iter().map(|error| error.span).collect();
+                all.extend(errors.into_iter().filter(|error| !places.contains(&error.span)));
+                (State::default(), all)
+            }
+        };
+        let state = Arc::new(state);
+        self.tell(&mut errors, &filler);
+        if let Some(whose) = whose {
+            let whose = whose.iter().map(|key| (*key).to_owned()).collect();
+            self.laid.push(Laid { whose, tree, uses: filler.uses, state: Arc::clone(&state) });
+        }
+        state
+    }
+
+    /// The bounds that hold under the control.
+    fn bounds(&mut self, control: &Node) -> indexmap::IndexMap<String, super::bound::Bound> {
+        let mut filler = Layers { case: self.tree, change: Some(control), grown: None }.filler();
+        let mut bounds = indexmap::IndexMap::new();
+        for name in bounded(control) {
+            let Some((key, node)) = control.entry(name) else { continue };
+            let filled = filler.fill(node);
+            match decode(&filled, Some(key)) {
+                Ok(bound) => drop(bounds.insert(name.to_owned(), bound)),
+                Err(errors) => self.tell(&mut errors.clone(), &filler),
+            }
+        }
+        let mut errors = std::mem::take(&mut filler.errors);
+        self.tell(&mut errors, &filler);
+        bounds
+    }
+
+    /// States share most of the file: what is wrong in several is said once.
+    fn tell(&mut self, errors: &mut Vec<Diagnostic>, filler: &Filler) {
+        for error in errors.drain(..) {
+            if !self.errors.iter().any(|said| said.message == error.message && said.span == error.span) {
+                self.errors.push(owned(error).labelled(&filler.uses));
+            }
+        }
+    }
+}
+
+/// A key that this verb or fault does not know may belong to another one.
+fn owned(error: Diagnostic) -> Diagnostic {
+    let Some(Unknown { key, noun, variant }) = &error.unknown else { return error };
+    let owners: Vec<String> = match *noun {
+        "$a step/verb" => owners::<Action>(key),
+        "$a fault/kind" => owners::<Fault>(key),
+        _ => owners::<super::actor::Actor>(key),
+    };
+    if owners.is_empty() {
+        return error;
+    }
+    let help = format!("it belongs to {}", owners.join(", "));
+    Diagnostic::new(format!("`{key}` does not belong to `{variant}`")).at(error.span.unwrap_or_default()).help(help)
+}
+
+fn owners<'de, T: serde::Deserialize<'de>>(key: &str) -> Vec<String> {
+    let variants = shape::variants::<T>().into_iter().filter(|variant| shape::fields_of::<T>(variant).contains(&key));
+    let mut owners: Vec<String> = variants.map(|variant| format!("`{}`", variant.trim_end_matches(": []"))).collect();
+    owners.dedup();
+    owners
+}
+
+/// In the file's order.
+fn sorted(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    errors.sort_by_key(|error| error.span.map_or((0, 0), |span| (span.line, span.column)));
+    errors
 }
 
 /// The name of a case: its path below the root without its ending; outside the root, its file stem.

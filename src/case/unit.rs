@@ -1,6 +1,10 @@
-//! Units: bytes, durations, percent.
+//! Units: bytes, durations, percent; and counts.
 
+use std::fmt;
 use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 /// What a unit measures. Measured values are in its base: bytes, seconds, percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,4 +115,90 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         return Err(format!("`{text}` is not a whole number of bytes"));
     }
     Ok(bytes.round() as u64)
+}
+
+/// Time, as it is written: `2.5s`, `10min`, `-4d`.
+#[derive(JsonSchema)]
+#[schemars(extend("pattern" = "^-?[0-9.]+ *(ns|us|ms|s|min|h|d)$"))]
+pub struct Time(#[expect(dead_code, reason = "describes times to the schema")] String);
+
+/// Bytes, as they are written: `5 MB`.
+#[derive(JsonSchema)]
+#[schemars(extend("pattern" = "^[0-9.]+ *(B|kB|MB|GB|TB|KiB|MiB|GiB)$"))]
+pub struct Bytes(#[expect(dead_code, reason = "describes bytes to the schema")] String);
+
+/// What is written with a unit.
+struct Amount {
+    expected: &'static str,
+    unit: &'static str,
+}
+
+impl Visitor<'_> for Amount {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
+        let unit = self.unit;
+        Err(E::custom(format!("`{number}` has no unit: say for instance `{number}{unit}`")))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
+        let unit = self.unit;
+        Err(E::custom(format!("`{number}` has no unit: say for instance `{number}{unit}`")))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
+        let unit = self.unit;
+        Err(E::custom(format!("`{number}` has no unit: say for instance `{number}{unit}`")))
+    }
+}
+
+const TIME: Amount = Amount { expected: "a duration such as `2.5s`", unit: "s" };
+
+/// Reads a duration.
+pub fn read_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = deserializer.deserialize_any(TIME)?;
+    duration(&text).map_err(de::Error::custom)
+}
+
+/// Reads a duration that may be left out.
+pub fn read_optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    read_duration(deserializer).map(Some)
+}
+
+/// Reads nanoseconds from now.
+pub fn read_offset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let text = deserializer.deserialize_any(Amount { expected: "a time from now such as `-4d`", unit: "s" })?;
+    offset(&text).map_err(de::Error::custom)
+}
+
+/// Reads bytes.
+pub fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = deserializer.deserialize_any(Amount { expected: "bytes such as `5 MB`", unit: " B" })?;
+    bytes(&text).map_err(de::Error::custom)
+}
+
+/// Reads bytes that may be left out.
+pub fn read_optional_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    read_bytes(deserializer).map(Some)
+}
+
+/// Reads a count from 1.
+pub fn read_ordinal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    match u64::deserialize(deserializer)? {
+        0 => Err(de::Error::custom("it is counted from 1")),
+        count => Ok(count),
+    }
+}
+
+/// Once: how often what does not say is done.
+pub const fn once() -> u64 {
+    1
 }

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::matrix::{Machine, releases, sheet};
 use crate::cache::Cache;
 use crate::case::load;
-use crate::case::model::Case;
+use crate::case::Case;
 use crate::cli::BisectArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -59,7 +59,7 @@ fn load(arguments: &BisectArgs) -> Result<(Case, Sheet)> {
     };
     let case = load::load_file(path, &arguments.cases_dir)?;
     let axis = if arguments.axis.releases.is_some() { Axis::package(&arguments.axis.package) } else { Axis::Python };
-    let mut sheet = sheet(&case, &axis)?;
+    let mut sheet = sheet(&case, &axis);
     match &arguments.invariant {
         None => sheet.expected.retain(|_, expected| matches!(expected, Expected::Telling { .. })),
         Some(name) if sheet.expected.contains_key(name) => sheet.expected.retain(|known, _| known == name),

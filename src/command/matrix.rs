@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cache::Cache;
-use crate::case::model::Case;
+use crate::case::Case;
 use crate::cli::{AxisArgs, MachineArgs, MatrixArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ pub fn matrix(arguments: &MatrixArgs) -> Result<Exit> {
     for case in &cases {
         let own: Vec<Case> = releases.iter().map(|release| axis.variant(case, release)).collect();
         let names = releases.iter().cloned().zip(own.iter().map(|variant| variant.name.clone()));
-        sheets.push((sheet(case, &axis)?, names.collect()));
+        sheets.push((sheet(case, &axis), names.collect()));
         variants.extend(own);
     }
     let reporters: Vec<Box<dyn Reporter + Send>> =
@@ -42,13 +42,13 @@ fn exit(run: &RunReport) -> Exit {
 }
 
 /// The table of a case, with nothing in it.
-pub(super) fn sheet(case: &Case, axis: &Axis) -> Result<Sheet> {
-    Ok(Sheet {
+pub(super) fn sheet(case: &Case, axis: &Axis) -> Sheet {
+    Sheet {
         name: case.name.clone(),
         title: case.title.clone(),
         axis: axis.head().to_owned(),
-        expected: plan::expectations(case)?,
-    })
+        expected: plan::expectations(case),
+    }
 }
 
 /// What is varied, and its releases. The index is asked where a range is given.

@@ -13,7 +13,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::case::load;
-use crate::case::model::Case;
+use crate::case::Case;
 use crate::case::schema;
 use crate::cli::{CaseArgs, Cli, Command, RunArgs};
 use crate::error::Result;

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::cache::Cache;
-use crate::case::model::Case;
+use crate::case::Case;
 use crate::cli::RunArgs;
 use crate::error::{Context as _, Error, Result};
 use crate::exit::Exit;

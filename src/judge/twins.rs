@@ -3,8 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::case::model::{HttpCount, Per, Quantity};
-use crate::case::resolve::Invariant;
+use crate::case::{HttpCount, Invariant, Per, Quantity};
 
 /// Bytes on the wire repeat within this share.
 const BYTES: f64 = 0.01;

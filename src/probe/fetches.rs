@@ -1,6 +1,6 @@
 //! `fetches`: FETCHes of server-side cursors, which Django's wrappers do not see and the wire does.
 
-use crate::case::model::StatementUnit;
+use crate::case::StatementUnit;
 use crate::proxy::Counters;
 
 /// Counts the FETCHes of these wires, in their unit.

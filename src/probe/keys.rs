@@ -2,7 +2,7 @@
 
 use redis::{InfoDict, cmd};
 
-use crate::case::model::RedisField;
+use crate::case::RedisField;
 use crate::error::{Context as _, Error, Result};
 use crate::service::redis::Redis;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::ledger::{Ledger, Statement};
-use crate::case::model::{StatementFilter, StatementUnit};
+use crate::case::{StatementFilter, StatementUnit};
 use crate::runner::Window;
 
 /// Statements of one text from one call site.

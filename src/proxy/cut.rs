@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::fault::Link;
 use super::observer::Side;
-use crate::case::resolve::CutAt;
+use crate::case::CutAt;
 
 /// What one chunk of a connection means for the cut.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use super::lock::{self, Lock, Locks};
 use super::uv::{Resolution, Uv};
 use crate::cache::Cache;
-use crate::case::model::Take;
+use crate::case::Take;
 use crate::error::{Context as _, Error, Result};
 
 /// What the harness needs in every environment, beside the packages of the case.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use diffy::patch_set::{FileOperation, ParseOptions, PatchSet};
 
-use crate::case::model::{Edit, Take};
+use crate::case::{Edit, Take};
 
 /// Why a change cannot be made. Not a user's typing error but a finding about this fix on this
 /// base: it makes a run INCONCLUSIVE.

@@ -12,8 +12,7 @@ use super::measure::{self, Measured};
 use super::session::{Code, Codes, Session};
 use super::stage::Stage;
 use crate::actor::{StateCode, Trouble};
-use crate::case::model::Case;
-use crate::case::resolve::{self, ResolvedState};
+use crate::case::{Case, State};
 use crate::error::Context as _;
 use crate::plan::Arm;
 
@@ -66,19 +65,19 @@ async fn live(
     (log, core): (&Path, Option<Core>),
     outcome: &mut Outcome,
 ) -> Result<Measured, String> {
-    let state = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case)).map_err(|error| error.message)?;
-    let (code, state) = code(stage, case, arm, state).await?;
+    let state = &*arm.resolved;
+    let code = code(stage, case, arm, Arc::clone(&arm.resolved)).await?;
     let zygote = stage.tree.zygote(&code).await.map_err(|trouble| explain(log, "set up the app", &trouble))?;
     stage.adds_up(&code, &zygote).await.map_err(|trouble| trouble.to_string())?;
     outcome.versions.clone_from(&zygote.prepared.versions);
-    let server = stage.server_for(&state).await.map_err(|error| error.message)?;
+    let server = stage.server_for(state).await.map_err(|error| error.message)?;
     stage.template(&server, &code, &zygote).await.map_err(|trouble| explain(log, "migrate the template", &trouble))?;
 
     let guard_cycle = zygote.prepared.guard_cycle;
-    let actors = actor_codes(stage, case, arm, &state, log).await?;
+    let actors = actor_codes(stage, case, arm, state, log).await?;
     let codes = Codes { state: (code, zygote), actors };
     let mut session =
-        Session::new(stage, server, &codes, &state, index, (log.to_owned(), core)).map_err(|error| error.message)?;
+        Session::new(stage, server, &codes, state, index, (log.to_owned(), core)).map_err(|error| error.message)?;
     session.deadlines = stage.references.deadlines(case, arm).await;
     let measured = measure(&mut session, guard_cycle, outcome).await;
     stage.references.tell(case, arm, std::mem::take(&mut session.waits));
@@ -99,13 +98,13 @@ async fn actor_codes(
     stage: &Arc<Stage>,
     case: &Case,
     arm: &Arm,
-    state: &ResolvedState,
+    state: &State,
     log: &Path,
 ) -> Result<HashMap<String, Code>, String> {
     let mut codes = HashMap::new();
     for actor in state.actor_changes.keys() {
         let Some(changed) = state.changed_for(actor) else { continue };
-        let (code, _) = code(stage, case, arm, changed).await?;
+        let code = code(stage, case, arm, Arc::new(changed)).await?;
         let doing = || format!("set up the app for {actor}");
         let zygote = stage.tree.zygote(&code).await.map_err(|trouble| explain(log, &doing(), &trouble))?;
         codes.insert(actor.clone(), (code, zygote));
@@ -118,12 +117,10 @@ async fn code(
     stage: &Arc<Stage>,
     case: &Case,
     arm: &Arm,
-    state: ResolvedState,
-) -> Result<(StateCode, ResolvedState), String> {
-    let (stage, plan_state, python) = (Arc::clone(stage), arm.state.clone(), case.needs.python.clone());
-    let code = tokio::task::spawn_blocking(move || {
-        stage.code(&state, &plan_state, python.as_deref()).map(|code| (code, state))
-    });
+    state: Arc<State>,
+) -> Result<StateCode, String> {
+    let (stage, plan_state, python) = (Arc::clone(stage), arm.state.clone(), case.python.clone());
+    let code = tokio::task::spawn_blocking(move || stage.code(&state, &plan_state, python.as_deref()));
     code.await.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())
 }
 

@@ -18,9 +18,7 @@ use tokio::sync::Barrier;
 use tokio::time::timeout;
 
 use super::clock::{Clock, monotonic};
-use crate::case::model::{Body, Member, Part};
-use crate::case::resolve::Http;
-use crate::case::vars::substitute;
+use crate::case::{Http, Member, Part, substitute};
 
 /// What browsers ask for; Django's `ALLOWED_HOSTS` of the shop takes any.
 const NAME: &str = "shop.test";
@@ -195,15 +193,14 @@ impl Caller {
             substitute(value, &vars).map_err(|diagnostic| absent(diagnostic.message))
         };
         let text = |value: &Value| put(value).map(|value| plain(&value));
-        let mut builder = Request::builder().method(http.method).uri(text(&Value::from(http.target.as_str()))?);
+        let mut builder = Request::builder().method(http.request.method).uri(text(&http.request.target.as_str().into())?);
         builder = builder.header(HOST, NAME);
-        let body = match &http.body {
-            None => Bytes::new(),
-            Some(Body::Json(json)) => {
+        let body = match (&http.json, &http.form, &http.body) {
+            (Some(json), ..) => {
                 builder = builder.header(CONTENT_TYPE, "application/json");
                 put(json)?.to_string().into()
             }
-            Some(Body::Form(form)) => {
+            (_, Some(form), _) => {
                 builder = builder.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
                 let mut encoder = form_urlencoded::Serializer::new(String::new());
                 for (name, value) in form {
@@ -211,7 +208,8 @@ impl Caller {
                 }
                 encoder.finish().into()
             }
-            Some(Body::Text(body)) => text(body)?.into(),
+            (_, _, Some(body)) => text(body)?.into(),
+            (None, None, None) => Bytes::new(),
         };
         let mut cookies: Vec<String> = self.jar.iter().map(|kept| kept.stripped().to_string()).collect();
         for (name, value) in &http.cookies {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::browser::Exchange;
 use super::session::Session;
 use super::window::Window;
-use crate::case::model::{
+use crate::case::{
     CacheCount, Direction, HttpCount, Per, Quantity, StatementUnit, StatusFilter, TaskCount, WRITES,
 };
 use crate::probe::journal::{Journal, TaskCounts};

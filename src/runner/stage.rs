@@ -13,7 +13,7 @@ use super::reference::References;
 use super::server::Server;
 use crate::actor::{Process, StateCode, Tree, Trouble, Zygote, worker};
 use crate::cache::Cache;
-use crate::case::resolve::{ResolvedState, SourceChange};
+use crate::case::{self, Change};
 use crate::error::{Context as _, Error, Result};
 use crate::plan::State;
 use crate::probe::ledger::PROBE;
@@ -80,7 +80,7 @@ impl Stage {
 
     /// The code of a state: environment, overlay, settings. Blocks on the file system, and on the
     /// network where something is not cached.
-    pub fn code(&self, resolved: &ResolvedState, state: &State, python: Option<&str>) -> Result<StateCode, Refused> {
+    pub fn code(&self, resolved: &case::State, state: &State, python: Option<&str>) -> Result<StateCode, Refused> {
         let environment = self.environments.get(&resolved.packages, python)?;
         let mut base = Sources::new(vec![self.shop.clone(), environment.site_packages.clone()]);
         let app = resolved.app.as_ref();
@@ -112,7 +112,7 @@ impl Stage {
     fn change(
         &self,
         base: &Sources,
-        resolved: &ResolvedState,
+        resolved: &case::State,
         state: &State,
     ) -> Result<(Sources, Vec<Texts>), Refused> {
         let mut broken = base.clone();
@@ -129,7 +129,7 @@ impl Stage {
         }
         let base = &broken;
         let mut sources = base.clone();
-        let SourceChange { take, patch, edits } = &resolved.change;
+        let Change { take, patch, edits, .. } = &resolved.change;
         if let Some(take) = take {
             sources.take(take, &self.environments.wheel(take)?)?;
         }
@@ -236,7 +236,7 @@ impl Stage {
     }
 
     /// The server of an arm: the run's, or one of its own where the state says something of it or hurts it.
-    pub async fn server_for(&self, state: &ResolvedState) -> Result<Arc<Server>> {
+    pub async fn server_for(&self, state: &case::State) -> Result<Arc<Server>> {
         if !state.own_postgres() {
             return Ok(Arc::clone(&self.server));
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use indexmap::IndexMap;
 
-use crate::case::model::Per;
+use crate::case::Per;
 use crate::probe::sql::Shape;
 use crate::proxy::{Counters, HttpCounters};
 

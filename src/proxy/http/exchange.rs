@@ -19,7 +19,7 @@ use super::origin::{self, Answered, Failure, Upload};
 use super::policy::{Policy, Received, is_only_if_cached};
 use super::store::{Stored, Vary};
 use super::target::Target;
-use crate::case::model::CacheKind;
+use crate::case::CacheKind;
 use crate::proxy::meter::lock;
 
 /// Says where an answer is from.

@@ -33,7 +33,7 @@ use self::clock::Clock;
 use self::store::Store;
 use super::listener;
 use super::meter::lock;
-use crate::case::model::CacheKind;
+use crate::case::CacheKind;
 use crate::error::{Error, Result};
 use crate::service::Endpoint;
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{LIMIT, POLL, Readings, Session};
 use crate::actor::{Process, Trouble};
-use crate::case::model::Role;
+use crate::case::Role;
 use crate::error::Result;
 use crate::runner::arm::note;
 use crate::service::keeper::{Exit, Target};

@@ -7,8 +7,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::Session;
 use crate::actor::Trouble;
-use crate::case::model::{Quantity, RedisField};
-use crate::case::resolve::ResolvedActor;
+use crate::case::{Actor, Quantity, RedisField};
 use crate::error::Result;
 use crate::probe::journal::{Journal, TaskCounts};
 use crate::probe::triggers::{self, Write};
@@ -61,7 +60,7 @@ impl Session<'_> {
         let refused = |error: tokio_postgres::Error| Trouble::Refused(rows::message(&error));
         if let Some(actor) = actor
             && !self.strangers.contains_key(actor)
-            && let Some(ResolvedActor::Stranger { application_name }) = self.state.actors.get(actor)
+            && let Some(Actor::Stranger { application_name }) = self.state.actors.get(actor)
         {
             let client = self.server.postgres.client(&self.database).await?;
             let name = application_name.replace('\'', "''");

@@ -7,8 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::Session;
 use crate::actor::Trouble;
-use crate::case::model::{CLIENT, Link, Server as Kind};
-use crate::case::resolve::{Fault, Trigger};
+use crate::case::{CLIENT, Fault, Link, Server as Kind, Trigger};
 use crate::error::{Error, Result};
 use crate::probe::rows;
 use crate::proxy::Faults;

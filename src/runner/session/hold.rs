@@ -9,7 +9,7 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use super::{POLL, Session};
 use crate::actor::Trouble;
-use crate::case::resolve::{Action, HoldSpec, ResolvedState};
+use crate::case::{Action, HoldSpec, State};
 use crate::error::{Context as _, Result};
 use crate::service::procfs::Process;
 
@@ -34,7 +34,7 @@ struct Known {
 
 impl Holds {
     /// The holds of a state, none armed, in a file to be shared.
-    pub fn create(path: &Path, state: &ResolvedState) -> Result<Self> {
+    pub fn create(path: &Path, state: &State) -> Result<Self> {
         let holds = state.all_steps().filter_map(|step| match &step.action {
             Action::Hold { actor, hold } => Some((step.line, actor, hold)),
             _ => None,
@@ -88,7 +88,7 @@ impl Holds {
 }
 
 impl Known {
-    fn new(id: u32, state: &ResolvedState, (line, actor, hold): (usize, &String, &HoldSpec)) -> Self {
+    fn new(id: u32, state: &State, (line, actor, hold): (usize, &String, &HoldSpec)) -> Self {
         let holder = match (state.is_web(actor), hold.every) {
             (false, _) => Holder::Process,
             (true, false) => Holder::Thread,

@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use super::{LIMIT, POLL, Readings, Session};
 use crate::actor::Trouble;
-use crate::case::model::What;
-use crate::case::resolve::{Enqueue, Schedule, WaitFor};
+use crate::case::{Enqueue, Schedule, WaitFor, What};
 use crate::probe::journal::Journal;
 use crate::probe::ledger::PROBE;
 use crate::service::procfs::Process;
@@ -55,8 +54,8 @@ impl Session<'_> {
             task: schedule.task.clone(),
             args: schedule.args.clone(),
             kwargs: schedule.kwargs.clone().into_iter().collect(),
-            kind: schedule.kind.clone(),
-            fields: schedule.fields.clone().into_iter().collect(),
+            kind: schedule.kind.word().to_owned(),
+            fields: schedule.fields().into_iter().collect(),
             due_ns: schedule.due_ns,
         };
         self.ask(&schedule.by, &Request::Schedule(request)).await.map(drop)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::Session;
-use crate::case::model::Quantity;
+use crate::case::Quantity;
 use crate::probe::memory::{self, Memory, Peaks};
 use crate::runner::arm::explain;
 

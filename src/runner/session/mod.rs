@@ -31,8 +31,7 @@ use super::server::Server;
 use super::stage::{Entry, Stage};
 use super::window::Windows;
 use crate::actor::{Process, StateCode, Trouble, Zygote};
-use crate::case::model::RedisField;
-use crate::case::resolve::{ResolvedActor, ResolvedState};
+use crate::case::{Actor, RedisField, State};
 use crate::error::{Context as _, Result};
 use crate::probe::journal::Journal;
 use crate::probe::ledger::PROBE;
@@ -68,7 +67,7 @@ pub struct Session<'s> {
     pub(super) stage: &'s Arc<Stage>,
     server: Arc<Server>,
     codes: &'s Codes,
-    pub(super) state: &'s ResolvedState,
+    pub(super) state: &'s State,
     /// The arm's private folder.
     pub folder: PathBuf,
     database: String,
@@ -139,7 +138,7 @@ impl<'s> Session<'s> {
         stage: &'s Arc<Stage>,
         server: Arc<Server>,
         codes: &'s Codes,
-        state: &'s ResolvedState,
+        state: &'s State,
         index: usize,
         (log, core): (PathBuf, Option<Core>),
     ) -> Result<Self> {
@@ -216,9 +215,9 @@ impl<'s> Session<'s> {
     pub async fn process(&mut self, actor: &str) -> Result<&mut Process, Trouble> {
         if !self.processes.contains_key(actor) {
             let kind = match self.state.actors.get(actor) {
-                Some(ResolvedActor::SimulatedCluster) => ActorKind::SimulatedCluster,
-                Some(ResolvedActor::Python { module }) => ActorKind::Python { module: module.clone() },
-                Some(ResolvedActor::Web { .. }) => ActorKind::Web,
+                Some(Actor::SimulatedCluster) => ActorKind::SimulatedCluster,
+                Some(Actor::Python { module }) => ActorKind::Python { module: module.clone() },
+                Some(Actor::Web { .. }) => ActorKind::Web,
                 // Probe and client: the standard names only.
                 _ => ActorKind::Python { module: String::new() },
             };
@@ -334,6 +333,6 @@ impl<'s> Session<'s> {
 }
 
 /// Whether an arm has real clusters, which need real time and more than one processor.
-fn is_real(state: &ResolvedState) -> bool {
-    state.actors.values().any(|actor| matches!(actor, ResolvedActor::RealCluster { .. }))
+fn is_real(state: &State) -> bool {
+    state.actors.values().any(|actor| matches!(actor, Actor::RealCluster { .. }))
 }
