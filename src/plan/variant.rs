@@ -110,9 +110,8 @@ fixes:
   hope: {vars: {times: 3}, verdict: NOT FIXED}
   guard: {vars: {times: 1}}
 steps:
-  - wait: {until: 'True'}
-    as: there
-  - measure: [{wait: {until: 'True', within: 5s}, as: quick}]
+  - {wait: 'True', as: there}
+  - measure: [{wait: 'True', within: 5s, as: quick}]
     as: window
   - read: {charges: Charge.objects.count()}
 invariants:
