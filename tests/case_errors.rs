@@ -22,10 +22,11 @@ fixes:
   wrong turn: {settings: {Q_CLUSTER: {orm: other}}, verdict: NOT FIXED}
 steps:
   - start: q
-  - restart: {q: $restarts}
-  - beat: {q: 200, every: 2s}
-    as: steady
-  - python: {app: "enqueue()", times: 5}
+  - {restart: q, times: $restarts}
+  - {beat: q, times: 200, every: 2s, as: steady}
+  - python: app
+    run: "enqueue()"
+    times: 5
   - measure: [{advance: 2.5s}, {drain: q}]
     as: rest
   - sql: SELECT count(*) FROM t WHERE a = $1

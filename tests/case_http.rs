@@ -28,8 +28,8 @@ fn load(actors: &str, steps: &str, invariants: &str) -> Result<dj_regress::case:
 
 #[test]
 fn what_is_only_known_when_it_is_sent_is_left_in_a_request() {
-    let steps = "  - http: {post: /export, json: {of: 1}, keep: {id: $.id}}\n  \
-                   - http: {get: $status, via: corporate, until: {$.state: SUCCESS}, times: 6, every: 2s}\n    as: polls\n";
+    let steps = "  - {http: POST /export, json: {of: 1}, keep: {id: $.id}}\n  \
+                   - {http: GET $status, via: corporate, until: {$.state: SUCCESS}, times: 6, every: 2s, as: polls}\n";
     let case = load(ACTORS, steps, INVARIANTS).expect("a case");
     let state = resolve(&case, None).expect("a state");
     assert_eq!(state.packages["waitress"], "3.0.*");
@@ -91,7 +91,7 @@ fn a_request_that_cannot_be_sent_is_refused(#[case] http: &str, #[case] message:
 #[case::foreign("{web: {serve: wsgi, timeout: 1s}}", "`timeout` belongs to a proxy")]
 #[case::changes("{web: {serve: wsgi}, p: {cache: strict, to: web, env: {A: b}}}", "a proxy does not run the app")]
 fn an_actor_of_the_web_that_cannot_be_is_refused(#[case] actors: &str, #[case] message: &str) {
-    let steps = "  - http: {get: /, to: web}\n";
+    let steps = "  - {http: GET /, to: web}\n";
     let error = load(&format!("actors: {actors}\n"), steps, INVARIANTS).expect_err("it is wrong");
     assert!(error.contains(message), "{error}");
 }
@@ -119,7 +119,7 @@ fn a_step_that_the_web_cannot_do_is_refused(#[case] step: &str, #[case] message:
 #[case("{of: http.latency, both: 1}, more: {of: requests, applied: 1, reverted: 0}", "it is never exactly `1`")]
 #[case("{of: requests, status: 200, applied: 1, reverted: 0}", "`status` does not belong to `requests`")]
 fn a_measurement_of_the_wrong_one_is_refused(#[case] invariant: &str, #[case] message: &str) {
-    let error = load(ACTORS, "  - http: {get: /}\n", &format!("invariants: {{hits: {invariant}}}\n"));
+    let error = load(ACTORS, "  - http: GET /\n", &format!("invariants: {{hits: {invariant}}}\n"));
     let error = error.expect_err("it is wrong");
     assert!(error.contains(message), "{error}");
 }
@@ -136,10 +136,10 @@ fn nginx_does_not_go_with_virtual_time(#[case] step: &str) {
 #[test]
 fn two_web_actors_are_told_apart_by_the_request() {
     let actors = "actors: {a: {serve: wsgi}, b: {serve: wsgi}}\n";
-    let error = load(actors, "  - http: {get: /}\n", INVARIANTS).expect_err("it is not said which");
+    let error = load(actors, "  - http: GET /\n", INVARIANTS).expect_err("it is not said which");
     assert!(error.contains("`a` and `b` answer requests: it is not said which is asked"), "{error}");
-    load(actors, "  - http: {get: /, to: b}\n", INVARIANTS).expect("it is said");
-    let error = load("", "  - http: {get: /}\n", INVARIANTS).expect_err("there is none");
+    load(actors, "  - {http: GET /, to: b}\n", INVARIANTS).expect("it is said");
+    let error = load("", "  - http: GET /\n", INVARIANTS).expect_err("there is none");
     assert!(error.contains("nobody answers requests here"), "{error}");
 }
 
@@ -148,7 +148,7 @@ fn the_app_of_a_case_is_a_package_beside_it() {
     let folder = tempfile::tempdir().expect("a temp folder");
     let path = folder.path().join("case.yaml");
     let case = |app: &str| {
-        let text = format!("app: {app}\n{}{ACTORS}steps: [{{http: {{get: /}}}}]\n{INVARIANTS}", HEAD.trim_start());
+        let text = format!("app: {app}\n{}{ACTORS}steps: [{{http: GET /}}]\n{INVARIANTS}", HEAD.trim_start());
         load_str(&text, &path, folder.path()).map(|case| case.app).map_err(|error| error.message)
     };
     assert!(case("./poll").is_err_and(|error| error.contains("it has no __init__.py")));

@@ -28,14 +28,11 @@ fixes:
       tidy:  {in: a.py, applied: "v", reverted: "w", unpinned: a comment}
 steps:
   - start: q
-  - restart: {q: $restarts}
-  - beat: {q: 20}
-    as: steady
-  - sql: {psql: "DELETE FROM t WHERE a = $restarts"}
-    as: gone
+  - {restart: q, times: $restarts}
+  - {beat: q, times: 20, as: steady}
+  - {sql: "DELETE FROM t WHERE a = $restarts", by: psql, as: gone}
   - start: orphans
-  - measure: {for: 20s}
-    as: real
+  - {measure: 20s, as: real}
   - stop: orphans
 invariants:
   list:      {of: statements, table: t, during: steady, per: beat, applied: 1, reverted: 2}
@@ -259,13 +256,13 @@ fn a_mistake_is_shown_where_it_is(#[case] good: &str, #[case] bad: &str, #[case]
 
 #[test]
 fn real_time_needs_somebody_who_lives_in_it() {
-    let text = "title: t\nfixes: {f: {env: {A: 1}}}\nsteps: [{measure: {for: 1s}, as: w}, {read: {x: y}}]\n\
+    let text = "title: t\nfixes: {f: {env: {A: 1}}}\nsteps: [{measure: 1s, as: w}, {read: {x: y}}]\n\
                 invariants: {x: {applied: 1, reverted: 2}}\n";
     insta::assert_snapshot!(message(text), @r"
     error: nothing lives in real time here: the case has no real cluster
      --> cases/x.yaml:3:10
       |
-    3 | steps: [{measure: {for: 1s}, as: w}, {read: {x: y}}]
+    3 | steps: [{measure: 1s, as: w}, {read: {x: y}}]
       |          ^^^^^^^
       = help: declare a real cluster (`actors: {q: {cluster: real}}`), or move the clock: `- advance: 20s`
     ");

@@ -20,12 +20,10 @@ actors: {q: {cluster: simulated}, real: {cluster: real, count: $restarts}, psql:
 fixes: {f: {edits: {e: {in: a.py, applied: x, reverted: y, unpinned: z}}}}
 steps:
   - start: q
-  - beat: {q: 20}
-    as: steady
-  - sql: {psql: DELETE FROM t}
+  - {beat: q, times: 20, as: steady}
+  - {sql: DELETE FROM t, by: psql}
   - start: real
-  - measure: {for: 2s}
-    as: real time
+  - {measure: 2s, as: real time}
   - stop: real
 invariants:
   a: {of: wire_bytes, direction: up, actor: q, during: steady, per: day, applied: <= 1 GB, reverted: "> 1 GB"}
