@@ -81,8 +81,8 @@ impl Checker<'_> {
             } else if module.is_empty() || function.is_empty() || function.contains(':') {
                 let message = format!("`{moment}` is not a function: write `module:function` or `module:Class.method`");
                 return self.error(Diagnostic::new(message).at(place.get("at").span()));
-            } else if place.has("on") && !moment.contains(':') {
-                Some(("on", format!("`{moment}` is a moment, not a function: it has no `on`")))
+            } else if place.has("when") && !moment.contains(':') {
+                Some(("when", format!("`{moment}` is a moment, not a function: it has no `when`")))
             } else if is_web && hold.every && hold.call != 1 {
                 Some(("call", "`every` holds each call: `call` says one".to_owned()))
             } else if is_web && hold.role.is_some() {
@@ -115,6 +115,10 @@ impl Checker<'_> {
     fn life(&mut self, action: &Action, actor: &str, span: Span) {
         if matches!(action, Action::Hold { .. }) {
             self.names.held.insert(actor.to_owned());
+            return;
+        }
+        // What is done to whom may hang on variables: the order is that of the base.
+        if !self.laid.whose.is_empty() {
             return;
         }
         let started = self.names.started.contains(actor);

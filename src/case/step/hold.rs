@@ -102,7 +102,7 @@ pub struct HoldSpec {
     #[serde(rename = "at", default)]
     pub moment: String,
     /// Of a function: its `entry` (default) or its `return`.
-    #[serde(rename = "on", default, deserialize_with = "side")]
+    #[serde(rename = "when", default, deserialize_with = "side")]
     #[schemars(with = "Side")]
     pub at_return: bool,
     /// The n-th call counts (default 1).

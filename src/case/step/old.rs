@@ -106,7 +106,7 @@ fn with_actor(verb: &str, value: &Node) -> Option<(String, Vec<(String, String)>
     for (key, node) in value.entries().iter().filter(|(key, _)| is_option(&key.name)) {
         match (verb, key.name.as_str()) {
             ("enqueue", "iter" | "chain") => {}
-            ("hold", "at") => beside.push(("on".to_owned(), node.inline())),
+            ("hold", "at") => beside.push(("when".to_owned(), node.inline())),
             (_, name) => beside.push((name.to_owned(), node.inline())),
         }
     }
@@ -125,7 +125,7 @@ mod tests {
     #[case("restart: {q: 3, by: kill}", "`restart: q` with `times: 3` and `by: kill` beside it")]
     #[case("kill: {q: worker}", "`kill: q` with `role: worker` beside it")]
     #[case("signal: {q: , send: USR1}", "`signal: q` with `send: USR1` beside it")]
-    #[case("hold: {q: 'a:b', at: return}", "`hold: q` with `at: 'a:b'` and `on: return` beside it")]
+    #[case("hold: {q: 'a:b', at: return}", "`hold: q` with `at: 'a:b'` and `when: return` beside it")]
     #[case("python: {app: \"f()\", times: 5}", "`python: app` with `run: \"f()\"` and `times: 5` beside it")]
     #[case("enqueue: {charge: [a], times: 5}", "`enqueue: charge` with `args: [a]` and `times: 5` beside it")]
     #[case("enqueue: {double: [1, 2], iter: true}", "`enqueue: double` with `iter: [1, 2]` beside it")]
