@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::load::load_str;
-use dj_regress::case::model::Case;
-use dj_regress::case::resolve::{
-    Action, Enqueue, HoldSpec, ResolvedState, Role, Schedule, WaitFor, What, resolve, resolve_control,
+use dj_regress::case::Case;
+use dj_regress::case::{
+    Action, Enqueue, HoldSpec, State, Role, Schedule, WaitFor, What, resolve, resolve_control,
 };
 use dj_regress::error::{ErrorKind, Result};
 use nix::sys::signal::Signal;
@@ -25,7 +25,7 @@ fn good() -> Case {
     load(GOOD).unwrap_or_else(|error| panic!("error: {error}"))
 }
 
-fn state() -> ResolvedState {
+fn state() -> State {
     resolve(&good(), None).unwrap_or_else(|error| panic!("error: {error}"))
 }
 

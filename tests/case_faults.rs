@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::load::load_str;
-use dj_regress::case::model::{Case, Quantity, RedisField, TaskCount};
-use dj_regress::case::resolve::{Action, CutAt, Fault, Link, ResolvedState, Server, Trigger, resolve, resolve_control};
+use dj_regress::case::{Case, Quantity, RedisField, TaskCount};
+use dj_regress::case::{Action, CutAt, Fault, Link, State, Server, Trigger, resolve, resolve_control};
 use dj_regress::error::{ErrorKind, Result};
 use rstest::rstest;
 
@@ -20,7 +20,7 @@ fn good() -> Case {
     load(GOOD).unwrap_or_else(|error| panic!("error: {error}"))
 }
 
-fn state(text: &str) -> ResolvedState {
+fn state(text: &str) -> State {
     let case = load(text).unwrap_or_else(|error| panic!("error: {error}"));
     resolve(&case, None).unwrap_or_else(|error| panic!("error: {error}"))
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::load::{load_file, load_str};
-use dj_regress::case::model::{CacheKind, Part};
-use dj_regress::case::resolve::{Action, Asked, ResolvedActor, resolve};
+use dj_regress::case::{CacheKind, Part};
+use dj_regress::case::{Action, Asked, Actor, resolve};
 use rstest::rstest;
 
 const HEAD: &str = r#"
@@ -21,7 +21,7 @@ const ACTORS: &str =
 
 const INVARIANTS: &str = "invariants: {hits: {of: requests, applied: 1, reverted: 0}}\n";
 
-fn load(actors: &str, steps: &str, invariants: &str) -> Result<dj_regress::case::model::Case, String> {
+fn load(actors: &str, steps: &str, invariants: &str) -> Result<dj_regress::case::Case, String> {
     let text = format!("{HEAD}{actors}steps:\n{steps}{invariants}");
     load_str(&text, Path::new("case.yaml"), Path::new(".")).map_err(|error| error.message)
 }
@@ -35,8 +35,8 @@ fn what_is_only_known_when_it_is_sent_is_left_in_a_request() {
     assert_eq!(state.packages["waitress"], "3.0.*");
     assert_eq!(state.web_actor(), Some("web"));
     let proxy =
-        ResolvedActor::Proxy { kind: CacheKind::Aggressive, to: "web".into(), timeout: Some(Duration::from_secs(2)) };
-    assert_eq!((&state.actors["web"], &state.actors["corporate"]), (&ResolvedActor::Web { threads: 4 }, &proxy));
+        Actor::Proxy { kind: CacheKind::Aggressive, to: "web".into(), timeout: Some(Duration::from_secs(2)) };
+    assert_eq!((&state.actors["web"], &state.actors["corporate"]), (&Actor::Web { threads: 4 }, &proxy));
     let [Action::Http { http: export, .. }, Action::Http { http: polls, .. }] = state.actions().collect::<Vec<_>>()[..]
     else {
         panic!("two requests")

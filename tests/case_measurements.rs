@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::load::load_str;
-use dj_regress::case::model::{Case, Direction, Per, Quantity, StatementUnit};
-use dj_regress::case::resolve::{Action, ResolvedActor, ResolvedState, resolve, resolve_with};
+use dj_regress::case::{Case, Direction, Per, Quantity, StatementUnit};
+use dj_regress::case::{Action, Actor, State, resolve, resolve_with};
 use dj_regress::error::{ErrorKind, Result};
 use indexmap::IndexMap;
 use rstest::rstest;
@@ -63,7 +63,7 @@ fn message(text: &str) -> String {
     format!("error: {}", error.message)
 }
 
-fn state(case: &Case) -> ResolvedState {
+fn state(case: &Case) -> State {
     resolve(case, None).unwrap_or_else(|error| panic!("error: {error}"))
 }
 
@@ -102,10 +102,10 @@ fn measurements_have_their_filters_and_defaults() {
 #[test]
 fn a_real_cluster_can_be_several() {
     let actors = state(&good()).actors;
-    assert_eq!(actors["orphans"], ResolvedActor::RealCluster { count: 4 });
-    assert_eq!(actors["psql"], ResolvedActor::Stranger { application_name: "psql by hand".into() });
+    assert_eq!(actors["orphans"], Actor::RealCluster { count: 4 });
+    assert_eq!(actors["psql"], Actor::Stranger { application_name: "psql by hand".into() });
     let single = load(&GOOD.replace(", count: $clusters", "")).unwrap_or_else(|error| panic!("error: {error}"));
-    assert_eq!(state(&single).actors["orphans"], ResolvedActor::RealCluster { count: 1 });
+    assert_eq!(state(&single).actors["orphans"], Actor::RealCluster { count: 1 });
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use dj_regress::case::bound::Bound;
+use dj_regress::case::Bound;
 use dj_regress::case::load::load_str;
-use dj_regress::case::model::{Case, Scalar};
-use dj_regress::case::resolve::{resolve, resolve_control, resolve_with};
+use dj_regress::case::{Case, Scalar};
+use dj_regress::case::{resolve, resolve_control, resolve_with};
 use dj_regress::case::unit;
 use indexmap::IndexMap;
 use proptest::prelude::*;
@@ -166,7 +166,7 @@ proptest! {
         let Some(mut case) = load(CASES[1]) else { return Err(TestCaseError::fail("the case should load")) };
         case.base.vars.insert("a".to_owned(), var);
         case.base.settings.insert("X".to_owned(), Value::from(text.as_str()));
-        if let Some(dj_regress::case::model::Action::Restart { count, .. }) =
+        if let Some(dj_regress::case::Action::Restart { count, .. }) =
             case.steps.get_mut(1).map(|step| &mut step.action)
         {
             *count = Scalar(text.into());

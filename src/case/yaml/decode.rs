@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 use std::fmt::{self, Display};
+use std::marker::PhantomData;
 use std::rc::Rc;
 
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
@@ -104,7 +105,8 @@ pub fn decode_beside<'de, T: Deserialize<'de>>(
     beside: &[&'de str],
 ) -> Result<T, Vec<Diagnostic>> {
     let errors = Rc::default();
-    let result = T::deserialize(Decoder { node, key, beside: beside.to_vec(), of: None, errors: Rc::clone(&errors) });
+    let decoder = Decoder { node, key, beside: beside.to_vec(), of: None, errors: Rc::clone(&errors) };
+    let result = decoder.read(PhantomData::<T>);
     let mut errors = errors.take();
     match result {
         Ok(value) if errors.is_empty() => Ok(value),
@@ -141,6 +143,12 @@ impl<'de> Decoder<'de> {
         let value = key.filter(|_| self.node.is_absent()).unwrap_or(own);
         let holder = key.filter(|_| !matches!(self.node.kind, Kind::Scalar(_))).unwrap_or(value);
         error.or_within(value, holder)
+    }
+
+    /// What is read from it, or what is wrong with it and where.
+    fn read<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Diagnostic> {
+        let place = self.clone();
+        seed.deserialize(self).map_err(|error| place.placed(error))
     }
 
     fn tell(&self, error: Diagnostic) {
@@ -378,13 +386,13 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
     type Error = Diagnostic;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Diagnostic> {
-        self.rest.next().map(|node| seed.deserialize(self.decoder.child(None, node))).transpose()
+        self.rest.next().map(|node| self.decoder.child(None, node).read(seed)).transpose()
     }
 
     /// Goes on after an item that is wrong.
     fn next_element<T: Deserialize<'de>>(&mut self) -> Result<Option<T>, Diagnostic> {
         for node in self.rest.by_ref() {
-            match T::deserialize(self.decoder.child(None, node)) {
+            match self.decoder.child(None, node).read(PhantomData) {
                 Ok(item) => return Ok(Some(item)),
                 Err(error) => self.decoder.tell(error),
             }
@@ -415,7 +423,7 @@ impl<'de> MapAccess<'de> for Entries<'_, 'de> {
         let Some((key, node)) = self.value.take() else {
             return Err(Diagnostic::new("a value was asked for before its key"));
         };
-        seed.deserialize(self.decoder.child(Some(key), node))
+        self.decoder.child(Some(key), node).read(seed)
     }
 
     /// Goes on after an entry that is wrong.
@@ -459,8 +467,8 @@ impl<'de> MapAccess<'de> for Fields<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Diagnostic> {
         match self.value.take() {
-            Some(Source::Entry(key, node)) => seed.deserialize(self.decoder.child(Some(key), node)),
-            Some(Source::Rest(decoder) | Source::Alone(decoder)) => seed.deserialize(decoder),
+            Some(Source::Entry(key, node)) => self.decoder.child(Some(key), node).read(seed),
+            Some(Source::Rest(decoder) | Source::Alone(decoder)) => decoder.read(seed),
             Some(Source::Line(line)) => seed.deserialize(line.into_deserializer()),
             None => Err(Diagnostic::new("a value was asked for before its key")),
         }
@@ -547,10 +555,10 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
             }
             Payload::Tagged(mut decoder) => {
                 decoder.beside.extend(decoder.node.entries().iter().map(|(key, _)| key.name.as_str()));
-                seed.deserialize(decoder)
+                decoder.read(seed)
             }
-            Payload::Value(decoder) => seed.deserialize(decoder),
-            Payload::Keyed(decoder, noun) => seed.deserialize(Decoder { of: Some((noun, self.name)), ..decoder }),
+            Payload::Value(decoder) => decoder.read(seed),
+            Payload::Keyed(decoder, noun) => Decoder { of: Some((noun, self.name)), ..decoder }.read(seed),
         }
     }
 
