@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::de::{self, Deserialize, Deserializer};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::service::Server;
 use super::unit::{self, Bytes, Time};
@@ -153,24 +153,54 @@ impl Default for Link {
 
 impl<'de> Deserialize<'de> for Link {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let pair: Vec<String> = Vec::deserialize(deserializer)?;
-        let wrong = |diagnostic: Diagnostic| de::Error::custom(diagnostic.with_help());
-        let [actor, server]: [String; 2] = pair.try_into().map_err(|pair: Vec<String>| {
-            let message = format!("expected an actor and a server, found a list of {}", pair.len());
-            wrong(Diagnostic::new(message).help("write `[q, postgres]`"))
-        })?;
-        let servers = [Server::Postgres, Server::Redis];
-        match servers.into_iter().find(|known| known.word() == server) {
-            Some(server) => Ok(Self { actor, server }),
-            None => {
-                let unknown = Diagnostic::new(format!("`{server}` is not a server"));
-                Err(wrong(if servers.iter().any(|known| known.word() == actor) {
-                    unknown.help(format!("the actor comes first: `[{server}, {actor}]`"))
-                } else {
-                    unknown.suggest(&server, servers.map(Server::word))
-                }))
+        struct Pair;
+        impl<'de> Visitor<'de> for Pair {
+            type Value = Link;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Link, A::Error> {
+                let actor: Option<String> = seq.next_element()?;
+                let server = match &actor {
+                    Some(actor) => seq.next_element_seed(Beside(actor))?,
+                    None => None,
+                };
+                let mut count = usize::from(actor.is_some()) + usize::from(server.is_some());
+                while seq.next_element::<de::IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                match (actor, server) {
+                    (Some(actor), Some(server)) if count == 2 => Ok(Link { actor, server }),
+                    _ => {
+                        let message = format!("expected an actor and a server, found a list of {count}");
+                        Err(de::Error::custom(Diagnostic::new(message).help("write `[q, postgres]`").with_help()))
+                    }
+                }
             }
         }
+        deserializer.deserialize_seq(Pair)
+    }
+}
+
+/// The server beside this actor.
+struct Beside<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for Beside<'_> {
+    type Value = Server;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Server, D::Error> {
+        let Self(actor) = self;
+        let name = String::deserialize(deserializer)?;
+        let servers = [Server::Postgres, Server::Redis];
+        servers.into_iter().find(|server| server.word() == name).ok_or_else(|| {
+            let unknown = Diagnostic::new(format!("`{name}` is not a server"));
+            let unknown = if servers.iter().any(|server| server.word() == actor) {
+                unknown.help(format!("the actor comes first: `[{name}, {actor}]`"))
+            } else {
+                unknown.suggest(&name, servers.map(Server::word))
+            };
+            de::Error::custom(unknown.with_help())
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::actor::Actor;
 use super::case::{Case, States, bounded};
 use super::change::Change;
 use super::check::{Laid, check};
@@ -152,34 +153,47 @@ impl Reading<'_> {
 
     /// States share most of the file: what is wrong in several is said once.
     fn tell(&mut self, errors: &mut Vec<Diagnostic>, filler: &Filler) {
-        for error in errors.drain(..) {
+        for error in errors.drain(..).map(owned) {
             if !self.errors.iter().any(|said| said.message == error.message && said.span == error.span) {
-                self.errors.push(owned(error).labelled(&filler.uses));
+                self.errors.push(error.labelled(&filler.uses));
             }
         }
     }
 }
 
-/// A key that this verb or fault does not know may belong to another one.
+/// A key that one verb, fault or actor does not know may belong to another.
 fn owned(error: Diagnostic) -> Diagnostic {
     let Some(Unknown { key, noun, variant }) = &error.unknown else { return error };
-    let owners: Vec<String> = match *noun {
-        "$a step/verb" => owners::<Action>(key),
-        "$a fault/kind" => owners::<Fault>(key),
-        _ => owners::<super::actor::Actor>(key),
+    let shapes = match *noun {
+        "$a step/verb" => keys::<Action>(),
+        "$a fault/kind" => keys::<Fault>(),
+        _ => keys::<Actor>(),
     };
+    let mut owners: Vec<String> = shapes
+        .iter()
+        .filter(|(_, keys)| keys.contains(&key.as_str()))
+        .map(|(variant, _)| format!("`{}`", variant.trim_end_matches(": []")))
+        .collect();
+    owners.dedup();
     if owners.is_empty() {
-        return error;
+        let near = nearest(key, shapes.into_iter().flat_map(|(_, keys)| keys));
+        let is_helped = error.help.as_ref().is_some_and(|help| help.starts_with("did you mean"));
+        return match near.filter(|_| !is_helped) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error,
+        };
     }
-    let help = format!("it belongs to {}", owners.join(", "));
-    Diagnostic::new(format!("`{key}` does not belong to `{variant}`")).at(error.span.unwrap_or_default()).help(help)
+    let message = match noun.trim_start_matches('$').split_once('/') {
+        Some((noun, word)) if variant.is_empty() => format!("{noun} without a {word}"),
+        _ => format!("`{key}` does not belong to `{variant}`"),
+    };
+    let help = format!("`{key}` belongs to {}", owners.join(", "));
+    Diagnostic::new(message).at(error.span.unwrap_or_default()).help(help)
 }
 
-fn owners<'de, T: serde::Deserialize<'de>>(key: &str) -> Vec<String> {
-    let variants = shape::variants::<T>().into_iter().filter(|variant| shape::fields_of::<T>(variant).contains(&key));
-    let mut owners: Vec<String> = variants.map(|variant| format!("`{}`", variant.trim_end_matches(": []"))).collect();
-    owners.dedup();
-    owners
+/// The variants of an enum, and the keys of each.
+fn keys<'de, T: serde::Deserialize<'de>>() -> Vec<(&'static str, Vec<&'static str>)> {
+    shape::variants::<T>().into_iter().map(|variant| (variant, shape::fields_of::<T>(variant))).collect()
 }
 
 /// In the file's order.

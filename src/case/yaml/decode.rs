@@ -196,10 +196,10 @@ impl<'de> Decoder<'de> {
     /// The variant that a key names, and the key's own part of its name.
     fn keyed(
         &self,
-        noun: &'static str,
+        name: &'static str,
         variants: &'static [&'static str],
     ) -> Result<(&'static str, &'de Key), Diagnostic> {
-        let (noun, word) = noun.trim_start_matches('$').split_once('/').unwrap_or((noun, "kind"));
+        let (noun, word) = name.trim_start_matches('$').split_once('/').unwrap_or((name, "kind"));
         let head = |variant: &'static str| variant.split_once(": ").map_or(variant, |(head, _)| head);
         let mut heads: Vec<&'static str> = variants.iter().copied().map(head).collect();
         heads.dedup();
@@ -211,7 +211,8 @@ impl<'de> Decoder<'de> {
                 let near = |key: &&Key| super::diagnostic::nearest(&key.name, heads.iter().copied()).is_some();
                 let rest = || entries.iter().map(|(key, _)| key).filter(|key| !self.beside.contains(&key.name.as_str()));
                 if let Some(key) = rest().find(near).or_else(|| rest().next().filter(|_| rest().count() == 1 && word == "verb")) {
-                    let unknown = Diagnostic::new(format!("unknown key `{}`", key.name)).at(key.span);
+                    let mut unknown = Diagnostic::new(format!("unknown key `{}`", key.name)).at(key.span);
+                    unknown.unknown = Some(Unknown { key: key.name.clone(), noun: name, variant: String::new() });
                     return Err(unknown.suggest(&key.name, heads.iter().copied()));
                 }
                 let help = format!("it is one of: {}", heads.join(", "));
