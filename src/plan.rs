@@ -193,9 +193,8 @@ fn twin(fix: &Fix, edit: &str, states: States) -> Option<State> {
 fn repeated(case: &Case, arm: &Arm, repeat: u32, resolved: &Resolved) -> Vec<Arm> {
     let repetitions = (0..repeat).map(|repetition| Arm { repetition, ..arm.clone() });
     let points = case.growth.iter().flat_map(|growth| growth.values.iter().zip(&resolved.grown));
-    let points = points.map(|(value, grown)| {
-        Arm { growth: Some(value.clone()), resolved: Arc::clone(grown), ..arm.clone() }
-    });
+    let points =
+        points.map(|(value, grown)| Arm { growth: Some(value.clone()), resolved: Arc::clone(grown), ..arm.clone() });
     repetitions.chain(points).collect()
 }
 

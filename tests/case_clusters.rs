@@ -110,7 +110,9 @@ fn steps_resolve_to_what_they_say() {
 
 /// What a step is that stands in the place of the pause.
 fn action(step: &str) -> Action {
-    let text = GOOD.replace("{pause: q, role: sentinel}", &format!("{{{step}}}")).replace("  - {resume: q, role: sentinel}\n", "");
+    let text = GOOD
+        .replace("{pause: q, role: sentinel}", &format!("{{{step}}}"))
+        .replace("  - {resume: q, role: sentinel}\n", "");
     let case = load(&text).unwrap_or_else(|error| panic!("error: {error}"));
     case.states.state.steps[14].action.clone()
 }
@@ -119,7 +121,12 @@ fn action(step: &str) -> Action {
 #[case::to_the_parent("signal: q", Role::Parent, Signal::SIGTERM, "send SIGTERM to q's parent")]
 #[case::of_one_role("signal: q, role: worker, send: USR1", Role::Worker, Signal::SIGUSR1, "send SIGUSR1 to q's worker")]
 #[case::to_all("signal: q, role: group, send: INT", Role::Group, Signal::SIGINT, "send SIGINT to q")]
-#[case::with_variables("signal: q, role: $role, send: HUP", Role::Held, Signal::SIGHUP, "send SIGHUP to q's held process")]
+#[case::with_variables(
+    "signal: q, role: $role, send: HUP",
+    Role::Held,
+    Signal::SIGHUP,
+    "send SIGHUP to q's held process"
+)]
 #[case::without_a_role("signal: q, send: USR2", Role::Parent, Signal::SIGUSR2, "send SIGUSR2 to q's parent")]
 fn a_signal_goes_to_the_parent_or_a_role(
     #[case] step: &str,

@@ -141,7 +141,10 @@ fn every_count_of_tasks_is_a_measurement_of_the_whole_case() {
     ];
     for (name, count) in counts {
         let text = GOOD.replace("of: tasks.duplicated", &format!("of: {name}"));
-        assert!(load(&text).is_ok_and(|case| case.states.state.invariants["twice"].of == Quantity::Tasks(count)), "{name}");
+        assert!(
+            load(&text).is_ok_and(|case| case.states.state.invariants["twice"].of == Quantity::Tasks(count)),
+            "{name}"
+        );
         let windowed = GOOD.replace("of: tasks.duplicated", &format!("of: {name}, during: crash"));
         let expected = format!("`during` does not belong to `{name}`");
         assert!(message(&windowed).contains(&expected), "{name}");

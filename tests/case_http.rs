@@ -33,8 +33,7 @@ fn what_is_only_known_when_it_is_sent_is_left_in_a_request() {
     let state = &case.states.state;
     assert_eq!(state.packages["waitress"], "3.0.*");
     assert_eq!(state.web_actor(), Some("web"));
-    let proxy =
-        Actor::Proxy { kind: CacheKind::Aggressive, to: "web".into(), timeout: Some(Duration::from_secs(2)) };
+    let proxy = Actor::Proxy { kind: CacheKind::Aggressive, to: "web".into(), timeout: Some(Duration::from_secs(2)) };
     assert_eq!((&state.actors["web"], &state.actors["corporate"]), (&Actor::Web { threads: 4 }, &proxy));
     let [Action::Http { http: export, .. }, Action::Http { http: polls, .. }] = state.actions().collect::<Vec<_>>()[..]
     else {

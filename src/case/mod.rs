@@ -25,8 +25,8 @@ pub use change::{Change, Edit, Take};
 pub use fault::{CutAt, Fault, Link, Trigger};
 pub use invariant::Invariant;
 pub use quantity::{
-    CacheCount, Direction, GROWTHS, HttpCount, Per, Quantity, RedisField, StatementFilter, StatementUnit,
-    StatusFilter, TaskCount, WRITES,
+    CacheCount, Direction, GROWTHS, HttpCount, Per, Quantity, RedisField, StatementFilter, StatementUnit, StatusFilter,
+    TaskCount, WRITES,
 };
 pub use service::{PostgresService, RedisService, Server, Services};
 pub use state::{App, State};

@@ -193,9 +193,8 @@ pub const GROWTHS: [&str; 3] = ["constant", "linear", "quadratic"];
 
 /// The measurements: what `of` knows besides readings.
 pub fn measurements() -> &'static [&'static str] {
-    static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
-        shape::variants::<Quantity>().into_iter().filter(|name| !name.starts_with('$')).collect()
-    });
+    static NAMES: LazyLock<Vec<&'static str>> =
+        LazyLock::new(|| shape::variants::<Quantity>().into_iter().filter(|name| !name.starts_with('$')).collect());
     &NAMES
 }
 
@@ -203,9 +202,8 @@ pub fn measurements() -> &'static [&'static str] {
 pub fn takes(measurement: &str) -> Vec<&'static str> {
     let fields = shape::fields_of::<Quantity>(measurement).into_iter();
     // Only answers have a status and a body.
-    let is_hidden = |field: &&str| {
-        matches!(measurement, "http.errors" | "http.latency") && matches!(*field, "status" | "matching")
-    };
+    let is_hidden =
+        |field: &&str| matches!(measurement, "http.errors" | "http.latency") && matches!(*field, "status" | "matching");
     fields.filter(|field| !is_hidden(field) && !measurements().contains(field)).collect()
 }
 

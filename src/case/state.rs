@@ -86,7 +86,8 @@ impl Layers<'_> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
         for name in ["settings", "env", "services"] {
             let mut said: Option<(Key, Node)> = None;
-            for (key, node) in [Some(self.case), self.change].into_iter().flatten().filter_map(|tree| tree.entry(name)) {
+            for (key, node) in [Some(self.case), self.change].into_iter().flatten().filter_map(|tree| tree.entry(name))
+            {
                 let over = filler.fill(node);
                 match &mut said {
                     Some((_, under)) => under.put(over),

@@ -7,8 +7,8 @@ use indexmap::IndexMap;
 
 use super::matrix::{Machine, releases, sheet};
 use crate::cache::Cache;
-use crate::case::load;
 use crate::case::Case;
+use crate::case::load;
 use crate::cli::BisectArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;

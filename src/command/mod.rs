@@ -12,8 +12,8 @@ mod run;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::case::load;
 use crate::case::Case;
+use crate::case::load;
 use crate::case::schema;
 use crate::cli::{CaseArgs, Cli, Command, RunArgs};
 use crate::error::Result;

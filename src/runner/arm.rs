@@ -113,12 +113,7 @@ async fn actor_codes(
 }
 
 /// The code of a state, found or made beside the runtime.
-async fn code(
-    stage: &Arc<Stage>,
-    case: &Case,
-    arm: &Arm,
-    state: Arc<State>,
-) -> Result<StateCode, String> {
+async fn code(stage: &Arc<Stage>, case: &Case, arm: &Arm, state: Arc<State>) -> Result<StateCode, String> {
     let (stage, plan_state, python) = (Arc::clone(stage), arm.state.clone(), case.python.clone());
     let code = tokio::task::spawn_blocking(move || stage.code(&state, &plan_state, python.as_deref()));
     code.await.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())

@@ -193,7 +193,8 @@ impl Caller {
             substitute(value, &vars).map_err(|diagnostic| absent(diagnostic.message))
         };
         let text = |value: &Value| put(value).map(|value| plain(&value));
-        let mut builder = Request::builder().method(http.request.method).uri(text(&http.request.target.as_str().into())?);
+        let mut builder =
+            Request::builder().method(http.request.method).uri(text(&http.request.target.as_str().into())?);
         builder = builder.header(HOST, NAME);
         let body = match (&http.json, &http.form, &http.body) {
             (Some(json), ..) => {

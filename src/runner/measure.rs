@@ -8,9 +8,7 @@ use serde_json::Value;
 use super::browser::Exchange;
 use super::session::Session;
 use super::window::Window;
-use crate::case::{
-    CacheCount, Direction, HttpCount, Per, Quantity, StatementUnit, StatusFilter, TaskCount, WRITES,
-};
+use crate::case::{CacheCount, Direction, HttpCount, Per, Quantity, StatementUnit, StatusFilter, TaskCount, WRITES};
 use crate::probe::journal::{Journal, TaskCounts};
 use crate::probe::ledger::Ledger;
 use crate::probe::statements::{self, Writer};

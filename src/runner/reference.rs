@@ -79,7 +79,10 @@ pub fn is_reference(case: &Case, arm: &Arm) -> bool {
     } else {
         arm.state == State::Applied && arm.fix.as_ref() == case.fixes.keys().next()
     };
-    is_state && arm.repetition == 0 && arm.growth.is_none() && arm.resolved.any_step(|action| matches!(action, Action::Wait { within: None, .. }))
+    is_state
+        && arm.repetition == 0
+        && arm.growth.is_none()
+        && arm.resolved.any_step(|action| matches!(action, Action::Wait { within: None, .. }))
 }
 
 #[cfg(test)]

@@ -109,12 +109,7 @@ impl Stage {
     ///
     /// Also what is left of the change when every edit is taken back, as texts of both sides: it
     /// must be the same syntax tree, or the ablation would not be of this fix.
-    fn change(
-        &self,
-        base: &Sources,
-        resolved: &case::State,
-        state: &State,
-    ) -> Result<(Sources, Vec<Texts>), Refused> {
+    fn change(&self, base: &Sources, resolved: &case::State, state: &State) -> Result<(Sources, Vec<Texts>), Refused> {
         let mut broken = base.clone();
         let own = &resolved.base;
         if let Some(take) = &own.take {

@@ -75,7 +75,9 @@ impl Checker<'_> {
             let (module, function) = hold.moment.split_once(':').unwrap_or(("m", "f"));
             let moment = &hold.moment;
             let wrong = if moment.is_empty() {
-                let help = format!("write `hold: {actor}` and `at: before_ack` beside it, or a function: `at: module:function`");
+                let help = format!(
+                    "write `hold: {actor}` and `at: before_ack` beside it, or a function: `at: module:function`"
+                );
                 let error = Diagnostic::new("`hold` without a moment").at(place.get("hold").span());
                 return self.error(error.help(help));
             } else if module.is_empty() || function.is_empty() || function.contains(':') {

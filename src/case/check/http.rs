@@ -132,8 +132,7 @@ impl Checker<'_> {
             _ => false,
         });
         let Some(step) = moves else { return };
-        let nginx =
-            state.actors.iter().find(|(_, actor)| matches!(actor, Actor::Proxy { kind: CacheKind::Nginx, .. }));
+        let nginx = state.actors.iter().find(|(_, actor)| matches!(actor, Actor::Proxy { kind: CacheKind::Nginx, .. }));
         if let Some((name, _)) = nginx {
             let message = format!("nginx does not see the virtual clock, which moves in line {}", step.line);
             let help = "use `cache: strict`, `aggressive` or `broken`, which do";

@@ -103,7 +103,9 @@ impl Checker<'_> {
         }
         let (field, help) = match &invariant.of {
             Quantity::Growth { of } if of.is_empty() => ("in", "name the invariant whose value grows: `in: NAME`"),
-            Quantity::Log { matching, .. } if matching.is_empty() => ("matching", "say which lines: `matching: \"KeyError\"`"),
+            Quantity::Log { matching, .. } if matching.is_empty() => {
+                ("matching", "say which lines: `matching: \"KeyError\"`")
+            }
             Quantity::Memory { actor, .. } if actor.is_empty() => ("actor", "name it: `actor: NAME`"),
             Quantity::Redis { .. } if !place.has("field") => {
                 ("field", "say what of it: keys, used_memory, evicted_keys, expired_keys or commands")

@@ -37,8 +37,7 @@ impl Steps<'_> {
 
     fn step(&mut self, node: &Node) -> Node {
         let Kind::Map(entries) = &node.kind else { return self.filler.fill(node) };
-        let (verb, sent) =
-            LATER.into_iter().find(|(verb, _)| node.get(verb).is_some()).unwrap_or(("", &[]));
+        let (verb, sent) = LATER.into_iter().find(|(verb, _)| node.get(verb).is_some()).unwrap_or(("", &[]));
         let mut later = vec![INDEX.to_owned()];
         if verb == "http" {
             later.extend(self.kept.iter().cloned());

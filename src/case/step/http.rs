@@ -93,13 +93,12 @@ pub struct RequestLine {
 impl<'de> Deserialize<'de> for RequestLine {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let wrong = |message: String, help: &str| {
-            de::Error::custom(Diagnostic::new(message).help(help).with_help())
-        };
+        let wrong = |message: String, help: &str| de::Error::custom(Diagnostic::new(message).help(help).with_help());
         let (word, target) = text.split_once(' ').unwrap_or((&text, ""));
         let Some(method) = METHODS.into_iter().find(|method| *method == word) else {
             let near = nearest(word, METHODS);
-            let help = near.map_or_else(|| "write `GET /orders/1`".to_owned(), |near| format!("did you mean `{near}`?"));
+            let help =
+                near.map_or_else(|| "write `GET /orders/1`".to_owned(), |near| format!("did you mean `{near}`?"));
             return Err(wrong(format!("`{text}` has no method"), &help));
         };
         let target = target.trim();

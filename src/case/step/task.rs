@@ -88,7 +88,9 @@ struct Written {
 impl From<Written> for What {
     fn from(Written { enqueue, args, kwargs, iter }: Written) -> Self {
         match (enqueue, iter) {
-            (Tasks::Chain(links), _) => Self::Chain { links: links.into_iter().map(|Link(task, args)| (task, args)).collect() },
+            (Tasks::Chain(links), _) => {
+                Self::Chain { links: links.into_iter().map(|Link(task, args)| (task, args)).collect() }
+            }
             (Tasks::One(Task(task)), Some(args)) => Self::Iter { task, args },
             (Tasks::One(Task(task)), None) => Self::Task { task, args, kwargs },
         }
@@ -169,7 +171,9 @@ impl<'de> Deserialize<'de> for Link {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Link, A::Error> {
                 let Some(Task(task)) = map.next_key()? else {
-                    return Err(de::Error::custom("a link of a chain without a task: each is one, `- charge: [order-1]`"));
+                    return Err(de::Error::custom(
+                        "a link of a chain without a task: each is one, `- charge: [order-1]`",
+                    ));
                 };
                 let args: Option<Vec<Value>> = map.next_value()?;
                 if let Some(second) = map.next_key::<String>()? {

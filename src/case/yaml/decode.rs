@@ -209,8 +209,11 @@ impl<'de> Decoder<'de> {
             [(key, node)] => (key, node),
             [] => {
                 let near = |key: &&Key| super::diagnostic::nearest(&key.name, heads.iter().copied()).is_some();
-                let rest = || entries.iter().map(|(key, _)| key).filter(|key| !self.beside.contains(&key.name.as_str()));
-                if let Some(key) = rest().find(near).or_else(|| rest().next().filter(|_| rest().count() == 1 && word == "verb")) {
+                let rest =
+                    || entries.iter().map(|(key, _)| key).filter(|key| !self.beside.contains(&key.name.as_str()));
+                if let Some(key) =
+                    rest().find(near).or_else(|| rest().next().filter(|_| rest().count() == 1 && word == "verb"))
+                {
                     let mut unknown = Diagnostic::new(format!("unknown key `{}`", key.name)).at(key.span);
                     unknown.unknown = Some(Unknown { key: key.name.clone(), noun: name, variant: String::new() });
                     return Err(unknown.suggest(&key.name, heads.iter().copied()));
@@ -334,7 +337,8 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
         let access = if name == "$of" {
             let tag = match self.node.get("of") {
                 Some(tag) => tag.as_str().ok_or_else(|| {
-                    self.child(None, tag).placed(de::Error::invalid_type(unexpected(tag), &"a measurement or a reading"))
+                    self.child(None, tag)
+                        .placed(de::Error::invalid_type(unexpected(tag), &"a measurement or a reading"))
                 })?,
                 None => self.key.map_or("", |key| key.name.as_str()),
             };

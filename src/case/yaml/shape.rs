@@ -36,11 +36,7 @@ struct Shape<'s> {
 }
 
 impl Shape<'_> {
-    fn fields<'de, V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Diagnostic> {
+    fn fields<'de, V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Diagnostic> {
         self.found.extend(fields.iter().filter(|field| !field.starts_with('$')));
         let rest = fields.iter().find(|field| field.starts_with("$rest"));
         visitor.visit_map(Rest { name: rest.copied(), found: self.found })

@@ -42,9 +42,7 @@ impl Filler {
             Kind::Scalar(Value::String(text)) if text.contains('$') => return self.text(text, node),
             Kind::Scalar(value) => Kind::Scalar(value.clone()),
             Kind::List(items) => Kind::List(items.iter().map(|item| self.fill(item)).collect()),
-            Kind::Map(entries) => {
-                Kind::Map(entries.iter().map(|(key, node)| (key.clone(), self.fill(node))).collect())
-            }
+            Kind::Map(entries) => Kind::Map(entries.iter().map(|(key, node)| (key.clone(), self.fill(node))).collect()),
         };
         Node { kind, span: node.span, text: node.text.clone() }
     }
