@@ -14,6 +14,7 @@ pub use release::{Choice, Version};
 pub use search::{Answer, search};
 pub use variant::{Axis, expectations};
 
+use crate::case::limit;
 use crate::case::model::{Case, Delta, Fix};
 
 /// Which code and settings an arm runs.
@@ -114,7 +115,7 @@ impl Arm {
             (None, 0) => name,
             (None, repetition) => format!("{name}-{}", repetition + 1),
         };
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+        limit::plain(&name)
     }
 }
 

@@ -63,7 +63,7 @@ fn what_is_only_known_when_it_is_sent_is_left_in_a_request() {
 #[case::no_name("{get: /, keep: {a-b: body}}", "nothing can be kept as `a-b`")]
 #[case::taken("{get: /, keep: {status: body}}", "nothing can be kept as `status`: `$status` is something else")]
 #[case::never("{get: /, times: 0}", "it is counted from 1")]
-#[case::crowd("{get: /, callers: 1000}", "1000 are too many: at most 128")]
+#[case::crowd("{get: /, callers: 1000}", "1000 callers are too many: at most 128")]
 #[case::not_yet_kept("{get: /, until: {$.id: $id}}\n    as: polls", "unknown variable `$id`")]
 #[case::many_clocks("{get: /, callers: 2, times: 2, every: 2s}", "the clock would be moved by each caller")]
 #[case::in_its_own_while("{post: /, keep: {id: $.id}}\n    while: [{http: {get: /$id}}]", "unknown variable `$id`")]

@@ -4,25 +4,38 @@ use std::path::{Path, PathBuf};
 
 use super::check::check;
 use super::decode::decode;
-use super::diagnostic::{Diagnostic, nearest};
+use super::diagnostic::{Diagnostic, Span, nearest};
 use super::file::CaseFile;
 use super::lower::lower;
 use super::model::Case;
 use super::node::{self, Place};
+use super::{inside, limit};
 use crate::error::{Context as _, Error, Result};
 
 /// Reads and checks one case file.
 pub fn load_file(path: &Path, cases_root: &Path) -> Result<Case> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Error::usage(format!("cannot read the case file {}: {error}", path.display())))?;
-    let source = String::from_utf8(bytes)
-        .map_err(|error| Error::usage(format!("the case file {} is not UTF-8: {error}", path.display())))?;
+    let unreadable = |wrong: Diagnostic, source: &str| {
+        let rendered = wrong.render(path, source);
+        Error::usage(rendered.strip_prefix("error: ").unwrap_or(&rendered).to_owned())
+    };
+    let bytes = inside::read(path, limit::FILE)
+        .map_err(|error| unreadable(Diagnostic::new(format!("cannot read the case file: {error}")), ""))?;
+    let source = String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes());
+        let before = String::from_utf8_lossy(&error.as_bytes()[..good]);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let span = Span { line: before.matches('\n').count() + 1, column: line.chars().count() + 1, len: 1 };
+        unreadable(Diagnostic::new("the case file is not UTF-8").at(span), &text)
+    })?;
     load_str(&source, path, cases_root)
 }
 
 /// Reads and checks the text of a case file. The path names the case, and patches are relative to it.
 pub fn load_str(source: &str, path: &Path, cases_root: &Path) -> Result<Case> {
-    read(source, path, &case_name(path, cases_root)).map_err(|errors| {
+    let name = case_name(path, cases_root);
+    let named = limit::case_name(&name).map_err(|wrong| vec![wrong]);
+    named.and_then(|()| read(source, path, &name)).map_err(|errors| {
         let rendered: Vec<String> = errors.iter().map(|error| error.render(path, source)).collect();
         // The first `error: ` is put there by whoever prints the error.
         let all = rendered.join("\n\n");

@@ -3,7 +3,9 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use crate::case::diagnostic::Diagnostic;
 use crate::case::model::{Action, Case, Scalar, Step};
+use crate::case::requirement::PackageName;
 use crate::case::resolve;
 use crate::error::Result;
 use crate::judge::{self, Expected, Side, Verdict};
@@ -22,8 +24,12 @@ pub enum Axis {
 
 impl Axis {
     /// The distribution, by its normalized name.
-    pub fn package(name: &str) -> Self {
-        Self::Package(normalized(name))
+    ///
+    /// # Errors
+    ///
+    /// It is none.
+    pub fn package(name: &str) -> Result<Self, Diagnostic> {
+        PackageName::parse(name).map(|name| Self::Package(name.as_str().to_owned()))
     }
 
     /// What heads its releases.
@@ -39,9 +45,7 @@ impl Axis {
         let mut variant = Case { fixes: IndexMap::new(), control: None, ..case.clone() };
         match self {
             Self::Package(package) => {
-                let packages = &mut variant.base.packages;
-                let written = packages.keys().find(|name| normalized(name) == *package).unwrap_or(package).clone();
-                packages.insert(written, release.to_owned());
+                variant.base.packages.insert(package.clone(), release.to_owned());
                 variant.name = format!("{}@{release}", case.name);
             }
             Self::Python => {
@@ -52,12 +56,6 @@ impl Axis {
         end_waits(&mut variant.steps);
         variant
     }
-}
-
-/// As PyPI compares names: `Django_Q2` is `django-q2`.
-fn normalized(name: &str) -> String {
-    let parts: Vec<&str> = name.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect();
-    parts.join("-").to_ascii_lowercase()
 }
 
 fn end_waits(steps: &mut [Step]) {
@@ -123,9 +121,9 @@ invariants:
     #[test]
     fn a_variant_is_the_base_alone_with_one_release_replaced() {
         let case = case(FIXES);
-        let variant = Axis::package("django-q2").variant(&case, "1.10.0");
+        let variant = Axis::package("django-q2").expect("a name").variant(&case, "1.10.0");
         assert_eq!(variant.name, "t@1.10.0");
-        assert_eq!(variant.base.packages["Django_Q2"], "1.10.0");
+        assert_eq!(variant.base.packages["django-q2"], "1.10.0");
         assert_eq!(variant.base.packages.len(), 2);
         assert!(variant.fixes.is_empty() && variant.control.is_none());
         assert_eq!(variant.steps.len(), case.steps.len());

@@ -3,6 +3,7 @@
 mod actors;
 mod http;
 mod invariants;
+mod limits;
 mod states;
 mod steps;
 
@@ -22,6 +23,7 @@ const INDEX: &str = "i";
 /// Everything that is wrong with a case, in the file's order.
 pub fn check(case: &Case, top: Place<'_>) -> Vec<Diagnostic> {
     let mut checker = Checker { case, top, errors: Vec::new(), names: Names::default() };
+    checker.limits();
     checker.actors();
     checker.proxies();
     checker.changes();

@@ -57,6 +57,7 @@ impl Checker<'_> {
     /// What is measured in real time is never exact, and there is a Redis where it is asked.
     fn measurable(&mut self, state: &ResolvedState) {
         self.real_proxies(state);
+        self.virtual_time(state);
         for (name, invariant) in &state.invariants {
             let place = self.top.get("invariants").get(name);
             for (side, bound) in sides(&invariant.bounds) {

@@ -7,8 +7,12 @@ use indexmap::IndexMap;
 use super::Lower;
 use crate::case::diagnostic::Diagnostic;
 use crate::case::file::{ControlFile, EditFile, FixFile, ServicesFile, TakeFile, Verbatim};
+use crate::case::limit::PATCH;
 use crate::case::model::{Control, Delta, Edit, PostgresService, RedisService, Services, Take};
 use crate::case::node::Place;
+use crate::case::path::InnerPath;
+use crate::case::requirement::{PackageName, Release};
+use crate::case::{inside, patch};
 
 /// Scalars as their characters.
 pub fn texts(values: IndexMap<String, Verbatim>) -> IndexMap<String, String> {
@@ -31,14 +35,23 @@ impl Lower<'_> {
         packages: IndexMap<String, Verbatim>,
         place: Place<'_>,
     ) -> IndexMap<String, String> {
-        for (name, version) in &packages {
-            if !version.0.starts_with(|c: char| c.is_ascii_digit()) {
-                let message = format!("`{}` is not a version", version.0);
-                let help = "write the release alone, such as `1.9.0` or `5.2.*`";
-                self.error(Diagnostic::new(message).at(place.get(name).span()).help(help));
+        let mut read = IndexMap::new();
+        for (name, version) in packages {
+            let place = place.get(&name);
+            let package = PackageName::parse(&name).map_err(|wrong| wrong.at(place.key_span()));
+            let release = Release::parse(&version.0).map_err(|wrong| wrong.at(place.span()));
+            match (package, release) {
+                (Ok(package), Ok(_)) if read.contains_key(package.as_str()) => {
+                    let message = format!("`{name}` is the package `{package}`, which is there already");
+                    self.error(Diagnostic::new(message).at(place.key_span()));
+                }
+                (Ok(package), Ok(release)) => {
+                    read.insert(package.as_str().to_owned(), release.as_str().to_owned());
+                }
+                (package, release) => self.errors.extend(package.err().into_iter().chain(release.err())),
             }
         }
-        texts(packages)
+        read
     }
 
     /// What a fix changes.
@@ -70,7 +83,25 @@ impl Lower<'_> {
         }
         let mut releases = take.release.into_iter();
         match (releases.next(), releases.next()) {
-            (Some((package, version)), None) => Some(Take { package, version: version.0, files: take.files }),
+            (Some((name, version)), None) => {
+                let at = place.get(&name);
+                let package = PackageName::parse(&name).map_err(|wrong| wrong.at(at.key_span()));
+                let release = Release::parse(&version.0).and_then(|release| release.single("`take` needs one"));
+                let release = release.map_err(|wrong| wrong.at(at.span()));
+                let mut files = Vec::with_capacity(take.files.len());
+                for (index, file) in take.files.iter().enumerate() {
+                    files.extend(self.path_in(file, "the top of the wheel", place.get("files").item(index)));
+                }
+                match (package, release) {
+                    (Ok(package), Ok(release)) => {
+                        Some(Take { package: package.as_str().to_owned(), version: release.as_str().to_owned(), files })
+                    }
+                    (package, release) => {
+                        self.errors.extend(package.err().into_iter().chain(release.err()));
+                        None
+                    }
+                }
+            }
             (None, _) => {
                 let help = "name a package and its version: `{django-q2: 1.10.0, files: [...]}`";
                 self.error(Diagnostic::new("`take` without a package").at(place.key_span()).help(help));
@@ -88,18 +119,33 @@ impl Lower<'_> {
     pub(super) fn patch(&mut self, patch: String, place: Place<'_>) -> Option<String> {
         let ending = Path::new(patch.trim()).extension().and_then(|ending| ending.to_str());
         let is_path = !patch.trim().contains('\n') && matches!(ending, Some("diff" | "patch"));
-        if !is_path {
-            return Some(patch);
-        }
-        let file = self.path.parent().unwrap_or(Path::new(".")).join(patch.trim());
-        match std::fs::read_to_string(&file) {
-            Ok(text) => Some(text),
-            Err(error) => {
-                let message = format!("cannot read the patch {}: {error}", file.display());
-                self.error(Diagnostic::new(message).at(place.span()).help("the path is relative to the case file"));
+        let diff = if is_path {
+            let path =
+                InnerPath::parse(patch.trim(), "the folder of the case file").map_err(|wrong| wrong.at(place.span()));
+            let path = path.map_err(|wrong| self.error(wrong)).ok()?;
+            let folder = self.folder();
+            let text = inside::read_text_in(folder, &path, PATCH).map_err(|error| {
+                let message = format!("cannot read the patch {}: {error}", folder.join(&path).display());
+                let help = "the path is relative to the folder of the case file, and inside it";
+                self.error(Diagnostic::new(message).at(place.span()).help(help));
+            });
+            text.ok()?
+        } else {
+            patch
+        };
+        match patch::parts(&diff) {
+            Ok(_) => Some(diff),
+            Err(wrong) => {
+                self.error(wrong.at(place.span()));
                 None
             }
         }
+    }
+
+    /// A path inside a folder, in plain form.
+    pub(super) fn path_in(&mut self, path: &str, folder: &str, place: Place<'_>) -> Option<String> {
+        let path = InnerPath::parse(path, folder).map_err(|wrong| self.error(wrong.at(place.span())));
+        path.ok().map(|path| path.as_str().to_owned())
     }
 
     pub(super) fn edits(&mut self, edits: IndexMap<String, EditFile>, place: Place<'_>) -> IndexMap<String, Edit> {
@@ -120,11 +166,12 @@ impl Lower<'_> {
                 );
             }
         }
-        edits
-            .into_iter()
-            .map(|(name, EditFile { file, applied, reverted, unpinned })| {
-                (name, Edit { file, applied, reverted, unpinned })
-            })
-            .collect()
+        let mut read = IndexMap::new();
+        for (name, EditFile { file, applied, reverted, unpinned }) in edits {
+            let at = place.get(&name).get("in");
+            let Some(file) = self.path_in(&file, "a folder of sys.path", at) else { continue };
+            read.insert(name, Edit { file, applied, reverted, unpinned });
+        }
+        read
     }
 }

@@ -17,6 +17,8 @@ use super::diagnostic::Diagnostic;
 use super::file::CaseFile;
 use super::model::{App, Case, Delta, Fix, Growth, Needs, Scalar};
 use super::node::Place;
+use super::path::InnerPath;
+use super::{inside, limit, requirement};
 use crate::judge::Verdict;
 use change::{services, texts};
 pub use invariant::measurements;
@@ -49,6 +51,9 @@ pub fn lower(file: CaseFile, top: Place<'_>, name: String, path: &Path) -> Resul
         vars: file.vars,
         services: services(file.services),
     };
+    if let Some(Err(wrong)) = file.python.as_ref().map(|python| requirement::python(&python.0)) {
+        lower.error(wrong.at(top.get("python").span()));
+    }
     let app = file.app.and_then(|app| lower.app(&app, top.get("app")));
     let (mut actors, mut actor_changes) = (IndexMap::new(), IndexMap::new());
     for (name, actor) in file.actors {
@@ -100,6 +105,13 @@ pub fn lower(file: CaseFile, top: Place<'_>, name: String, path: &Path) -> Resul
     })
 }
 
+impl<'p> Lower<'p> {
+    /// The folder of the case file, to which its paths are relative.
+    fn folder(&self) -> &'p Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+}
+
 impl Lower<'_> {
     fn error(&mut self, diagnostic: Diagnostic) {
         self.errors.push(diagnostic);
@@ -107,8 +119,11 @@ impl Lower<'_> {
 
     /// The package of the case's own app.
     fn app(&mut self, app: &str, place: Place<'_>) -> Option<App> {
-        let folder = self.path.parent().unwrap_or(Path::new(".")).join(app.trim_end_matches('/'));
-        let package = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let path =
+            InnerPath::parse(app, "the folder of the case file").map_err(|wrong| self.error(wrong.at(place.span())));
+        let path = path.ok()?;
+        let folder = self.folder().join(&path);
+        let package = path.name().to_owned();
         let is_name = package.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && package.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let wrong = if !is_name {
@@ -116,6 +131,11 @@ impl Lower<'_> {
         } else if !folder.join("__init__.py").is_file() {
             let message = format!("there is no package at {}: it has no __init__.py", folder.display());
             Some((message, "the path is relative to the case file: `app: ./poll`"))
+        } else if let Err(error) = inside::package(self.folder(), &path) {
+            Some((
+                format!("the package at {} cannot be copied: {error}", folder.display()),
+                "it is copied for each state",
+            ))
         } else {
             None
         };
@@ -127,12 +147,14 @@ impl Lower<'_> {
     }
 
     fn repeat(&mut self, repeat: &Scalar, place: Place<'_>) -> u32 {
-        let times = repeat.0.as_u64().and_then(|times| u32::try_from(times).ok()).unwrap_or_default();
+        let times = repeat.0.as_u64().unwrap_or_default();
         if times == 0 {
             let message = format!("`repeat` is a count of at least 1, found {}", repeat.0);
             self.error(Diagnostic::new(message).at(place.span()));
+        } else if let Err(wrong) = limit::REPEAT.check(times) {
+            self.error(wrong.at(place.span()));
         }
-        times
+        times as u32
     }
 
     fn growth(&mut self, growth: IndexMap<String, Vec<Scalar>>, place: Place<'_>) -> Option<Growth> {
@@ -165,6 +187,9 @@ impl Lower<'_> {
                     self.error(Diagnostic::new(message).at(place.item(index).span()));
                 }
             }
+        }
+        if let Err(wrong) = limit::GROWTH.check(values.len() as u64) {
+            self.error(wrong.at(place.key_span()));
         }
         if values.len() < 3 {
             let message = format!("growth over {} values says nothing: give at least three", values.len());

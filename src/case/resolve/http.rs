@@ -6,11 +6,9 @@ use serde_json::Value;
 
 use super::resolver::{Resolved, Resolver};
 use super::steps::INDEX;
+use crate::case::limit;
 use crate::case::model::{self, Body, Part};
 use crate::case::vars::substitute;
-
-/// More side by side would be a load test, which this is not.
-const MAX_CALLERS: u64 = 128;
 
 /// Web requests with nothing left to substitute but what is only known when they are sent.
 pub type Http = model::Http<String, u64, Duration>;
@@ -52,9 +50,12 @@ impl Resolver {
             Some(Body::Json(json)) => Some(Body::Json(self.sent("json", json, later)?)),
             Some(Body::Text(text)) => Some(Body::Text(self.sent("body", text, later)?)),
         };
-        let callers = self.within("callers", |r| match r.ordinal(&http.callers)? {
-            callers if callers > MAX_CALLERS => r.refuse(format!("{callers} are too many: at most {MAX_CALLERS}")),
-            callers => Ok(callers),
+        let callers = self.within("callers", |r| r.ordinal(&http.callers, limit::CALLERS))?;
+        let times = self.within("times", |r| {
+            let times = r.ordinal(&http.times, limit::COUNT)?;
+            // Each of the callers asks so often.
+            limit::COUNT.check(times.saturating_mul(callers)).map_err(|wrong| r.unresolved(wrong))?;
+            Ok(times)
         })?;
         Ok(Http {
             method: http.method,
@@ -66,10 +67,10 @@ impl Resolver {
             body,
             keep: http.keep.clone(),
             until,
-            times: self.within("times", |r| r.ordinal(&http.times))?,
+            times,
             every: self.optional("every", http.every.as_ref(), Self::duration)?,
             callers,
-            within: self.optional("within", http.within.as_ref(), Self::duration)?,
+            within: self.optional("within", http.within.as_ref(), Self::real_time)?,
         })
     }
 

@@ -8,14 +8,12 @@ use serde_json::Value;
 use super::{Invariant, PostgresService, RedisService, ResolvedActor, Services, Unresolved};
 use crate::case::bound::Bound;
 use crate::case::diagnostic::Diagnostic;
+use crate::case::limit::{self, Limit};
 use crate::case::model::{self, ActorChange, ActorSpec, CACHES, POLICIES, Scalar, StateBounds};
 use crate::case::node::Segment;
 use crate::case::unit;
 use crate::case::vars::substitute;
 use crate::service::postgres::refusal;
-
-/// Threads of a web actor: each has a connection of its own to the database.
-const MAX_THREADS: u64 = 64;
 
 /// What was read, or what is wrong with it.
 pub type Resolved<T> = Result<T, Unresolved>;
@@ -120,21 +118,16 @@ impl Resolver {
         Ok(match actor {
             ActorSpec::SimulatedCluster => ResolvedActor::SimulatedCluster,
             ActorSpec::RealCluster { count } => {
-                ResolvedActor::RealCluster { count: self.within("count", |r| r.count(count))? }
+                ResolvedActor::RealCluster { count: self.within("count", |r| r.ordinal(count, limit::CLUSTERS))? }
             }
             ActorSpec::Python { module } => ResolvedActor::Python { module: module.clone() },
-            ActorSpec::Web { threads } => ResolvedActor::Web {
-                threads: self.within("threads", |r| match r.ordinal(threads)? {
-                    threads if threads > MAX_THREADS => {
-                        r.refuse(format!("{threads} threads are too many: at most {MAX_THREADS}"))
-                    }
-                    threads => Ok(threads as u32),
-                })?,
-            },
+            ActorSpec::Web { threads } => {
+                ResolvedActor::Web { threads: self.within("threads", |r| r.ordinal(threads, limit::THREADS))? as u32 }
+            }
             ActorSpec::Proxy { kind, to, timeout } => ResolvedActor::Proxy {
                 kind: self.within("cache", |r| r.one_of(kind, "a kind of cache", CACHES))?,
                 to: to.clone(),
-                timeout: self.optional("timeout", timeout.as_ref(), Self::duration)?,
+                timeout: self.optional("timeout", timeout.as_ref(), Self::real_time)?,
             },
             ActorSpec::Stranger { application_name } => {
                 ResolvedActor::Stranger { application_name: application_name.clone() }
@@ -165,7 +158,7 @@ impl Resolver {
             redis: self.within("redis", |r| {
                 Ok(RedisService {
                     image: r.optional("image", services.redis.image.as_ref(), Self::text)?,
-                    maxmemory: r.optional("maxmemory", services.redis.maxmemory.as_ref(), Self::bytes)?,
+                    maxmemory: r.optional("maxmemory", services.redis.maxmemory.as_ref(), Self::memory)?,
                     policy: r.optional("policy", services.redis.policy.as_ref(), Self::policy)?,
                 })
             })?,
@@ -208,10 +201,32 @@ impl Resolver {
         Bound::parse(&self.value(scalar)?).map_err(|message| self.unresolved(Diagnostic::new(message)))
     }
 
+    /// How often a verb acts. A var may make it none, as a control's does; none that is written is a slip.
     pub(super) fn count(&self, scalar: &Scalar) -> Resolved<u64> {
+        match self.number(scalar, limit::COUNT)? {
+            0 if scalar.0.is_number() => {
+                Err(self.unresolved(Diagnostic::new("a step that acts 0 times does nothing").help("leave it out")))
+            }
+            count => Ok(count),
+        }
+    }
+
+    /// A count from 1.
+    pub(super) fn ordinal(&self, scalar: &Scalar, limit: Limit) -> Resolved<u64> {
+        match self.number(scalar, limit)? {
+            0 => self.refuse("it is counted from 1"),
+            count => Ok(count),
+        }
+    }
+
+    fn number(&self, scalar: &Scalar, limit: Limit) -> Resolved<u64> {
         let value = self.value(scalar)?;
         match &value {
-            Value::Number(number) if number.as_u64().is_some() => Ok(number.as_u64().unwrap_or_default()),
+            Value::Number(number) if number.is_u64() => {
+                let count = number.as_u64().unwrap_or_default();
+                limit.check(count).map_err(|wrong| self.unresolved(wrong))?;
+                Ok(count)
+            }
             Value::Number(number) if number.as_i64().is_some() => {
                 self.refuse(format!("the count {number} is negative"))
             }
@@ -227,20 +242,41 @@ impl Resolver {
     }
 
     pub(super) fn duration(&self, scalar: &Scalar) -> Resolved<Duration> {
+        self.time(scalar, limit::VIRTUAL)
+    }
+
+    /// A duration that really passes.
+    pub(super) fn real_time(&self, scalar: &Scalar) -> Resolved<Duration> {
+        self.time(scalar, limit::REAL)
+    }
+
+    fn time(&self, scalar: &Scalar, limit: Limit) -> Resolved<Duration> {
         let text = self.amount(scalar, "s", "a duration such as `2.5s`")?;
-        unit::duration(&text).or_else(|message| self.refuse(message))
+        let time = unit::duration(&text).or_else(|message| self.refuse(message))?;
+        limit.check_time(time, text.trim()).map_err(|wrong| self.unresolved(wrong))?;
+        Ok(time)
     }
 
     /// Nanoseconds from now, which may be negative.
     pub(super) fn offset(&self, scalar: &Scalar) -> Resolved<i64> {
         let text = self.amount(scalar, "s", "a time from now such as `-4d`")?;
-        unit::offset(&text).or_else(|message| self.refuse(message))
+        let offset = unit::offset(&text).or_else(|message| self.refuse(message))?;
+        let away = Duration::from_nanos(offset.unsigned_abs());
+        limit::VIRTUAL.check_time(away, text.trim()).map_err(|wrong| self.unresolved(wrong))?;
+        Ok(offset)
     }
 
     /// Bytes, which have a unit.
     pub(super) fn bytes(&self, scalar: &Scalar) -> Resolved<u64> {
         let text = self.amount(scalar, " B", "bytes such as `5 MB`")?;
         unit::bytes(&text).or_else(|message| self.refuse(message))
+    }
+
+    /// Of a server.
+    fn memory(&self, scalar: &Scalar) -> Resolved<u64> {
+        let bytes = self.bytes(scalar)?;
+        limit::REDIS.check(bytes).map_err(|wrong| self.unresolved(wrong))?;
+        Ok(bytes)
     }
 
     /// An amount as it is written, which has a unit.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::resolver::{Resolved, Resolver};
 use super::{Action, CutAt, Enqueue, Fault, HoldSpec, Schedule, Step, Trigger, WaitFor};
 use crate::case::diagnostic::Diagnostic;
+use crate::case::limit;
 use crate::case::model::{self, ROLES, Role, SCHEDULES, SIGNALS, Scalar, Server, What};
 use crate::case::node::Segment;
 use crate::case::unit;
@@ -36,15 +37,15 @@ impl Resolver {
     fn step(&mut self, action: &model::Action) -> Resolved<Action> {
         Ok(match action {
             model::Action::Start { actor, expect_exit, within } => {
-                let within = self.optional("within", within.as_ref(), Self::duration)?;
+                let within = self.optional("within", within.as_ref(), Self::real_time)?;
                 Action::Start { actor: actor.clone(), expect_exit: *expect_exit, within }
             }
             model::Action::Stop { actor, within } => {
-                let within = self.optional("within", within.as_ref(), Self::duration)?;
+                let within = self.optional("within", within.as_ref(), Self::real_time)?;
                 Action::Stop { actor: actor.clone(), within }
             }
             model::Action::Drain { actor, within } => {
-                let within = self.optional("within", within.as_ref(), Self::duration)?;
+                let within = self.optional("within", within.as_ref(), Self::real_time)?;
                 Action::Drain { actor: actor.clone(), within }
             }
             model::Action::Fault { fault, steps } => Action::Fault {
@@ -119,11 +120,11 @@ impl Resolver {
                     model::WaitFor::Held { actor } => WaitFor::Held { actor: actor.clone() },
                     model::WaitFor::Quiet { actor } => WaitFor::Quiet { actor: actor.clone() },
                 };
-                Action::Wait { for_, within: self.optional("within", within.as_ref(), Self::duration)? }
+                Action::Wait { for_, within: self.optional("within", within.as_ref(), Self::real_time)? }
             }
             model::Action::Advance { by } => Action::Advance { by: self.duration(by)? },
             model::Action::Measure { steps } => Action::Measure { steps: self.steps(steps)? },
-            model::Action::MeasureFor { time } => self.within("for", |r| match r.duration(time)? {
+            model::Action::MeasureFor { time } => self.within("for", |r| match r.real_time(time)? {
                 Duration::ZERO => r.refuse("a window of no time measures nothing"),
                 time => Ok(Action::MeasureFor { time }),
             })?,
@@ -146,7 +147,7 @@ impl Resolver {
     fn hold(&mut self, actor: &str, hold: &model::Hold) -> Resolved<HoldSpec> {
         let moment = self.within(actor, |r| r.text(&hold.moment))?;
         let at = self.optional("at", hold.at.as_ref(), |r, at| r.word(at, "a side of a call", ["entry", "return"]))?;
-        let call = self.within("call", |r| r.ordinal(&hold.call))?;
+        let call = self.within("call", |r| r.ordinal(&hold.call, limit::COUNT))?;
         if at.is_some() && !moment.contains(':') {
             let message = format!("`{moment}` is a moment, not a function: it has no `at`");
             return self.within("at", |r| r.refuse(message));
@@ -170,14 +171,6 @@ impl Resolver {
                 Err(self.unresolved(Diagnostic::new(message).help(help)))
             }
             role => Ok(role),
-        }
-    }
-
-    /// A count from 1.
-    pub(super) fn ordinal(&self, scalar: &Scalar) -> Resolved<u64> {
-        match self.count(scalar)? {
-            0 => self.refuse("it is counted from 1"),
-            count => Ok(count),
         }
     }
 
@@ -264,8 +257,8 @@ impl Resolver {
             Written::Terminate { actor } => Fault::Terminate { actor: actor.clone() },
             Written::Refuse { server, from } => Fault::Refuse { server: *server, from: from.clone() },
             Written::Latency { link, latency, jitter } => {
-                let latency = self.within("latency", |r| r.duration(latency))?;
-                let jitter = self.optional("jitter", jitter.as_ref(), Self::duration)?.unwrap_or_default();
+                let latency = self.within("latency", |r| r.real_time(latency))?;
+                let jitter = self.optional("jitter", jitter.as_ref(), Self::real_time)?.unwrap_or_default();
                 if jitter > latency {
                     return self.within("jitter", |r| r.refuse("the jitter is larger than the latency"));
                 }
@@ -300,7 +293,7 @@ impl Resolver {
 
     fn after(&mut self, trigger: Option<&model::Trigger>) -> Resolved<Option<Trigger>> {
         let Some(model::Trigger { actor, statements }) = trigger else { return Ok(None) };
-        let statements = self.within("after", |r| r.within(actor, |r| r.ordinal(statements)))?;
+        let statements = self.within("after", |r| r.within(actor, |r| r.ordinal(statements, limit::COUNT)))?;
         Ok(Some(Trigger { actor: actor.clone(), statements }))
     }
 }
