@@ -88,7 +88,7 @@ pub const FILE: Limit = limit(
 );
 /// Of a case: its mappings, lists and single values, aliases counted as what they stand for.
 pub const NODES: Limit =
-    limit(20_000, "more than {most} values in one case are too many", "a value that an alias stands for counts again");
+    limit(10_000, "more than {most} values in one case are too many", "a value that an alias stands for counts again");
 /// Of a case: mappings and lists within each other.
 pub const DEPTH: Limit =
     limit(40, "values more than {most} levels deep are too deep", "no part of the language goes deeper than ten");

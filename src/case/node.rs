@@ -62,26 +62,24 @@ pub fn parse(source: &str) -> Result<Node, Diagnostic> {
 }
 
 fn diagnose(error: &serde_saphyr::Error) -> Diagnostic {
-    let error = error.without_snippet();
+    let location = error.location();
+    let mut error = error;
+    // What an alias stands for is wrong: the error lies within.
+    while let serde_saphyr::Error::AliasError { error: inner, .. }
+    | serde_saphyr::Error::WithSnippet { error: inner, .. } = error
+    {
+        error = inner;
+    }
     let message = match error {
         serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => format!("duplicate key `{key}`"),
         serde_saphyr::Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
-            return limited(limit::DEPTH, error.location());
+            return limited(limit::DEPTH, location);
         }
-        serde_saphyr::Error::Budget {
-            breach:
-                BudgetBreach::Nodes { .. }
-                | BudgetBreach::Events { .. }
-                | BudgetBreach::ScalarBytes { .. }
-                | BudgetBreach::Aliases { .. }
-                | BudgetBreach::RecordedAnchorEvents { .. }
-                | BudgetBreach::RecordedAnchorBytes { .. },
-            ..
-        } => return limited(limit::NODES, error.location()),
+        serde_saphyr::Error::Budget { .. } => return limited(limit::NODES, location),
         other => UserMessageFormatter.format_message(other).into_owned(),
     };
     let mut diagnostic = Diagnostic::new(message);
-    if let Some(location) = error.location() {
+    if let Some(location) = location {
         diagnostic = diagnostic.at(span_of(location));
     }
     diagnostic
