@@ -16,7 +16,7 @@ pub use release::{Choice, Version};
 pub use search::{Answer, search};
 pub use variant::{Axis, expectations};
 
-use crate::case::{self, Case, Change, Fix, States as Resolved};
+use crate::case::{self, limit, Case, Change, Fix, States as Resolved};
 
 /// Which code and settings an arm runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -102,7 +102,7 @@ impl Arm {
             (None, 0) => name,
             (None, repetition) => format!("{name}-{}", repetition + 1),
         };
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+        limit::plain(&name)
     }
 }
 

@@ -258,7 +258,7 @@ fn steps_are_said_in_words() {
 #[case("wal_writer_delay: $delay", "wal_writer_delay: \"1\\n2\"", &["has more than one line"])]
 // Actors.
 #[case("{stranger: psql}", "{stranger: psql, env: {A: b}}", &["a stranger does not run the app", ":13:3"])]
-#[case("{django-q2: 1.10}", "{django-q2: \">1\"}", &["`>1` is not a version"])]
+#[case("{django-q2: 1.10}", "{django-q2: \">1;\"}", &["`>1;` is not a version"])]
 #[case("workers: $orders", "workers: $order", &["unknown variable `$order`", ":10:86", "`orders`?"])]
 #[case("  app:", "  client:", &["an actor cannot be called `client`: the word is taken", ":12:3"])]
 #[case("orders: 3", "orders: 3, i: 1", &["a var cannot be called `i`"])]

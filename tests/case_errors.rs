@@ -118,7 +118,7 @@ fn a_good_case_loads_and_resolves() {
 #[case::take_without_files(", files: [django_q/brokers/__init__.py]", "", &["`take` without files", ":8:5"])]
 #[case::take_without_package("django-q2: 1.10.0, files", "files", &["`take` without a package", ":8:5"])]
 #[case::fix_without_change("settings: {Q_CLUSTER: {orm: other}}, ", "", &["it changes nothing", ":10:3"])]
-#[case::version_range("1.9.0}", "\">=1.9\"}", &["`>=1.9` is not a version", ":2:38"])]
+#[case::version_range("1.9.0}", "\">=1.9,\"}", &["`>=1.9,` is not a version", ":2:38", "or a range: `>=5.1,<5.3`"])]
 #[case::missing_patch("verdict: NOT", "patch: a.diff, verdict: NOT", &["cannot read the patch cases/a.diff", ":10:60"])]
 #[case::verdict_with_fixes("title:", "verdict: REPRODUCED\ntitle:", &["`verdict` is for a case without fixes", ":1:1"])]
 #[case::not_finite("2..3", ".inf", &["`.inf` is not a finite number", ":26:101"])]
@@ -143,7 +143,9 @@ fn a_mistake_is_shown_where_it_is(#[case] good: &str, #[case] bad: &str, #[case]
 )]
 #[case::control_unknown("xs: {reverted: 1, of: x}", "control: {env: {A: 1}, xz: 1}", "did you mean `xs`?")]
 fn a_case_that_cannot_tell_is_rejected(#[case] invariant: &str, #[case] change: &str, #[case] expected: &str) {
-    let message = message(&format!("title: t\n{change}\nsteps: [{{read: {{x: y}}}}]\ninvariants:\n  {invariant}\n"));
+    let message = message(&format!(
+        "title: t\npackages: {{django: 5.2.*}}\n{change}\nsteps: [{{read: {{x: y}}}}]\ninvariants:\n  {invariant}\n"
+    ));
     assert!(message.contains(expected), "`{expected}` is not in:\n{message}");
 }
 

@@ -29,7 +29,7 @@ fn only(step: &str) -> String {
     let actors = "actors: {q: {cluster: simulated}}";
     let invariants = "invariants: {twice: {of: tasks.duplicated, reverted: 1}}";
     format!(
-        "title: t\n{actors}\ncontrol: {{env: {{A: b}}, twice: 0}}\nsteps: [{{start: q}}, {{{step}}}]\n{invariants}\n"
+        "title: t\npackages: {{django: 5.2.*}}\n{actors}\ncontrol: {{env: {{A: b}}, twice: 0}}\nsteps: [{{start: q}}, {{{step}}}]\n{invariants}\n"
     )
 }
 

@@ -62,7 +62,7 @@ fn what_is_only_known_when_it_is_sent_is_left_in_a_request() {
 #[case::no_name("http: GET /, keep: {a-b: body}", "nothing can be kept as `a-b`")]
 #[case::taken("http: GET /, keep: {status: body}", "nothing can be kept as `status`: `$status` is something else")]
 #[case::never("http: GET /, times: 0", "it is counted from 1")]
-#[case::crowd("http: GET /, callers: 1000", "1000 are too many: at most 128")]
+#[case::crowd("http: GET /, callers: 1000", "1000 callers are too many: at most 128")]
 #[case::not_yet_kept("http: GET /, until: {$.id: $id}, as: polls", "unknown variable `$id`")]
 #[case::many_clocks("http: GET /, callers: 2, times: 2, every: 2s", "the clock would be moved by each caller")]
 #[case::in_its_own_while("http: POST /, keep: {id: $.id}, while: [{http: GET /$id}]", "unknown variable `$id`")]

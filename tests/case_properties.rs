@@ -27,6 +27,7 @@ invariants:
   c: {of: wal_bytes, table: t, both: 1}
   d: {of: writers, table: t, verbs: [DELETE], allowed: [q], both: 1}
   e: {of: growth, in: a, applied: constant, reverted: linear}
+packages: {django: 5.2.*, django-q2: 1.11.1}
 "#;
 
 const CASES: [&str; 6] = [

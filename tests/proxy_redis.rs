@@ -7,7 +7,7 @@ mod proxy;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use dj_regress::case::resolve::CutAt;
+use dj_regress::case::CutAt;
 use dj_regress::probe::sql::Shape;
 use dj_regress::proxy::{Counters, RedisProxy, Tally};
 use dj_regress::service::Endpoint;

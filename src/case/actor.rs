@@ -8,14 +8,12 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use super::change;
+use super::limit;
 use super::unit::{self, Time};
 use super::yaml::text;
 
 /// The python actor that every arm has: it enqueues and schedules where no other is named.
 pub const CLIENT: &str = "client";
-
-/// Threads of a web actor: each has a connection of its own to the database.
-const MAX_THREADS: u32 = 64;
 
 /// An actor, as one key says what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -28,7 +26,7 @@ pub enum Actor {
     #[serde(rename = "cluster: real")]
     RealCluster {
         /// How many of them (default 1).
-        #[serde(default = "unit::once")]
+        #[serde(default = "unit::once", deserialize_with = "clusters")]
         count: u64,
     },
     /// A process that runs Python of the case in the namespace of this module (may be left empty).
@@ -56,7 +54,7 @@ pub enum Actor {
         #[serde(default)]
         to: String,
         /// Real time that it waits for an answer (default 60s).
-        #[serde(default, deserialize_with = "unit::read_optional_duration")]
+        #[serde(default, deserialize_with = "unit::read_optional_real_time")]
         #[schemars(with = "Option<Time>")]
         timeout: Option<Duration>,
     },
@@ -167,11 +165,11 @@ fn threads() -> u32 {
 }
 
 fn read_threads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let threads = unit::read_ordinal(deserializer)?;
-    u32::try_from(threads)
-        .ok()
-        .filter(|threads| *threads <= MAX_THREADS)
-        .ok_or_else(|| de::Error::custom(format!("{threads} threads are too many: at most {MAX_THREADS}")))
+    unit::at_most(deserializer, limit::THREADS).map(|threads| threads as u32)
+}
+
+fn clusters<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    unit::at_most(deserializer, limit::CLUSTERS)
 }
 
 fn application_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

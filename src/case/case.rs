@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::bound::Bound;
 use super::change::Change;
+use super::path::InnerPath;
 use super::state::{App, Reader, State};
 use super::yaml::decode::{decode, decode_beside};
 use super::yaml::diagnostic::Diagnostic;
@@ -16,6 +17,7 @@ use super::yaml::node::{Kind, Node};
 use super::yaml::place::Place;
 use super::yaml::shape;
 use super::yaml::text::Verbatim;
+use super::{inside, limit, patch, requirement};
 use crate::judge::Verdict;
 
 /// One case file.
@@ -149,6 +151,9 @@ impl Case {
         let base = reader.take(decode_beside(tree, None, &KEYS)).unwrap_or_default();
         let base = patched(base, path, Place::top(tree), &mut reader.errors);
         let python: Option<Verbatim> = reader.key("python");
+        if let Some(Err(wrong)) = python.as_ref().map(|python| requirement::python(&python.0)) {
+            reader.errors.push(wrong.at(Place::top(tree).get("python").span()));
+        }
         let verdict: Option<Verdict> = reader.key("verdict");
         let folder: Option<String> = reader.key("app");
         let case = Self {
@@ -182,24 +187,35 @@ fn patched(mut change: Change, path: &Path, place: Place<'_>, errors: &mut Vec<D
     let Some(patch) = &change.patch else { return change };
     let ending = Path::new(patch.trim()).extension().and_then(|ending| ending.to_str());
     if patch.trim().contains('\n') || !matches!(ending, Some("diff" | "patch")) {
+        errors.extend(patch::parts(patch).err().map(|wrong| wrong.at(place.get("patch").span())));
         return change;
     }
-    let file = path.parent().unwrap_or(Path::new(".")).join(patch.trim());
-    match std::fs::read_to_string(&file) {
+    let folder = folder(path);
+    let read = InnerPath::parse(patch.trim(), "the folder of the case file").and_then(|path| {
+        inside::read_text_in(folder, &path, limit::PATCH).map_err(|error| {
+            let message = format!("cannot read the patch {}: {error}", folder.join(&path).display());
+            Diagnostic::new(message).help("the path is relative to the folder of the case file, and inside it")
+        })
+    });
+    match read.and_then(|text| patch::parts(&text).map(drop).map(|()| text)) {
         Ok(text) => change.patch = Some(text),
-        Err(error) => {
-            let message = format!("cannot read the patch {}: {error}", file.display());
-            let help = "the path is relative to the case file";
-            errors.push(Diagnostic::new(message).at(place.get("patch").span()).help(help));
-        }
+        Err(wrong) => errors.push(wrong.at(place.get("patch").span())),
     }
     change
 }
 
+/// The folder of the case file, to which its paths are relative.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// The package of the case's own app.
 fn app(app: &str, path: &Path, place: Place<'_>, errors: &mut Vec<Diagnostic>) -> Option<App> {
-    let folder = path.parent().unwrap_or(Path::new(".")).join(app.trim_end_matches('/'));
-    let package = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let at = folder(path);
+    let inner = InnerPath::parse(app, "the folder of the case file");
+    let inner = inner.map_err(|wrong| errors.push(wrong.at(place.span()))).ok()?;
+    let folder = at.join(&inner);
+    let package = inner.name().to_owned();
     let is_name = package.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && package.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let (message, help) = if !is_name {
@@ -207,6 +223,8 @@ fn app(app: &str, path: &Path, place: Place<'_>, errors: &mut Vec<Diagnostic>) -
     } else if !folder.join("__init__.py").is_file() {
         let message = format!("there is no package at {}: it has no __init__.py", folder.display());
         (message, "the path is relative to the case file: `app: ./poll`")
+    } else if let Err(error) = inside::package(at, &inner) {
+        (format!("the package at {} cannot be copied: {error}", folder.display()), "it is copied for each state")
     } else {
         return Some(App { package, root: folder.parent().unwrap_or(Path::new(".")).to_owned() });
     };
@@ -217,12 +235,13 @@ fn app(app: &str, path: &Path, place: Place<'_>, errors: &mut Vec<Diagnostic>) -
 fn repeat(tree: &Node, errors: &mut Vec<Diagnostic>) -> u32 {
     let Some(node) = tree.get("repeat") else { return 1 };
     let value = node.value();
-    let times = value.as_u64().and_then(|times| u32::try_from(times).ok()).unwrap_or_default();
+    let times = value.as_u64().unwrap_or_default();
     if times == 0 {
         let message = format!("`repeat` is a count of at least 1, found {value}");
         errors.push(Diagnostic::new(message).at(node.span));
     }
-    times
+    errors.extend(limit::REPEAT.check(times).err().map(|wrong| wrong.at(node.span)));
+    times as u32
 }
 
 fn growth(tree: &Node, errors: &mut Vec<Diagnostic>) -> Option<Growth> {
@@ -253,6 +272,9 @@ fn growth(tree: &Node, errors: &mut Vec<Diagnostic>) -> Option<Growth> {
         }
     }
     let values: Vec<Value> = values.items().iter().map(Node::value).collect();
+    if let Err(wrong) = limit::GROWTH.check(values.len() as u64) {
+        error(wrong.at(place.get(&var).key_span()));
+    }
     if values.len() < 3 {
         let message = format!("growth over {} values says nothing: give at least three", values.len());
         error(Diagnostic::new(message).at(place.get(&var).key_span()));

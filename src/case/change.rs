@@ -1,12 +1,15 @@
 //! Changes of what an arm runs: the case itself is the first one; a fix or the control comes on top.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::path::InnerPath;
+use super::requirement::{PackageName, Release};
 use super::service::Services;
 use super::yaml::diagnostic::Diagnostic;
 use super::yaml::text::{self, Verbatim};
@@ -65,7 +68,7 @@ pub struct Take {
 #[serde(deny_unknown_fields, expecting = "an edit (a mapping)")]
 pub struct Edit {
     /// The file, named from a folder of sys.path: `django_q/status.py`.
-    #[serde(rename = "in")]
+    #[serde(rename = "in", deserialize_with = "path")]
     pub file: String,
     /// Its text with the fix; must match once.
     pub applied: String,
@@ -87,11 +90,11 @@ impl<'de> Deserialize<'de> for Take {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Take, A::Error> {
                 let mut take = Take::default();
                 let mut wrong = None;
-                while let Some(key) = map.next_key::<String>()? {
+                while let Some(key) = map.next_key::<TakeKey>()?.map(|TakeKey(key)| key) {
                     if key == "files" {
-                        take.files = map.next_value()?;
+                        take.files = map.next_value::<Vec<WheelFile>>()?.into_iter().map(|file| file.0).collect();
                     } else if take.package.is_empty() {
-                        (take.package, take.version) = (key, map.next_value::<Verbatim>()?.0);
+                        (take.package, take.version) = (key, map.next_value::<Single>()?.0);
                     } else {
                         map.next_value::<de::IgnoredAny>()?;
                         let message = format!("`take` takes from one package: `{key}` is a second one");
@@ -131,20 +134,90 @@ impl JsonSchema for Take {
     }
 }
 
-/// Reads distributions with their versions.
+/// Reads distributions, by the names that PyPI compares, with their releases.
 pub fn versions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IndexMap<String, String>, D::Error> {
-    struct Version(String);
-    impl<'de> Deserialize<'de> for Version {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            let Verbatim(version) = Verbatim::deserialize(deserializer)?;
-            if version.starts_with(|c: char| c.is_ascii_digit()) {
-                return Ok(Self(version));
+    struct Packages;
+    impl<'de> Visitor<'de> for Packages {
+        type Value = IndexMap<String, String>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a mapping")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut packages = IndexMap::new();
+            while let Some((New(name), version)) = map.next_entry_seed(Known(&packages), PhantomData::<Version>)? {
+                packages.insert(name, version.0);
             }
-            let help = "write the release alone, such as `1.9.0` or `5.2.*`";
-            let wrong = Diagnostic::new(format!("`{version}` is not a version")).help(help);
-            Err(de::Error::custom(wrong.with_help()))
+            Ok(packages)
         }
     }
-    let versions: IndexMap<String, Version> = IndexMap::deserialize(deserializer)?;
-    Ok(versions.into_iter().map(|(name, version)| (name, version.0)).collect())
+    deserializer.deserialize_map(Packages)
+}
+
+struct Version(String);
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Verbatim(version) = Verbatim::deserialize(deserializer)?;
+        let release = Release::parse(&version).map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+        Ok(Self(release.as_str().to_owned()))
+    }
+}
+
+/// The packages that are there already.
+struct Known<'k>(&'k IndexMap<String, String>);
+
+/// The name of one that is not.
+struct New(String);
+
+impl<'de> DeserializeSeed<'de> for Known<'_> {
+    type Value = New;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<New, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let package = PackageName::parse(&name).map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+        if self.0.contains_key(package.as_str()) {
+            return Err(de::Error::custom(format!("`{name}` is the package `{package}`, which is there already")));
+        }
+        Ok(New(package.as_str().to_owned()))
+    }
+}
+
+/// Reads a path inside a folder of sys.path, in plain form.
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let path = InnerPath::parse(&text, "a folder of sys.path").map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+    Ok(path.as_str().to_owned())
+}
+
+/// A file of a wheel.
+struct WheelFile(String);
+
+impl<'de> Deserialize<'de> for WheelFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let path = InnerPath::parse(&text, "the top of the wheel").map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+        Ok(Self(path.as_str().to_owned()))
+    }
+}
+
+/// `files`, or a package.
+struct TakeKey(String);
+
+impl<'de> Deserialize<'de> for TakeKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let package = PackageName::parse(&name).map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+        Ok(Self(package.as_str().to_owned()))
+    }
+}
+
+/// A release that is a single one.
+struct Single(String);
+
+impl<'de> Deserialize<'de> for Single {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Verbatim(version) = Verbatim::deserialize(deserializer)?;
+        let release = Release::parse(&version).and_then(|release| release.single("`take` needs one"));
+        release.map(|release| Self(release.as_str().to_owned())).map_err(|wrong| de::Error::custom(wrong.with_help()))
+    }
 }

@@ -74,11 +74,11 @@ pub enum Fault {
         #[serde(rename = "between", default)]
         link: Link,
         /// By so much.
-        #[serde(deserialize_with = "unit::read_duration")]
+        #[serde(deserialize_with = "unit::read_real_time")]
         #[schemars(with = "Time")]
         latency: Duration,
         /// And up to so much more or less.
-        #[serde(default, deserialize_with = "unit::read_duration")]
+        #[serde(default, deserialize_with = "unit::read_real_time")]
         #[schemars(with = "Time")]
         jitter: Duration,
     },

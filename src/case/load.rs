@@ -6,30 +6,43 @@ use std::sync::Arc;
 use super::actor::Actor;
 use super::case::{Case, States, bounded};
 use super::change::Change;
-use super::check::{Laid, check};
+use super::check::{self, Laid, check};
 use super::fault::Fault;
 use super::state::{Layers, State};
 use super::step::action::Action;
 use super::step::old;
 use super::yaml::decode::decode;
-use super::yaml::diagnostic::{Diagnostic, Unknown, nearest};
+use super::yaml::diagnostic::{Diagnostic, Span, Unknown, nearest};
 use super::yaml::node::{self, Node};
 use super::yaml::shape;
 use super::yaml::vars::Filler;
+use super::{inside, limit};
 use crate::error::{Context as _, Error, Result};
 
 /// Reads and checks one case file.
 pub fn load_file(path: &Path, cases_root: &Path) -> Result<Case> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Error::usage(format!("cannot read the case file {}: {error}", path.display())))?;
-    let source = String::from_utf8(bytes)
-        .map_err(|error| Error::usage(format!("the case file {} is not UTF-8: {error}", path.display())))?;
+    let unreadable = |wrong: Diagnostic, source: &str| {
+        let rendered = wrong.render(path, source);
+        Error::usage(rendered.strip_prefix("error: ").unwrap_or(&rendered).to_owned())
+    };
+    let bytes = inside::read(path, limit::FILE)
+        .map_err(|error| unreadable(Diagnostic::new(format!("cannot read the case file: {error}")), ""))?;
+    let source = String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes());
+        let before = String::from_utf8_lossy(&error.as_bytes()[..good]);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let span = Span { line: before.matches('\n').count() + 1, column: line.chars().count() + 1, len: 1 };
+        unreadable(Diagnostic::new("the case file is not UTF-8").at(span), &text)
+    })?;
     load_str(&source, path, cases_root)
 }
 
 /// Reads and checks the text of a case file. The path names the case, and patches are relative to it.
 pub fn load_str(source: &str, path: &Path, cases_root: &Path) -> Result<Case> {
-    read(source, path, &case_name(path, cases_root)).map_err(|errors| {
+    let name = case_name(path, cases_root);
+    let named = limit::case_name(&name).map_err(|wrong| vec![wrong]);
+    named.and_then(|()| read(source, path, &name)).map_err(|errors| {
         let rendered: Vec<String> = errors.iter().map(|error| error.render(path, source)).collect();
         // The first `error: ` is put there by whoever prints the error.
         let all = rendered.join("\n\n");
@@ -51,6 +64,10 @@ pub fn load_files(paths: &[PathBuf], cases_root: &Path) -> Result<Vec<Case>> {
 
 fn read(source: &str, path: &Path, name: &str) -> Result<Case, Vec<Diagnostic>> {
     let tree = node::parse(source).map_err(|error| vec![error])?;
+    let sizes = check::sizes(&tree);
+    if !sizes.is_empty() {
+        return Err(sorted(sizes));
+    }
     let (mut case, mut errors) = Case::read(&tree, name, path);
     let old = tree.get("steps").map(old::find).unwrap_or_default();
     if !old.is_empty() {

@@ -2,8 +2,9 @@
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::limit;
 use super::unit::{self, Bytes};
 use super::yaml::text;
 
@@ -64,13 +65,19 @@ pub struct RedisService {
     /// The container image, e.g. `redis:7`, where containers are used.
     pub image: Option<String>,
     /// The memory that it may use: `5 MB`.
-    #[serde(deserialize_with = "unit::read_optional_bytes")]
+    #[serde(deserialize_with = "memory")]
     #[schemars(with = "Option<Bytes>")]
     pub maxmemory: Option<u64>,
     /// What it does when that is full, in Redis' own words.
     #[serde(deserialize_with = "policy")]
     #[schemars(extend("enum" = POLICIES))]
     pub policy: Option<String>,
+}
+
+fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let bytes = unit::read_bytes(deserializer)?;
+    limit::REDIS.check(bytes).map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+    Ok(Some(bytes))
 }
 
 /// Redis' own words for what it does when its memory is full.
@@ -85,7 +92,7 @@ const POLICIES: [&str; 8] = [
     "volatile-ttl",
 ];
 
-fn policy<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     text::word(deserializer, "a policy of Redis", POLICIES).map(|word| Some(word.to_owned()))
 }
 

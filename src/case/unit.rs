@@ -6,6 +6,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
+use super::limit::{self, Limit};
+use super::yaml::diagnostic::Diagnostic;
+
 /// What a unit measures. Measured values are in its base: bytes, seconds, percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dimension {
@@ -162,21 +165,39 @@ impl Visitor<'_> for Amount {
 
 const TIME: Amount = Amount { expected: "a duration such as `2.5s`", unit: "s" };
 
-/// Reads a duration.
+/// Reads a duration of virtual time.
 pub fn read_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = deserializer.deserialize_any(TIME)?;
-    duration(&text).map_err(de::Error::custom)
+    read_time(deserializer, limit::VIRTUAL)
 }
 
-/// Reads a duration that may be left out.
+/// Reads a duration of virtual time that may be left out.
 pub fn read_optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     read_duration(deserializer).map(Some)
+}
+
+/// Reads a duration that really passes.
+pub fn read_real_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    read_time(deserializer, limit::REAL)
+}
+
+/// Reads a duration that really passes and may be left out.
+pub fn read_optional_real_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    read_real_time(deserializer).map(Some)
+}
+
+fn read_time<'de, D: Deserializer<'de>>(deserializer: D, limit: Limit) -> Result<Duration, D::Error> {
+    let text = deserializer.deserialize_any(TIME)?;
+    let time = duration(&text).map_err(de::Error::custom)?;
+    limit.check_time(time, text.trim()).map_err(refused)?;
+    Ok(time)
 }
 
 /// Reads nanoseconds from now.
 pub fn read_offset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let text = deserializer.deserialize_any(Amount { expected: "a time from now such as `-4d`", unit: "s" })?;
-    offset(&text).map_err(de::Error::custom)
+    let offset = offset(&text).map_err(de::Error::custom)?;
+    limit::VIRTUAL.check_time(Duration::from_nanos(offset.unsigned_abs()), text.trim()).map_err(refused)?;
+    Ok(offset)
 }
 
 /// Reads bytes.
@@ -185,17 +206,28 @@ pub fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::
     bytes(&text).map_err(de::Error::custom)
 }
 
-/// Reads bytes that may be left out.
-pub fn read_optional_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    read_bytes(deserializer).map(Some)
+/// Reads how often a verb acts; a variable may make it none, as a control's does.
+pub fn read_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let count = u64::deserialize(deserializer)?;
+    limit::COUNT.check(count).map_err(refused)?;
+    Ok(count)
 }
 
-/// Reads a count from 1.
+/// Reads how often, from 1.
 pub fn read_ordinal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    at_most(deserializer, limit::COUNT)
+}
+
+/// Reads a count from 1 to as many as there may be.
+pub fn at_most<'de, D: Deserializer<'de>>(deserializer: D, limit: Limit) -> Result<u64, D::Error> {
     match u64::deserialize(deserializer)? {
         0 => Err(de::Error::custom("it is counted from 1")),
-        count => Ok(count),
+        count => limit.check(count).map(|()| count).map_err(refused),
     }
+}
+
+fn refused<E: de::Error>(wrong: Diagnostic) -> E {
+    E::custom(wrong.with_help())
 }
 
 /// Once: how often what does not say is done.

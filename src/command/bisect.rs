@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indexmap::IndexMap;
 
-use super::matrix::{Machine, releases, sheet};
+use super::matrix::{Machine, axis, releases, sheet};
 use crate::cache::Cache;
 use crate::case::Case;
 use crate::case::load;
@@ -58,7 +58,7 @@ fn load(arguments: &BisectArgs) -> Result<(Case, Sheet)> {
         return Err(Error::usage(format!("`{}` names {} cases: name one", arguments.case, paths.len())));
     };
     let case = load::load_file(path, &arguments.cases_dir)?;
-    let axis = if arguments.axis.releases.is_some() { Axis::package(&arguments.axis.package) } else { Axis::Python };
+    let axis = axis(&arguments.axis)?;
     let mut sheet = sheet(&case, &axis);
     match &arguments.invariant {
         None => sheet.expected.retain(|_, expected| matches!(expected, Expected::Telling { .. })),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::case::{Action, Case, State, States, Step};
+use crate::case::requirement::PackageName;
+use crate::case::{Action, Case, Diagnostic, State, States, Step};
 use crate::judge::{self, Expected, Side, Verdict};
 
 /// How long a wait takes at most that does not say: there is no fixed state to hold it against.
@@ -22,8 +23,12 @@ pub enum Axis {
 
 impl Axis {
     /// The distribution, by its normalized name.
-    pub fn package(name: &str) -> Self {
-        Self::Package(normalized(name))
+    ///
+    /// # Errors
+    ///
+    /// It is none.
+    pub fn package(name: &str) -> Result<Self, Diagnostic> {
+        PackageName::parse(name).map(|name| Self::Package(name.as_str().to_owned()))
     }
 
     /// What heads its releases.
@@ -39,9 +44,7 @@ impl Axis {
         let of = |state: &Arc<State>| {
             let mut state = State::clone(state);
             if let Self::Package(package) = self {
-                let packages = &mut state.packages;
-                let written = packages.keys().find(|name| normalized(name) == *package).unwrap_or(package).clone();
-                packages.insert(written, release.to_owned());
+                state.packages.insert(package.clone(), release.to_owned());
             }
             end_waits(&mut state.steps);
             Arc::new(state)
@@ -57,12 +60,6 @@ impl Axis {
         }
         variant
     }
-}
-
-/// As PyPI compares names: `Django_Q2` is `django-q2`.
-fn normalized(name: &str) -> String {
-    let parts: Vec<&str> = name.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect();
-    parts.join("-").to_ascii_lowercase()
 }
 
 fn end_waits(steps: &mut [Step]) {
@@ -125,9 +122,9 @@ invariants:
     #[test]
     fn a_variant_is_the_base_alone_with_one_release_replaced() {
         let case = case(FIXES);
-        let variant = Axis::package("django-q2").variant(&case, "1.10.0");
+        let variant = Axis::package("django-q2").expect("a name").variant(&case, "1.10.0");
         assert_eq!(variant.name, "t@1.10.0");
-        assert_eq!(variant.states.state.packages["Django_Q2"], "1.10.0");
+        assert_eq!(variant.states.state.packages["django-q2"], "1.10.0");
         assert_eq!(variant.states.state.packages.len(), 2);
         assert!(variant.fixes.is_empty() && variant.control.is_none());
         assert_eq!(variant.states.state.steps.len(), case.states.state.steps.len());

@@ -67,7 +67,7 @@ fn lets_through(filter: &StatementFilter, statement: &Statement) -> bool {
         && given(filter.table.as_ref(), |table| statement.shape.table.as_deref() == Some(table))
         && given(filter.matching.as_ref(), |text| statement.sql.contains(text))
         && given(filter.site.as_ref(), |site| statement.site.contains(site))
-        && given(filter.actor.as_ref(), |actor| statement.actor == actor)
+        && given(filter.actor.as_ref(), |actor| *statement.actor == *actor)
 }
 
 /// One line of at most 100 characters.

@@ -16,7 +16,8 @@ use crate::error::{Context as _, Error, Result};
 /// What the harness needs in every environment, beside the packages of the case.
 const HARNESS: &str = include_str!("../../harness/worker/requirements.txt");
 
-/// A virtual environment that is ready to use. Never edited: uv may have linked its files.
+/// A virtual environment that is ready to use. Its files are nobody else's: none is a link into uv's cache. Never edited even so, as all runs
+/// share it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Environment {
     /// Hash of lock and interpreter; names it in the cache.
@@ -72,7 +73,7 @@ impl Environments {
     /// The environment with these packages (distribution -> version) and a Python; blocks while it is made.
     pub fn get(&self, packages: &IndexMap<String, String>, python: Option<&str>) -> Result<Environment> {
         let python = python.map(str::to_owned).or_else(|| self.python.clone());
-        let name = lock::name(packages);
+        let name = lock::name(packages)?;
         let slot = {
             let mut made = self.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             made.entry(format!("{name} {python:?}")).or_default().clone()
@@ -82,16 +83,24 @@ impl Environments {
     }
 
     fn locked(&self, name: &str, packages: &IndexMap<String, String>, python: Option<&str>) -> Result<Environment> {
-        let mut requirements: Vec<String> =
-            packages.iter().map(|(package, version)| lock::requirement(package, version)).collect();
+        let mut requirements = packages
+            .iter()
+            .map(|(package, release)| lock::requirement(package, release))
+            .collect::<Result<Vec<String>>>()?;
         requirements.sort();
         requirements.extend(harness().map(str::to_owned));
         let lock = self.locks.get(name, &requirements, self.locks.resolution(python), &|| self.uv())?;
+        if !lock.holds("django")? {
+            let wanted: Vec<&str> = packages.keys().map(String::as_str).collect();
+            let message = format!("the packages of the case do not bring Django: {}", wanted.join(", "));
+            return Err(Error::usage(message).hint("name a release of it: `packages: {django: 5.2.*}`"));
+        }
         self.make(&lock, python)
     }
 
     fn make(&self, lock: &Lock, python: Option<&str>) -> Result<Environment> {
-        let id = blake3::hash(format!("{} {}", lock.hash, interpreter_identity(python)).as_bytes()).to_hex()[..16]
+        let id = blake3::hash(format!("{} {} copies", lock.hash, interpreter_identity(python)).as_bytes()).to_hex()
+            [..16]
             .to_owned();
         let folder = self.cache.directory(&format!("environments/{id}"), |folder| {
             (self.announce)(format!("installing {} (once)", lock.name()));
@@ -103,8 +112,8 @@ impl Environments {
 
     /// The unpacked wheel of another release: the folder that holds its packages.
     pub fn wheel(&self, take: &Take) -> Result<PathBuf> {
-        let requirements = [lock::requirement(&take.package, &take.version)];
-        let name = format!("{}.wheel", lock::name([(&take.package, &take.version)]));
+        let requirements = [lock::requirement(&take.package, &take.version)?];
+        let name = format!("{}.wheel", lock::name([(&take.package, &take.version)])?);
         let lock = self.locks.get(&name, &requirements, Resolution::Alone, &|| self.uv())?;
         self.cache.directory(&format!("wheels/{}", &lock.hash[..16]), |folder| self.uv()?.unpack(folder, &lock.path))
     }

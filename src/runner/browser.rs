@@ -24,7 +24,10 @@ use crate::case::{Http, Member, Part, substitute};
 const NAME: &str = "shop.test";
 
 /// What is kept of a body that an invariant may look into.
-const LOOKED_INTO: usize = 64 * 1024;
+const LOOKED_INTO: u64 = 64 * 1024;
+
+/// What is kept of all bodies of a step: with thousands of requests, less of each.
+const ALL_LOOKED_INTO: u64 = 32 * 1024 * 1024;
 
 /// An answer.
 #[derive(Debug, Clone)]
@@ -132,6 +135,8 @@ impl Caller {
     pub async fn ask(mut self) -> Told {
         let mut connected = Some(connect(&self.socket).await);
         self.barrier.wait().await;
+        let requests = self.http.times.saturating_mul(self.http.callers).max(1);
+        let looked_into = (ALL_LOOKED_INTO / requests).min(LOOKED_INTO) as usize;
         let (mut exchanges, mut unsent, mut last, mut reached) = (Vec::new(), None, None, false);
         for index in 0..self.http.times {
             if let Some(every) = self.http.every.filter(|_| index > 0) {
@@ -151,7 +156,7 @@ impl Caller {
             let outcome = match &answer {
                 Ok(answer) => {
                     // A copy: a slice would keep all of it.
-                    let beginning = &answer.body[..answer.body.len().min(LOOKED_INTO)];
+                    let beginning = &answer.body[..answer.body.len().min(looked_into)];
                     Ok((answer.status.as_u16(), Bytes::copy_from_slice(beginning)))
                 }
                 Err(why) => Err(why.clone()),

@@ -2,6 +2,7 @@
 
 use super::{Checker, INDEX};
 use crate::case::actor::{Actor, CacheKind};
+use crate::case::limit;
 use crate::case::step::action::Action;
 use crate::case::step::http::Http;
 use crate::case::yaml::diagnostic::{Diagnostic, Span};
@@ -81,6 +82,10 @@ impl Checker<'_> {
         if http.every.is_some() && http.callers > 1 {
             let message = "the clock would be moved by each caller: there can only be one";
             self.error(Diagnostic::new(message).at(place.get("every").span()));
+        }
+        // Each of the callers asks so often.
+        if let Err(wrong) = limit::COUNT.check(http.times.saturating_mul(http.callers)) {
+            self.error(wrong.at(place.get("times").span()));
         }
         self.keeps(http, name, place);
     }

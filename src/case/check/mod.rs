@@ -4,8 +4,11 @@ mod actors;
 mod cases;
 mod http;
 mod invariants;
+mod limits;
 mod states;
 mod steps;
+
+pub use limits::sizes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -35,7 +38,8 @@ pub struct Laid {
 
 /// Everything that is wrong with a case.
 pub fn check(case: &Case, file: &Node, laid: &[Laid]) -> Vec<Diagnostic> {
-    let mut errors = cases::errors(case, Place::top(file));
+    let mut errors = limits::names(case, Place::top(file));
+    errors.extend(cases::errors(case, Place::top(file)));
     for laid in laid {
         let mut checker = Checker::of(case, file, laid);
         checker.actors();

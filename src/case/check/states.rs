@@ -37,6 +37,7 @@ impl Checker<'_> {
     fn measurable(&mut self) {
         let state = self.state;
         self.real_proxies();
+        self.virtual_time();
         for (name, invariant) in &state.invariants {
             let place = self.top.get("invariants").get(name);
             for (side, bound) in invariant.sides() {

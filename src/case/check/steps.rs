@@ -32,6 +32,7 @@ impl Checker<'_> {
     fn step(&mut self, step: &Step, place: Place<'_>) {
         let verb = named::<Action>(place);
         let argument = place.get(verb);
+        self.never(place);
         if let Some(actor) = step.action.actor() {
             self.actor(&step.action, actor, (verb, place));
         }

@@ -47,7 +47,7 @@ pub enum Action {
         #[schemars(with = "Option<Expect>")]
         expect_exit: bool,
         /// It is killed if it has not ended by itself then.
-        #[serde(default, deserialize_with = "unit::read_optional_duration")]
+        #[serde(default, deserialize_with = "unit::read_optional_real_time")]
         #[schemars(with = "Option<Time>")]
         within: Option<Duration>,
     },
@@ -60,7 +60,7 @@ pub enum Action {
         #[serde(rename = "stop")]
         actor: String,
         /// It is killed if it has not ended by itself then.
-        #[serde(default, deserialize_with = "unit::read_optional_duration")]
+        #[serde(default, deserialize_with = "unit::read_optional_real_time")]
         #[schemars(with = "Option<Time>")]
         within: Option<Duration>,
     },
@@ -115,7 +115,7 @@ pub enum Action {
         #[serde(rename = "restart")]
         actor: String,
         /// How often (default once).
-        #[serde(rename = "times", default = "unit::once")]
+        #[serde(rename = "times", default = "unit::once", deserialize_with = "unit::read_count")]
         count: u64,
         /// Of a real cluster: `kill` it instead of stopping it.
         #[serde(rename = "by", default, deserialize_with = "kill")]
@@ -147,7 +147,7 @@ pub enum Action {
         #[serde(rename = "beat")]
         actor: String,
         /// How many (default 1).
-        #[serde(rename = "times", default = "unit::once")]
+        #[serde(rename = "times", default = "unit::once", deserialize_with = "unit::read_count")]
         count: u64,
         /// Virtual time between two beats, e.g. `2s`.
         #[serde(default, deserialize_with = "unit::read_optional_duration")]
@@ -167,7 +167,7 @@ pub enum Action {
         #[serde(rename = "tick")]
         actor: String,
         /// How often (default once).
-        #[serde(rename = "times", default = "unit::once")]
+        #[serde(rename = "times", default = "unit::once", deserialize_with = "unit::read_count")]
         count: u64,
     },
     /// Runs queued tasks in a simulated cluster's process, or waits for a real one, until none is left. Of a real one,
@@ -178,7 +178,7 @@ pub enum Action {
         #[serde(rename = "drain")]
         actor: String,
         /// How long a real cluster has, e.g. `10s`.
-        #[serde(default, deserialize_with = "unit::read_optional_duration")]
+        #[serde(default, deserialize_with = "unit::read_optional_real_time")]
         #[schemars(with = "Option<Time>")]
         within: Option<Duration>,
     },
@@ -192,7 +192,7 @@ pub enum Action {
         #[serde(rename = "run", default)]
         source: String,
         /// How often (default once).
-        #[serde(default = "unit::once")]
+        #[serde(default = "unit::once", deserialize_with = "unit::read_count")]
         times: u64,
     },
     /// One SQL statement, run as the harness, or `by` a stranger; with `as`, its rows or single value are a reading.
@@ -231,7 +231,7 @@ pub enum Action {
         #[serde(rename = "wait")]
         for_: WaitFor,
         /// The deadline, e.g. `5s`; absent: 20 times what it took with the fix or under the control, at least 2 s.
-        #[serde(default, deserialize_with = "unit::read_optional_duration")]
+        #[serde(default, deserialize_with = "unit::read_optional_real_time")]
         #[schemars(with = "Option<Time>")]
         within: Option<Duration>,
     },
@@ -319,7 +319,7 @@ fn kill<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
 }
 
 fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    match unit::read_duration(deserializer)? {
+    match unit::read_real_time(deserializer)? {
         Duration::ZERO => Err(serde::de::Error::custom("a window of no time measures nothing")),
         time => Ok(time),
     }

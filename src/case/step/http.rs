@@ -8,14 +8,12 @@ use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use crate::case::limit;
 use crate::case::unit::{self, Time};
 use crate::case::yaml::diagnostic::{Diagnostic, nearest};
 
 /// Whose cookies are kept where a step does not say: those of the one browser that every case has.
 pub const BROWSER: &str = "browser";
-
-/// More side by side would be a load test, which this is not.
-const MAX_CALLERS: u64 = 128;
 
 /// The ways to ask.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -68,7 +66,7 @@ pub struct Http {
     #[serde(default = "unit::once", deserialize_with = "callers")]
     pub callers: u64,
     /// Real time after which a caller gives up (default 60s).
-    #[serde(default, deserialize_with = "unit::read_optional_duration")]
+    #[serde(default, deserialize_with = "unit::read_optional_real_time")]
     #[schemars(with = "Option<Time>")]
     pub within: Option<Duration>,
 }
@@ -210,12 +208,7 @@ fn until<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Part, Value)
 }
 
 fn callers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    match unit::read_ordinal(deserializer)? {
-        callers if callers > MAX_CALLERS => {
-            Err(de::Error::custom(format!("{callers} are too many: at most {MAX_CALLERS}")))
-        }
-        callers => Ok(callers),
-    }
+    unit::at_most(deserializer, limit::CALLERS)
 }
 
 fn browser() -> String {

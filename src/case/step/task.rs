@@ -25,7 +25,7 @@ pub struct Enqueue {
     #[schemars(flatten)]
     pub what: What,
     /// How often (default once). `$i` in arguments, kwargs and group is the index, from 0.
-    #[serde(default = "unit::once")]
+    #[serde(default = "unit::once", deserialize_with = "unit::read_count")]
     pub times: u64,
     /// The group of the tasks.
     #[serde(default)]

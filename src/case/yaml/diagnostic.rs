@@ -144,13 +144,13 @@ impl Diagnostic {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{gutter}--> {}:{}:{}", path.display(), span.line, span.column);
         if let Some(line) = source.lines().nth(span.line.saturating_sub(1)) {
-            let before = span.column.saturating_sub(1);
+            let (line, before) = crop(line.trim_end(), span.column.saturating_sub(1));
             // A tab before the caret stays a tab, so that both lines move alike.
             let indent: String = line.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-            let room = line.trim_end().chars().count().saturating_sub(before).max(1);
+            let room = line.chars().count().saturating_sub(before).max(1);
             let carets = "^".repeat(span.len.clamp(1, room));
             let label = self.label.as_ref().map(|label| format!(" {label}")).unwrap_or_default();
-            let _ = writeln!(out, "{gutter} |\n{number} | {}\n{gutter} | {indent}{carets}{label}", line.trim_end());
+            let _ = writeln!(out, "{gutter} |\n{number} | {line}\n{gutter} | {indent}{carets}{label}");
         }
         if let Some(help) = &self.help {
             let _ = writeln!(out, "{gutter} = help: {help}");
@@ -158,6 +158,19 @@ impl Diagnostic {
         out.truncate(out.trim_end().len());
         out
     }
+}
+
+/// The part of a line around a column that a terminal can show, without what would move its cursor; and where the column
+/// is in it.
+fn crop(line: &str, column: usize) -> (String, usize) {
+    const SHOWN: usize = 160;
+    let plain = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+    let from = if line.chars().count() <= SHOWN { 0 } else { column.saturating_sub(SHOWN / 2) };
+    let part = line.chars().skip(from).take(SHOWN).map(plain);
+    if from == 0 {
+        return (part.collect(), column);
+    }
+    (std::iter::once('\u{2026}').chain(part).collect(), column - from + 1)
 }
 
 /// The known word nearest to this one, if it is near enough to be a slip.

@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::diagnostic::{Diagnostic, Span};
+use crate::case::limit;
 
 /// A YAML value with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +84,15 @@ impl Node {
         self.entry(name).map(|(_, node)| node)
     }
 
+    /// How many values it is made of.
+    pub fn size(&self) -> u64 {
+        match &self.kind {
+            Kind::Scalar(_) => 1,
+            Kind::List(items) => items.iter().map(Self::size).sum::<u64>() + 1,
+            Kind::Map(entries) => entries.iter().map(|(_, node)| node.size()).sum::<u64>() + 1,
+        }
+    }
+
     /// A text.
     pub fn as_str(&self) -> Option<&str> {
         if let Kind::Scalar(value) = &self.kind { value.as_str() } else { None }
@@ -132,22 +143,50 @@ impl Node {
 
 /// Reads YAML text.
 pub fn parse(source: &str) -> Result<Node, Diagnostic> {
-    let options = serde_saphyr::options! { strict_booleans: true };
+    if let Err(wrong) = limit::FILE.check(source.len() as u64) {
+        return Err(wrong.at(Span { line: 1, column: 1, len: 1 }));
+    }
+    let size = |limit: limit::Limit| usize::try_from(limit.most).unwrap_or(usize::MAX);
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        budget: serde_saphyr::budget! {
+            max_nodes: size(limit::NODES),
+            max_events: 4 * size(limit::NODES),
+            max_depth: size(limit::DEPTH),
+            // What aliases stand for included.
+            max_total_scalar_bytes: 4 * size(limit::FILE),
+        },
+    };
     let raw: Raw = serde_saphyr::from_str_with_options(source, options).map_err(|error| diagnose(&error))?;
     Ok(raw.into_node(source))
 }
 
 fn diagnose(error: &serde_saphyr::Error) -> Diagnostic {
-    let error = error.without_snippet();
+    let location = error.location();
+    let mut error = error;
+    // What an alias stands for is wrong: the error lies within.
+    while let serde_saphyr::Error::AliasError { error: inner, .. }
+    | serde_saphyr::Error::WithSnippet { error: inner, .. } = error
+    {
+        error = inner;
+    }
     let message = match error {
         serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => format!("duplicate key `{key}`"),
+        serde_saphyr::Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            return limited(limit::DEPTH, location);
+        }
+        serde_saphyr::Error::Budget { .. } => return limited(limit::NODES, location),
         other => UserMessageFormatter.format_message(other).into_owned(),
     };
     let mut diagnostic = Diagnostic::new(message);
-    if let Some(location) = error.location() {
+    if let Some(location) = location {
         diagnostic = diagnostic.at(span_of(location));
     }
     diagnostic
+}
+
+fn limited(limit: limit::Limit, location: Option<Location>) -> Diagnostic {
+    limit.refuse("more").at(location.map_or(Span { line: 1, column: 1, len: 1 }, span_of))
 }
 
 fn span_of(location: Location) -> Span {
@@ -170,7 +209,8 @@ enum RawKind {
 impl Raw {
     fn into_node(self, source: &str) -> Node {
         let Self(Spanned { value, referenced, defined }) = self;
-        let text = verbatim(defined, source);
+        // Only of scalars: that of mappings within mappings would be the file many times over.
+        let text = if matches!(value, RawKind::Scalar(_)) { verbatim(defined, source) } else { String::new() };
         let kind = match value {
             RawKind::Scalar(value) => Kind::Scalar(value),
             RawKind::List(items) => Kind::List(items.into_iter().map(|item| item.into_node(source)).collect()),

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Span};
 use super::node::{Kind, Node};
+use crate::case::limit;
 
 /// The variable that always exists: the address of the arm's Redis.
 pub const REDIS: &str = "redis";
@@ -28,6 +29,9 @@ pub struct Filler {
     pub uses: HashMap<Span, String>,
     /// What is wrong.
     pub errors: Vec<Diagnostic>,
+    /// How many values variables have brought.
+    brought: u64,
+    is_full: bool,
 }
 
 impl Filler {
@@ -62,7 +66,18 @@ impl Filler {
             self.uses.insert(node.span, label);
         }
         match filled {
-            Ok(filled) => at(filled, node.span),
+            Ok(filled) => {
+                self.brought = self.brought.saturating_add(filled.size());
+                match limit::NODES.check(self.brought) {
+                    Ok(()) => at(filled, node.span),
+                    Err(wrong) => {
+                        // Said once: nothing more is put in.
+                        self.errors.extend((!self.is_full).then_some(wrong.at(node.span)));
+                        self.is_full = true;
+                        node.clone()
+                    }
+                }
+            }
             Err(error) => {
                 self.errors.push(error.or_at(node.span));
                 node.clone()
