@@ -212,7 +212,7 @@ fn is_harmless(case: &Case) -> bool {
             && delta.take.iter().all(|take| asked(&take.package, &take.version))
             && delta.take.iter().flat_map(|take| &take.files).all(|file| inside(file))
     }) && !case.base.packages.is_empty()
-        && case.actors.len() <= 64
+        && case.states.state.actors.len() <= 64
         && case.repeat <= 100
 }
 

@@ -17,6 +17,7 @@ pub const CLIENT: &str = "client";
 
 /// An actor, as one key says what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(rename = "Actor")]
 #[serde(rename = "$an actor/kind", deny_unknown_fields, expecting = "an actor (a mapping)")]
 pub enum Actor {
     /// A django-q2 cluster played inside one process, under the virtual clock.

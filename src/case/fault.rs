@@ -13,6 +13,7 @@ use super::yaml::diagnostic::Diagnostic;
 
 /// What breaks: one kind, and what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[schemars(rename = "Fault")]
 #[serde(rename = "$a fault/kind", deny_unknown_fields, expecting = "a fault (a mapping with one kind)")]
 pub enum Fault {
     /// SIGKILL of a server's processes; undone by starting it again, which recovers.

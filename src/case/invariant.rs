@@ -12,7 +12,7 @@ use super::quantity::{Per, Quantity};
 pub struct Invariant {
     /// What it looks at.
     #[serde(rename = "$rest")]
-    #[schemars(flatten)]
+    #[schemars(skip)]
     pub of: Quantity,
     /// Divides the count by what happened in the window; `second` is for guards over wall-clock windows, `fetch` for the
     /// rows of fetches.

@@ -12,6 +12,7 @@ use super::yaml::text::Verbatim;
 
 /// What an invariant looks at.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[schemars(rename = "Quantity")]
 #[serde(rename = "$of")]
 pub enum Quantity {
     /// A reading of a step.
@@ -278,6 +279,7 @@ pub enum StatementUnit {
 
 /// What of the tasks is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(rename = "TaskCount")]
 #[serde(rename = "$of")]
 pub enum TaskCount {
     /// Accepted, never executed, and not in the queue any more.

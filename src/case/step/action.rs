@@ -14,7 +14,7 @@ use crate::case::fault::Fault;
 use crate::case::unit::{self, Time};
 
 /// One step: a verb, what stands beside it, and a name.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(expecting = "a step (a mapping with one verb)")]
 pub struct Step {
     /// The name of the step's window, and of the readings that it gives.
@@ -22,16 +22,30 @@ pub struct Step {
     pub name: Option<String>,
     /// What is done.
     #[serde(rename = "$rest")]
-    #[schemars(flatten)]
     pub action: Action,
     /// Line in the case file, 1-based.
     #[serde(rename = "$line")]
-    #[schemars(skip)]
     pub line: usize,
+}
+
+/// A step is written as what it does, with its name beside it.
+impl JsonSchema for Step {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Action::schema_name()
+    }
+
+    fn schema_id() -> std::borrow::Cow<'static, str> {
+        Action::schema_id()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Action::json_schema(generator)
+    }
 }
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[schemars(rename = "Action")]
 #[serde(rename = "$a step/verb", deny_unknown_fields, expecting = "a step (a mapping with one verb)")]
 pub enum Action {
     /// Starts a cluster; a simulated one gets a new identity and one registering beat. With `expect: exit` a real one is
@@ -271,7 +285,7 @@ pub enum Action {
 }
 
 /// What is waited for.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(expecting = "a Python expression, `{held: q}` or `{quiet: web}`")]
 pub enum WaitFor {
     /// A Python expression that becomes true, evaluated apart from all measurements, again and again.
@@ -292,6 +306,20 @@ pub enum WaitFor {
         /// The actor.
         actor: String,
     },
+}
+
+impl JsonSchema for WaitFor {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "WaitFor".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let actor = |key: &str| {
+            let named = serde_json::json!({key: {"type": "string"}});
+            serde_json::json!({"type": "object", "properties": named, "required": [key], "additionalProperties": false})
+        };
+        schemars::json_schema!({"anyOf": [{"type": "string"}, actor("held"), actor("quiet")]})
+    }
 }
 
 /// What becomes of a cluster that is started.
