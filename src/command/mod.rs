@@ -15,9 +15,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
-use crate::case::load;
-use crate::case::model::Case;
-use crate::case::schema;
+use crate::case::{Case, load, schema};
 use crate::cli::{CaseArgs, Cli, Command, RunArgs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exit::Exit;

@@ -17,8 +17,7 @@ use super::tasks::Tasks;
 use super::wal_bytes::WalBytes;
 use super::wire_bytes::WireBytes;
 use super::writers::Writers;
-use crate::case::model::{Per, Quantity};
-use crate::case::resolve::Invariant;
+use crate::case::{Invariant, Per, Quantity};
 
 /// What a real cluster does in a wall-clock window repeats roughly.
 const REAL_TIME: f64 = 0.5;
@@ -66,7 +65,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::case::model::{Direction, HttpCount, TaskCount};
+    use crate::case::{Direction, HttpCount, TaskCount};
 
     #[rstest]
     #[case::counts(Quantity::Tasks(TaskCount::Lost), Some(0.0))]

@@ -232,7 +232,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::case::bound::Bound;
+    use crate::case::Bound;
 
     fn sheet(names: &[&str]) -> Sheet {
         let bound = |value| Bound::parse(&value).expect("a bound");

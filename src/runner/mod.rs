@@ -37,8 +37,7 @@ use self::reference::References;
 use self::template_server::TemplateServer;
 use crate::actor::{Tree, worker};
 use crate::cache::Cache;
-use crate::case::model::Case;
-use crate::case::resolve::{self, ResolvedState};
+use crate::case::{Case, State};
 use crate::error::{Context as _, Error, Result};
 use crate::plan::{self, Arm, States};
 use crate::probe::registry::measurement;
@@ -212,16 +211,16 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, optio
             if ready.skipped.contains_key(&index) {
                 continue;
             }
-            let state: ResolvedState = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case))?;
-            ready.needs.push((index, needs(&state)));
+            let state = &arm.resolved;
+            ready.needs.push((index, needs(state)));
             if state.has_nginx() {
                 ready.behind_nginx.insert(index);
             }
-            match environments.get(&state.packages, case.needs.python.as_deref()) {
+            match environments.get(&state.packages, case.python.as_deref()) {
                 Ok(environment) if ready.environments.contains(&environment) => {}
                 Ok(environment) => ready.environments.push(environment),
                 // The arm finds the same error again and is inconclusive for it.
-                Err(error) => match &case.needs.python {
+                Err(error) => match &case.python {
                     Some(python) if !crate::python::is_installed(python) => {
                         ready.skipped.insert(index, format!("needs Python {python}, which is not installed"));
                     }
@@ -240,7 +239,7 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, optio
 }
 
 /// What a state needs of the services.
-fn needs(state: &ResolvedState) -> Needs {
+fn needs(state: &State) -> Needs {
     let said = &state.services;
     Needs {
         image: said.postgres.image.clone().or_else(|| said.redis.image.clone()),
@@ -337,7 +336,7 @@ impl Lane {
             let log = self.logs.join(format!("{}-{}.log", case.name.replace('/', "-"), arm.label()));
             let _ = self.events.send(Event::ArmStarted { case: case.name.clone(), state: arm.state.clone() });
             let outcome = arm::run(&self.context, case, arm, index, (&log, self.pin), &self.events).await;
-            if finished.send((index, Played::new(case, arm.clone(), outcome, log))).await.is_err() {
+            if finished.send((index, Played::new(arm.clone(), outcome, log))).await.is_err() {
                 return;
             }
         }

@@ -1,0 +1,9 @@
+//! YAML as a tree that knows its places: read, filled with variables, and decoded into types.
+
+pub mod decode;
+pub mod diagnostic;
+pub mod node;
+pub mod place;
+pub mod shape;
+pub mod text;
+pub mod vars;
