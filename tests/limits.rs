@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use dj_regress::case::load::load_str;
 use dj_regress::case::Case;
+use dj_regress::case::load::load_str;
 use dj_regress::error::Result;
 use rstest::rstest;
 
@@ -71,7 +71,12 @@ fn the_case_that_is_broken_below_is_a_good_one() {
     "21000 times are too many: at most 20000",
     ":16:26"
 )]
-#[case("- drain: q\n    within: 20s", "- {tick: sim, times: 20001}", "20001 times are too many: at most 20000", ":16:24")]
+#[case(
+    "- drain: q\n    within: 20s",
+    "- {tick: sim, times: 20001}",
+    "20001 times are too many: at most 20000",
+    ":16:24"
+)]
 #[case("- drain: q\n    within: 20s", "- {tick: sim, times: 0}", "a step that acts 0 times does nothing", ":16:24")]
 fn too_much_is_refused_where_it_stands_with_what_is_allowed(
     #[case] good: &str,

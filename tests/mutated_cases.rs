@@ -10,8 +10,8 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use dj_regress::case::load::load_file;
 use dj_regress::case::Case;
+use dj_regress::case::load::load_file;
 use dj_regress::case::path::InnerPath;
 use dj_regress::case::requirement::{PackageName, Release};
 use dj_regress::error::ErrorKind;

@@ -8,8 +8,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use dj_regress::cache::Cache;
-use dj_regress::case::load::load_str;
 use dj_regress::case::Case;
+use dj_regress::case::load::load_str;
 use dj_regress::error::Result;
 use dj_regress::python::{Environments, Locks};
 use rstest::rstest;

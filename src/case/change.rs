@@ -195,7 +195,8 @@ struct WheelFile(String);
 impl<'de> Deserialize<'de> for WheelFile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let path = InnerPath::parse(&text, "the top of the wheel").map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+        let path =
+            InnerPath::parse(&text, "the top of the wheel").map_err(|wrong| de::Error::custom(wrong.with_help()))?;
         Ok(Self(path.as_str().to_owned()))
     }
 }

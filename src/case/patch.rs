@@ -2,8 +2,8 @@
 
 use diffy::patch_set::{FileOperation, FilePatch, ParseOptions, PatchSet};
 
-use super::yaml::diagnostic::Diagnostic;
 use super::path::InnerPath;
+use super::yaml::diagnostic::Diagnostic;
 
 /// What a part of a diff does to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

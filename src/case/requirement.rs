@@ -6,8 +6,8 @@ use std::str::FromStr as _;
 
 use pep440_rs::{Operator, VersionPattern, VersionSpecifiers};
 
-use super::yaml::diagnostic::Diagnostic;
 use super::limit::NAME;
+use super::yaml::diagnostic::Diagnostic;
 
 /// The oldest Python, of Python 3, that the harness runs in.
 const OLDEST: u32 = 10;

@@ -99,9 +99,15 @@ fn written(schema: &mut Value) {
     let mut defs = schema["$defs"].take();
     let own = properties(&defs["ActorChange"]);
     for (name, beside) in [
-        ("Action", Map::from_iter([("as".to_owned(), json!({
-            "type": "string", "description": "The name of the step's window, and of the readings that it gives."
-        }))])),
+        (
+            "Action",
+            Map::from_iter([(
+                "as".to_owned(),
+                json!({
+                    "type": "string", "description": "The name of the step's window, and of the readings that it gives."
+                }),
+            )]),
+        ),
         ("Fault", Map::new()),
         ("Actor", own),
     ] {
@@ -114,13 +120,15 @@ fn written(schema: &mut Value) {
         defs.as_object_mut().map(|defs| defs.remove(unused));
     }
     for (name, def) in defs.as_object_mut().into_iter().flatten() {
-        let is_whole = ["Action", "Actor", "Invariant", "PostgresService", "RedisService"].contains(&name.as_str());
+        let is_whole =
+            ["Action", "Actor", "Fault", "Invariant", "PostgresService", "RedisService"].contains(&name.as_str());
         for variant in if is_whole { parts(def) } else { Vec::new() } {
             for (_, property) in variant["properties"].as_object_mut().into_iter().flatten() {
                 or_variable(property);
             }
         }
     }
+    or_variable(&mut defs["Trigger"]["additionalProperties"]);
     schema["$defs"] = defs;
     if let Some(required) = schema["required"].as_array_mut() {
         required.push("packages".into());
@@ -144,7 +152,10 @@ fn parts(def: &mut Value) -> Vec<&mut Value> {
 /// What serde would write as `{kill: {server: redis}}` is written with the variant's name as one of its keys. A variant
 /// `cluster: real` is the key with that word.
 fn keyed(variant: &Value, defs: &Value, beside: &Map<String, Value>) -> Vec<Value> {
-    let unit = variant["const"].as_str().into_iter().chain(variant["enum"].as_array().into_iter().flatten().filter_map(Value::as_str));
+    let unit = variant["const"]
+        .as_str()
+        .into_iter()
+        .chain(variant["enum"].as_array().into_iter().flatten().filter_map(Value::as_str));
     let unit = unit.map(|name| (name.to_owned(), json!({})));
     let named = properties(variant).into_iter();
     let all: Vec<(String, Value)> = unit.chain(named).collect();
@@ -203,7 +214,10 @@ fn measured(defs: &mut Value) {
 /// Where a value of another kind is expected, a text with a variable may stand.
 fn or_variable(schema: &mut Value) {
     let is_text = schema["type"] == "string" && schema.get("pattern").is_none() && schema.get("enum").is_none();
-    if is_text || schema.as_bool() == Some(true) || schema["type"].as_array().is_some_and(|kinds| kinds.contains(&"string".into())) {
+    if is_text
+        || schema.as_bool() == Some(true)
+        || schema["type"].as_array().is_some_and(|kinds| kinds.contains(&"string".into()))
+    {
         return;
     }
     let mut inner = schema.take();
