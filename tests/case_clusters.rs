@@ -348,7 +348,7 @@ fn steps_are_said_in_words() {
 #[case("both: <= 5}", "both: 5}", &["`boot.seconds` is measured in real time: it is never exactly `5`", ":48:38"])]
 #[case("both: <= 5}", "both: 5s}", &["it is never exactly `5 s`"])]
 // Deltas.
-#[case("control: {vars: {moment: after_ack}, services", "control: {servcies", &["expected a single value"])]
+#[case("control: {vars: {moment: after_ack}, services", "control: {servcies", &["a bound is a single value, not a mapping"])]
 fn a_mistake_is_shown_where_it_is(#[case] good: &str, #[case] bad: &str, #[case] expected: &[&str]) {
     assert!(GOOD.contains(good), "the good case has no {good}");
     let text = GOOD.replacen(good, bad, 1);

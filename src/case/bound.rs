@@ -4,11 +4,11 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::de::{self, Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::unit::{self, Dimension, Unit};
-use super::yaml::decode::PRESENT;
+use super::yaml::text;
 
 /// How far two numbers may lie apart, relative to the larger, and still be the same, unless both
 /// are integers.
@@ -44,32 +44,7 @@ struct Scalar(Value);
 
 impl<'de> Deserialize<'de> for Bound {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Single;
-        impl Visitor<'_> for Single {
-            type Value = Value;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a single value")
-            }
-            fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
-                Ok(Value::Null)
-            }
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
-                Ok(value.into())
-            }
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
-                Ok(value.into())
-            }
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-                Ok(value.into())
-            }
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-                Ok(value.into())
-            }
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
-                Ok(value.into())
-            }
-        }
-        let value = deserializer.deserialize_newtype_struct(PRESENT, Single)?;
+        let value = text::present(deserializer)?;
         Self::parse(&value).map_err(de::Error::custom)
     }
 }

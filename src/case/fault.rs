@@ -230,13 +230,11 @@ impl<'de> Deserialize<'de> for Trigger {
         #[derive(serde::Deserialize)]
         struct Statements(#[serde(deserialize_with = "unit::read_ordinal")] u64);
         let mut after: IndexMap<String, Statements> = IndexMap::deserialize(deserializer)?;
-        match (after.len(), after.pop()) {
-            (1, Some((actor, Statements(statements)))) => Ok(Self { actor, statements }),
-            _ => {
-                let help = "name it, and how much it sends before: `after: {client: 200}`";
-                Err(de::Error::custom(Diagnostic::new("`after` watches one actor").help(help).with_help()))
-            }
+        if let (1, Some((actor, Statements(statements)))) = (after.len(), after.pop()) {
+            return Ok(Self { actor, statements });
         }
+        let help = "name it, and how much it sends before: `after: {client: 200}`";
+        Err(de::Error::custom(Diagnostic::new("`after` watches one actor").help(help).with_help()))
     }
 }
 

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::bound::Bound;
-use super::quantity::{Per, Quantity};
+use super::count::Per;
+use super::quantity::Quantity;
 
 /// What is judged. `applied` and `reverted` tell the states apart; `both` is a guard.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

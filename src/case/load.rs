@@ -180,7 +180,7 @@ impl Reading<'_> {
 
 /// A key that one verb, fault or actor does not know may belong to another.
 fn owned(error: Diagnostic) -> Diagnostic {
-    let Some(Unknown { key, noun, variant }) = &error.unknown else { return error };
+    let Some(Unknown { key, noun, variant }) = error.unknown.as_deref() else { return error };
     let shapes = match *noun {
         "$a step/verb" => keys::<Action>(),
         "$a fault/kind" => keys::<Fault>(),

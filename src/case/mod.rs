@@ -4,9 +4,11 @@
 
 mod actor;
 mod bound;
+#[expect(clippy::module_inception, reason = "a case is what the language writes")]
 mod case;
 mod change;
 mod check;
+mod count;
 mod fault;
 pub mod inside;
 mod invariant;
@@ -29,17 +31,18 @@ pub use actor::{Actor, ActorChange, CLIENT, CacheKind};
 pub use bound::Bound;
 pub use case::{Case, Control, Fix, Growth, Needs, States};
 pub use change::{Change, Edit, Take};
+pub use count::{
+    CacheCount, Direction, HttpCount, Per, RedisField, StatementFilter, StatementUnit, StatusFilter, TaskCount, WRITES,
+};
 pub use fault::{CutAt, Fault, Link, Trigger};
 pub use invariant::Invariant;
-pub use quantity::{
-    CacheCount, Direction, GROWTHS, HttpCount, Per, Quantity, RedisField, StatementFilter, StatementUnit, StatusFilter,
-    TaskCount, WRITES,
-};
+pub use quantity::{GROWTHS, Quantity};
 pub use service::{PostgresService, RedisService, Server, Services};
 pub use state::{App, State};
-pub use step::action::{Action, Step, WaitFor};
+pub use step::action::{Action, Step};
 pub use step::hold::{HoldSpec, Role};
 pub use step::http::{Http, Member, Part, RequestLine};
 pub use step::task::{Enqueue, Schedule, ScheduleType, What};
+pub use step::wait::WaitFor;
 pub use yaml::diagnostic::Diagnostic;
 pub use yaml::vars::{REDIS_URL, substitute};

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::yaml::diagnostic::Diagnostic;
 
 /// A relative path with nothing in it that leads out of its folder, in plain form: `django_q/status.py`. Links are looked
-/// at where the file is opened: see [`inside`](super::inside).
+/// at where the file is opened: see `inside`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InnerPath(String);
 

@@ -120,13 +120,15 @@ fn written(schema: &mut Value) {
         defs.as_object_mut().map(|defs| defs.remove(unused));
     }
     for (name, def) in defs.as_object_mut().into_iter().flatten() {
-        let is_whole = ["Action", "Actor", "Invariant", "PostgresService", "RedisService"].contains(&name.as_str());
+        let is_whole =
+            ["Action", "Actor", "Fault", "Invariant", "PostgresService", "RedisService"].contains(&name.as_str());
         for variant in if is_whole { parts(def) } else { Vec::new() } {
             for (_, property) in variant["properties"].as_object_mut().into_iter().flatten() {
                 or_variable(property);
             }
         }
     }
+    or_variable(&mut defs["Trigger"]["additionalProperties"]);
     schema["$defs"] = defs;
     if let Some(required) = schema["required"].as_array_mut() {
         required.push("packages".into());

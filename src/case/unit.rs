@@ -226,6 +226,7 @@ pub fn at_most<'de, D: Deserializer<'de>>(deserializer: D, limit: Limit) -> Resu
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped with")]
 fn refused<E: de::Error>(wrong: Diagnostic) -> E {
     E::custom(wrong.with_help())
 }

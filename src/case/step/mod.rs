@@ -6,4 +6,5 @@ pub mod hold;
 pub mod http;
 pub mod old;
 pub mod task;
+pub mod wait;
 mod words;

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::action::{Action, WaitFor};
+use super::action::Action;
 use super::hold::Role;
 use super::http::Http;
 use super::task::{Enqueue, Schedule, What};
+use super::wait::WaitFor;
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

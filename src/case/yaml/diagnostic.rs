@@ -30,7 +30,7 @@ pub struct Diagnostic {
     /// What stands there, where a variable brought it.
     pub label: Option<String>,
     /// The key that is not known, where another variant may know it.
-    pub unknown: Option<Unknown>,
+    pub unknown: Option<Box<Unknown>>,
     /// Whether it is about what the value is, not about what it is for.
     is_mismatch: bool,
 }

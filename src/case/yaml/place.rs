@@ -1,7 +1,7 @@
 //! Where to point: a cursor into the tree.
 
-use super::diagnostic::Span;
-use super::node::{Kind, Node};
+use super::diagnostic::{Diagnostic, Span};
+use super::node::{Key, Kind, Node};
 
 /// A cursor into the tree. Walking to what is not there stays where it is, so that an error about
 /// something absent points at what should have held it.
@@ -53,4 +53,13 @@ pub fn own_span(node: &Node) -> Span {
         Kind::List(_) => Span { len: 1, ..node.span },
         Kind::Scalar(_) => node.span,
     }
+}
+
+/// Says where an error about a value lies, unless that is known: at the value, or at the key that holds it.
+pub fn placed(error: Diagnostic, node: &Node, key: Option<&Key>) -> Diagnostic {
+    let key = key.map(|key| key.span);
+    // An empty value has no place of its own worth pointing at.
+    let value = key.filter(|_| node.is_absent()).unwrap_or_else(|| own_span(node));
+    let holder = key.filter(|_| !matches!(node.kind, Kind::Scalar(_))).unwrap_or(value);
+    error.or_within(value, holder)
 }

@@ -5,8 +5,9 @@ use std::fmt;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde_json::Value;
 
-use super::decode::VERBATIM;
+use super::decode::{PRESENT, VERBATIM};
 use super::diagnostic::Diagnostic;
 
 /// A scalar's characters as they stand in the file: the version `1.10` stays `1.10`.
@@ -58,4 +59,19 @@ pub fn meaning<'de, D: Deserializer<'de>, T, const N: usize>(
         let unknown = Diagnostic::new(format!("`{word}` is not {what}")).suggest(&word, words);
         de::Error::custom(unknown.with_help())
     })
+}
+
+/// Reads any value but an empty one: a null is written.
+pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    struct Any;
+    impl<'de> Visitor<'de> for Any {
+        type Value = Value;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a value")
+        }
+        fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+            Value::deserialize(deserializer)
+        }
+    }
+    deserializer.deserialize_newtype_struct(PRESENT, Any)
 }
