@@ -47,6 +47,20 @@ fn a_keeper_that_dies_ends_the_run_and_leaves_nothing() {
     assert_eq!(below.into_iter().filter(|pid| is_running(*pid)).collect::<Vec<_>>(), [] as [u32; 0]);
 }
 
+/// None of it hears the postmaster, which waits five seconds for its children before it kills them.
+#[test]
+fn a_server_that_stands_still_does_not_hold_up_the_end() {
+    let run = Hurt::in_the_middle(cases("", ""));
+    let (folder, keeper) = (run.folder(), run.keeper());
+    for process in run.processes("postgres") {
+        send(process, Signal::SIGSTOP);
+    }
+    send(keeper, Signal::SIGKILL);
+    let begun = std::time::Instant::now();
+    run.ends(&folder, "the keeper of this run has died");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
 #[test]
 fn a_run_whose_folder_is_removed_ends() {
     let run = Hurt::in_the_middle(cases("", ""));

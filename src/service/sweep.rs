@@ -161,6 +161,10 @@ fn end_processes(run_directory: &Path) -> Vec<Process> {
             let is_postgres =
                 postmasters.contains(&process.pid) || postmasters.contains(&process.parent) && now < quit_until;
             if is_postgres && now < quit_until {
+                if process.state == 'T' {
+                    // A case has stopped all of a server: none of it hears its postmaster.
+                    signal(process, Signal::SIGCONT);
+                }
                 if postmasters.contains(&process.pid) && !asked_to_quit {
                     signal(process, Signal::SIGQUIT);
                     // A stopped one would not hear it.

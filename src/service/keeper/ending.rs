@@ -135,8 +135,12 @@ impl Keeping {
         let deadline = Instant::now() + QUIT_DEADLINE + KILL_DEADLINE;
         loop {
             let spared = if Instant::now() < quit_until { self.quitters.clone() } else { Vec::new() };
-            let below: Vec<u32> =
-                spared.iter().flat_map(|pid| Process::descendants(*pid)).map(|process| process.pid).collect();
+            let below: Vec<Process> = spared.iter().flat_map(|pid| Process::descendants(*pid)).collect();
+            for process in below.iter().filter(|process| process.state == 'T') {
+                // A case has stopped all of a server: none of it hears its postmaster.
+                let _ = kill(pid_of(process.pid), Signal::SIGCONT);
+            }
+            let below: Vec<u32> = below.into_iter().map(|process| process.pid).collect();
             let left = Process::descendants(own);
             if left.is_empty() || Instant::now() > deadline {
                 break;
