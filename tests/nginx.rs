@@ -14,7 +14,7 @@ use dj_regress::proxy::HttpCounters;
 use dj_regress::service::keeper::Keeper;
 use dj_regress::service::nginx::{Nginx, NginxSpec};
 use dj_regress::service::run_directory::RunDirectory;
-use dj_regress::service::{Choice, Place, Services};
+use dj_regress::service::{Place, ServiceChoice, Services};
 use origin::{Origin, Request, ask};
 use rstest::rstest;
 use support::skip;
@@ -32,7 +32,7 @@ impl Stage {
     async fn at(place: Place) -> Option<Self> {
         let room = Room::new();
         let (run_directory, keeper) = room.keeper().await;
-        let choice = Choice { place: Some(place), ..Choice::default() };
+        let choice = ServiceChoice { place: Some(place), ..ServiceChoice::default() };
         let services = match Services::choose(&choice, &keeper, &run_directory, &room.cache).await {
             Ok(services) => services,
             Err(error) => {

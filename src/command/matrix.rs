@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::plan::{self, Axis, Choice, States, Version};
 use crate::python::{self, Locks};
-use crate::report::{Matrix, OutputDirectory, Progress, Reporter, Results, Sheet};
+use crate::report::{Matrix, OutputDirectory, Progress, ReleaseTable, Reporter, Results};
 use crate::runner::{Options, RunReport};
 use crate::service;
 
@@ -42,8 +42,8 @@ fn exit(run: &RunReport) -> Exit {
 }
 
 /// The table of a case, with nothing in it.
-pub(super) fn sheet(case: &Case, axis: &Axis) -> Result<Sheet> {
-    Ok(Sheet {
+pub(super) fn sheet(case: &Case, axis: &Axis) -> Result<ReleaseTable> {
+    Ok(ReleaseTable {
         name: case.name.clone(),
         title: case.title.clone(),
         axis: axis.head().to_owned(),

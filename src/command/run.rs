@@ -19,7 +19,7 @@ use crate::plan::States;
 use crate::python::{Environments, Locks};
 use crate::report::{Console, OutputDirectory, Reporter, Results, Style};
 use crate::runner::{Event, Options, Run, RunReport};
-use crate::service::{self, Choice, Secret};
+use crate::service::{self, Secret, ServiceChoice};
 
 /// Runs the selected cases.
 pub fn run(arguments: &RunArgs) -> Result<Exit> {
@@ -142,9 +142,9 @@ pub(super) fn choice(
     place: &str,
     (postgres, redis): (Option<&Secret>, Option<&Secret>),
     programs: &str,
-) -> Result<Choice> {
+) -> Result<ServiceChoice> {
     let place = if place == "auto" { service::preferred_place()? } else { Some(place.parse()?) };
-    Choice::new(place, postgres, redis, programs.parse()?, &|name| std::env::var(name).ok())
+    ServiceChoice::new(place, postgres, redis, programs.parse()?, &|name| std::env::var(name).ok())
 }
 
 /// Arms at the same time: as many as are asked for, else one per processor.
@@ -173,7 +173,7 @@ async fn interrupted() -> Error {
 }
 
 /// The command that runs a case again, without its name: the options that differ from the defaults.
-fn rerun(arguments: &RunArgs, services: &Choice) -> String {
+fn rerun(arguments: &RunArgs, services: &ServiceChoice) -> String {
     let mut words = vec!["dj-regress".to_owned(), "run".to_owned()];
     if arguments.selection.cases_dir != Path::new("cases") {
         words.push(format!("--cases-dir {}", arguments.selection.cases_dir.display()));

@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
     use crate::case::load::load_str;
-    use crate::judge::Met;
+    use crate::judge::MatchedSide;
 
     fn case(rest: &str) -> Case {
         let text = format!(
@@ -149,9 +149,9 @@ invariants:
     #[test]
     fn what_is_expected_comes_from_the_fix_that_must_be_proven() {
         let expected = expectations(&case(FIXES)).expect("it resolves");
-        assert_eq!(expected["charges"].met(&json!(1)), Met::Fixed);
-        assert_eq!(expected["charges"].met(&json!(2)), Met::Broken);
-        assert_eq!(expected["there.reached"].met(&json!(false)), Met::Fails);
+        assert_eq!(expected["charges"].met(&json!(1)), MatchedSide::Fixed);
+        assert_eq!(expected["charges"].met(&json!(2)), MatchedSide::Broken);
+        assert_eq!(expected["there.reached"].met(&json!(false)), MatchedSide::Fails);
     }
 
     #[test]
@@ -161,7 +161,7 @@ invariants:
              invariants: {charges: {reverted: 2}, other: {reverted: 2}}\n",
         ))
         .expect("it resolves");
-        assert_eq!(expected["charges"].met(&json!(1)), Met::Fixed);
-        assert_eq!(expected["other"].met(&json!(1)), Met::Neither, "the control says nothing of it");
+        assert_eq!(expected["charges"].met(&json!(1)), MatchedSide::Fixed);
+        assert_eq!(expected["other"].met(&json!(1)), MatchedSide::Neither, "the control says nothing of it");
     }
 }

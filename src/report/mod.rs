@@ -4,16 +4,16 @@ mod console;
 mod matrix;
 mod output;
 mod progress;
+mod release_table;
 mod results;
-mod sheet;
 mod text;
 
 pub use console::{Console, Style};
 pub use matrix::Matrix;
 pub use output::OutputDirectory;
 pub use progress::Progress;
+pub use release_table::{Cell, Found, ReleaseTable, Row};
 pub use results::Results;
-pub use sheet::{Cell, Found, Row, Sheet};
 
 use std::io;
 

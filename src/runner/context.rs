@@ -118,7 +118,7 @@ impl RunContext {
         let mut broken = base.clone();
         let own = &resolved.base;
         if let Some(take) = &own.take {
-            broken.take(take, &self.environments.wheel(take)?)?;
+            broken.files_from(take, &self.environments.wheel(take)?)?;
         }
         if let Some(patch) = &own.patch {
             broken.patch(patch)?;
@@ -131,7 +131,7 @@ impl RunContext {
         let mut sources = base.clone();
         let SourceChange { take, patch, edits } = &resolved.change;
         if let Some(take) = take {
-            sources.take(take, &self.environments.wheel(take)?)?;
+            sources.files_from(take, &self.environments.wheel(take)?)?;
         }
         if let Some(patch) = patch {
             sources.patch(patch)?;

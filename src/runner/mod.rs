@@ -46,7 +46,7 @@ use crate::python::{Environment, Environments};
 use crate::service::keeper::Keeper;
 use crate::service::postgres::{Postgres, PostgresWants};
 use crate::service::run_directory::RunDirectory;
-use crate::service::{self, Choice, Needs, Services};
+use crate::service::{self, ServiceChoice, ServiceNeeds, Services};
 
 /// How to run.
 pub struct Options {
@@ -55,7 +55,7 @@ pub struct Options {
     /// Which states to run.
     pub states: States,
     /// Where services come from.
-    pub services: Choice,
+    pub services: ServiceChoice,
     /// The folder for the arms' logs.
     pub logs: PathBuf,
     /// The table whose writers are to be told.
@@ -160,7 +160,7 @@ impl Run {
         service::end_run(&self.keeper, &self.run_directory).await
     }
 
-    async fn services(&self, choice: &Choice) -> Result<(Services, Postgres, f64)> {
+    async fn services(&self, choice: &ServiceChoice) -> Result<(Services, Postgres, f64)> {
         let start = Instant::now();
         let services = Services::choose(choice, &self.keeper, &self.run_directory, &self.cache).await?;
         let postgres = services.postgres(&PostgresWants::default()).await?;
@@ -174,7 +174,7 @@ struct Ready {
     skipped: BTreeMap<usize, String>,
     environments: Vec<Environment>,
     /// What arms need of the services, by the index of their case.
-    needs: Vec<(usize, Needs)>,
+    needs: Vec<(usize, ServiceNeeds)>,
     /// Cases with an nginx among their proxies, by index.
     behind_nginx: BTreeSet<usize>,
     took: f64,
@@ -240,9 +240,9 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, optio
 }
 
 /// What a state needs of the services.
-fn needs(state: &ResolvedState) -> Needs {
+fn needs(state: &ResolvedState) -> ServiceNeeds {
     let said = &state.services;
-    Needs {
+    ServiceNeeds {
         image: said.postgres.image.clone().or_else(|| said.redis.image.clone()),
         own_postgres: state.own_postgres(),
         redis: state.uses_redis(),
@@ -251,7 +251,7 @@ fn needs(state: &ResolvedState) -> Needs {
         statistics: state
             .invariants
             .values()
-            .any(|it| measurement(&it.of).is_some_and(|found| found.needs().statistics)),
+            .any(|it| measurement(&it.of).is_some_and(|found| found.requires().statistics)),
     }
 }
 

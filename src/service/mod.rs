@@ -24,10 +24,10 @@ pub mod undo;
 mod user;
 mod wheels;
 
-pub use choice::{Choice, Place, preferred_place};
+pub use choice::{Place, ServiceChoice, preferred_place};
 pub use files::{is_full, write_private};
 pub use lifecycle::{Change, Lifecycle};
 pub use report::{Finding, report};
 pub use secret::Secret;
-pub use services::{Needs, Services};
+pub use services::{ServiceNeeds, Services};
 pub use sweep::{Swept, adopt_orphans, end_run, sweep, sweep_base};

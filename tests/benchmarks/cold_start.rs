@@ -14,7 +14,7 @@ use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::PostgresWants;
 use dj_regress::service::redis::RedisWants;
 use dj_regress::service::run_directory::RunDirectory;
-use dj_regress::service::{Choice, Place, Services, postgres, redis};
+use dj_regress::service::{Place, ServiceChoice, Services, postgres, redis};
 
 /// What a run sets, as far as it matters for the start.
 const SETTINGS: &[(&str, &str)] = &[
@@ -95,7 +95,7 @@ async fn locally(cache: &Path) {
     let cache = Cache::at(cache).unwrap();
     let run_directory = Arc::new(RunDirectory::create_in(base.path()).unwrap());
     let keeper = Keeper::start_program(program, &run_directory).await.unwrap();
-    let choice = Choice { place: Some(Place::Local), ..Choice::default() };
+    let choice = ServiceChoice { place: Some(Place::Local), ..ServiceChoice::default() };
     let services = Services::choose(&choice, &keeper, &run_directory, &cache).await.unwrap();
     let redis_folder = run_directory.folder("redis").unwrap();
     let (of_postgres, of_redis) = (PostgresWants::default(), RedisWants::default());

@@ -16,7 +16,7 @@ use dj_regress::proxy::PostgresProxy;
 use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::{PostgresWants, SUPERUSER};
 use dj_regress::service::run_directory::RunDirectory;
-use dj_regress::service::{Choice, Place, Services};
+use dj_regress::service::{Place, ServiceChoice, Services};
 
 const SOCKET: &str = ".s.PGSQL.5432";
 const WARM_UP: usize = 500;
@@ -43,7 +43,7 @@ async fn main() {
     let run_directory = Arc::new(RunDirectory::create_in(folder.path()).unwrap());
     let program = Path::new(env!("CARGO_BIN_EXE_dj-regress"));
     let keeper = Keeper::start_program(program, &run_directory).await.unwrap();
-    let choice = Choice { place: Some(Place::Local), ..Choice::default() };
+    let choice = ServiceChoice { place: Some(Place::Local), ..ServiceChoice::default() };
     let services = Services::choose(&choice, &keeper, &run_directory, &cache).await.unwrap();
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let Endpoint::Unix(direct) = postgres.upstream() else { panic!("local services listen on sockets") };

@@ -12,7 +12,7 @@ use dj_regress::service::keeper::{Ending, Keeper, Spawn};
 use dj_regress::service::locate::{self, Programs};
 use dj_regress::service::postgres::Postgres;
 use dj_regress::service::run_directory::RunDirectory;
-use dj_regress::service::{Choice, Secret, Services};
+use dj_regress::service::{Secret, ServiceChoice, Services};
 use nix::unistd::{Uid, User, chown};
 use tokio_postgres::{Client, NoTls};
 
@@ -154,9 +154,9 @@ impl Ci {
         format!("redis://:{PASSWORD}@127.0.0.1:{}", self.redis)
     }
 
-    pub fn choice(&self, user: &str) -> Choice {
+    pub fn choice(&self, user: &str) -> ServiceChoice {
         let (postgres, redis) = (Secret::new(self.postgres_url(user)), Secret::new(self.redis_url()));
-        Choice::new(None, Some(&postgres), Some(&redis), Programs::Auto, &|_| None).unwrap()
+        ServiceChoice::new(None, Some(&postgres), Some(&redis), Programs::Auto, &|_| None).unwrap()
     }
 
     /// A run whose services are these.

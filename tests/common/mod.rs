@@ -9,7 +9,7 @@ use dj_regress::cache::Cache;
 use dj_regress::service::keeper::Keeper;
 use dj_regress::service::locate::Programs;
 use dj_regress::service::run_directory::RunDirectory;
-use dj_regress::service::{Choice, Place, Services};
+use dj_regress::service::{Place, ServiceChoice, Services};
 use tempfile::TempDir;
 
 /// The program whose `keeper` subcommand is used: a test is not `dj-regress`.
@@ -61,7 +61,7 @@ pub async fn services(
     cache: &Cache,
     programs: Programs,
 ) -> Services {
-    let choice = Choice { place: Some(Place::Local), programs, ..Choice::default() };
+    let choice = ServiceChoice { place: Some(Place::Local), programs, ..ServiceChoice::default() };
     Services::choose(&choice, keeper, run_directory, cache).await.unwrap()
 }
 

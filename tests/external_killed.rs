@@ -16,7 +16,7 @@ use dj_regress::cache::Cache;
 use dj_regress::service::locate::Programs;
 use dj_regress::service::postgres::PostgresWants;
 use dj_regress::service::redis::RedisWants;
-use dj_regress::service::{Choice, Secret, Services, sweep_base};
+use dj_regress::service::{Secret, ServiceChoice, Services, sweep_base};
 use serde_json::json;
 
 const POSTGRES_URL: &str = "DJ_REGRESS_TEST_POSTGRES";
@@ -176,7 +176,8 @@ async fn controller() {
     let (Some(base), Ok(cache)) = (std::env::var_os(ROLE), Cache::open()) else { return };
     let (run_directory, keeper) = common::keeper(Path::new(&base)).await;
     let set = |name: &str| Secret::new(std::env::var(name).unwrap());
-    let choice = Choice::new(None, Some(&set(POSTGRES_URL)), Some(&set(REDIS_URL)), Programs::Auto, &|_| None).unwrap();
+    let choice =
+        ServiceChoice::new(None, Some(&set(POSTGRES_URL)), Some(&set(REDIS_URL)), Programs::Auto, &|_| None).unwrap();
     let services = Services::choose(&choice, &keeper, &run_directory, &cache).await.unwrap();
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let database = arm(&postgres).await;

@@ -17,7 +17,7 @@ use dj_regress::service::Lifecycle as _;
 use dj_regress::service::locate::Programs;
 use dj_regress::service::postgres::PostgresWants;
 use dj_regress::service::redis::{Redis, RedisWants};
-use dj_regress::service::{Choice, Needs, Place, Secret, Services};
+use dj_regress::service::{Place, Secret, ServiceChoice, ServiceNeeds, Services};
 
 #[tokio::test]
 async fn a_run_makes_databases_of_its_own_and_drops_them() {
@@ -25,7 +25,7 @@ async fn a_run_makes_databases_of_its_own_and_drops_them() {
     ci.execute("CREATE DATABASE dj_regress_of_a_stranger").await;
     let before = ci.everything().await;
     let (_run_directory, keeper, services) = ci.run("ci").await;
-    assert_eq!(services.place(), Place::Given);
+    assert_eq!(services.place(), Place::External);
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let database = arm(&postgres).await;
     let row = app(&postgres, &database).await.query_one("SELECT current_user::text, name FROM fruit", &[]).await;
@@ -93,7 +93,7 @@ async fn a_user_with_few_rights_is_enough() {
 async fn statistics_are_had_where_the_server_counts_and_from_nobody_else() {
     let ci = Ci::start_with("shared_preload_libraries = 'pg_stat_statements'\n").await;
     let (_run_directory, keeper, services) = ci.run("ci").await;
-    let needs = Needs { statistics: true, ..Needs::default() };
+    let needs = ServiceNeeds { statistics: true, ..ServiceNeeds::default() };
     assert_eq!((services.refusal(&needs), services.notes()), (None, vec![]));
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let database = arm(&postgres).await;
@@ -124,15 +124,15 @@ async fn what_only_a_server_of_our_own_can_do_is_refused() {
     let ci = Ci::start().await;
     let (run_directory, keeper, services) = ci.run("ci").await;
     let asked = [
-        Needs { image: Some("postgres:17".to_owned()), ..Needs::default() },
-        Needs { own_postgres: true, ..Needs::default() },
-        Needs { redis_settings: true, ..Needs::default() },
-        Needs { server_faults: true, ..Needs::default() },
+        ServiceNeeds { image: Some("postgres:17".to_owned()), ..ServiceNeeds::default() },
+        ServiceNeeds { own_postgres: true, ..ServiceNeeds::default() },
+        ServiceNeeds { redis_settings: true, ..ServiceNeeds::default() },
+        ServiceNeeds { server_faults: true, ..ServiceNeeds::default() },
     ];
     for needs in asked {
         assert!(services.refusal(&needs).is_some(), "{needs:?}");
     }
-    assert_eq!(services.refusal(&Needs { redis: true, ..Needs::default() }), None);
+    assert_eq!(services.refusal(&ServiceNeeds { redis: true, ..ServiceNeeds::default() }), None);
     let private = PostgresWants { private: true, ..PostgresWants::default() };
     assert!(services.postgres(&private).await.is_err());
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_redis_without_an_empty_database_is_refused_and_left_alone() {
         ci.set(database, "of a stranger").await;
     }
     let (run_directory, keeper, services) = ci.run("ci").await;
-    let why = services.refusal(&Needs { redis: true, ..Needs::default() }).unwrap();
+    let why = services.refusal(&ServiceNeeds { redis: true, ..ServiceNeeds::default() }).unwrap();
     assert!(why.contains("none of the 4 databases") && why.contains("is empty"), "{why}");
     assert!(services.redis(&RedisWants::default(), run_directory.path()).await.is_err());
     for database in 0..4 {
@@ -223,11 +223,11 @@ async fn a_password_is_in_no_message_and_only_in_files_of_the_owner() {
         (nowhere(&of_postgres, ci.postgres), Secret::new(&of_redis)),
         (Secret::new(&of_postgres), nowhere(&of_redis, ci.redis)),
     ] {
-        let choice = Choice::new(None, Some(&postgres), Some(&redis), Programs::Auto, &|_| None).unwrap();
+        let choice = ServiceChoice::new(None, Some(&postgres), Some(&redis), Programs::Auto, &|_| None).unwrap();
         let (run_directory, keeper) = ci.room.keeper().await;
         match Services::choose(&choice, &keeper, &run_directory, &ci.room.cache).await {
             Ok(services) => {
-                let why = services.refusal(&Needs { redis: true, ..Needs::default() });
+                let why = services.refusal(&ServiceNeeds { redis: true, ..ServiceNeeds::default() });
                 write!(said, "{services:?} {}", why.unwrap()).unwrap();
             }
             Err(error) => write!(said, "{error:?}").unwrap(),
@@ -311,16 +311,16 @@ fn the_variables_of_ci_count_only_where_given_is_asked_for() {
         _ => None,
     };
     let choice = |place, variable: &dyn Fn(&str) -> Option<String>| {
-        Choice::new(place, None, None, Programs::Auto, variable).unwrap().postgres_url.map(|url| url.to_string())
+        ServiceChoice::new(place, None, None, Programs::Auto, variable).unwrap().postgres_url.map(|url| url.to_string())
     };
     assert_eq!(choice(None, &set), None);
     assert_eq!(choice(Some(Place::Local), &set), None);
-    assert_eq!(choice(Some(Place::Given), &set).as_deref(), Some("postgres://me@ci:5432/app"));
+    assert_eq!(choice(Some(Place::External), &set).as_deref(), Some("postgres://me@ci:5432/app"));
     let own = |name: &str| match name {
         "DJ_REGRESS_POSTGRES_URL" => Some("postgres://me@own/app".to_owned()),
         _ => set(name),
     };
-    for place in [None, Some(Place::Given)] {
+    for place in [None, Some(Place::External)] {
         assert_eq!(choice(place, &own).as_deref(), Some("postgres://me@own:5432/app"));
     }
     let other = |name: &str| match name {
@@ -330,6 +330,6 @@ fn the_variables_of_ci_count_only_where_given_is_asked_for() {
         _ => None,
     };
     let socket = PathBuf::from("/run/postgresql/.s.PGSQL.5432");
-    let given = choice(Some(Place::Given), &other);
+    let given = choice(Some(Place::External), &other);
     assert_eq!(given, Some(format!("postgres://me@{}/me", socket.display())));
 }
