@@ -101,6 +101,7 @@ impl Reporter for One {
         let written = match event {
             Event::Preparing(what) | Event::Hurt(what) => self.progress.announce(what),
             Event::ArmStarted { case, .. } => self.progress.show(case),
+            Event::ArmFinished { .. } => self.progress.show(""),
             Event::CaseFinished(case) => {
                 // Whoever waited has gone with an error of its own.
                 let _ = self.finished.send((**case).clone());

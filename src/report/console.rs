@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use super::text::{self, ms};
+use super::under_way::UnderWay;
 use super::{Progress, Reporter};
 use crate::error::Result;
 use crate::judge::Verdict;
@@ -32,6 +33,7 @@ pub struct Console<W: Write> {
     number: usize,
     colour: bool,
     progress: Progress,
+    under_way: UnderWay,
 }
 
 impl Console<io::Stdout> {
@@ -46,6 +48,7 @@ impl Console<io::Stdout> {
             number: 0,
             colour,
             progress: Progress::new(),
+            under_way: UnderWay::default(),
         }
     }
 }
@@ -55,7 +58,8 @@ impl<W: Write> Reporter for Console<W> {
         let written = match event {
             Event::Preparing(what) | Event::Hurt(what) => self.progress.announce(what),
             Event::Ready(setting) => self.ready(setting),
-            Event::ArmStarted { case, state } => self.progress.show(&format!("{case} ({state})")),
+            Event::ArmStarted { case, state } => self.progress.show(&self.under_way.begins(case, state)),
+            Event::ArmFinished { case, state, .. } => self.progress.show(&self.under_way.ends(case, state)),
             Event::CaseFinished(case) => self.case(case),
             Event::Finished(run) => self.finished(run),
         };

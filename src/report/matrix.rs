@@ -35,6 +35,7 @@ impl<W: Write> Reporter for Matrix<W> {
         super::unless_gone(match event {
             Event::Preparing(what) | Event::Hurt(what) => self.progress.announce(what),
             Event::ArmStarted { case, .. } => self.progress.show(case),
+            Event::ArmFinished { .. } => self.progress.show(""),
             Event::Ready(setting) => self.say(&text::setting(setting)),
             Event::CaseFinished(case) => self.case(case),
             Event::Finished(run) => self.finished(run),

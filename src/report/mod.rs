@@ -7,6 +7,7 @@ mod progress;
 mod release_table;
 mod results;
 mod text;
+mod under_way;
 
 pub use console::{Console, Style};
 pub use matrix::Matrix;

@@ -337,6 +337,9 @@ impl Lane {
             let log = self.logs.join(format!("{}-{}.log", case.name.replace('/', "-"), arm.label()));
             let _ = self.events.send(Event::ArmStarted { case: case.name.clone(), state: arm.state.clone() });
             let outcome = arm::run(&self.context, case, arm, index, (&log, self.pin), &self.events).await;
+            let broken = outcome.measured.as_ref().err().cloned();
+            let told = Event::ArmFinished { case: case.name.clone(), state: arm.state.clone(), broken };
+            let _ = self.events.send(told);
             if finished.send((index, Played::new(case, arm.clone(), outcome, log))).await.is_err() {
                 return;
             }
