@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::{Args, Parser, Subcommand};
+
 use crate::plan::{Choice, States};
 use crate::service::Secret;
-use clap::{Args, Parser, Subcommand};
 
 /// Proves that a fix to a Django or django-q2 app fixes what it says.
 #[derive(Debug, Parser)]
@@ -41,7 +42,7 @@ pub enum Command {
     Doctor,
     /// Remove what interrupted runs left behind
     Clean(CleanArgs),
-    /// Removes what a run has made on servers of others; for its keeper, not for people
+    /// Removes what a run has made on servers of others; for its supervisor, not for people
     #[command(hide = true)]
     Undo {
         /// The run's private folder.
@@ -49,7 +50,7 @@ pub enum Command {
     },
     /// The parent of every process of a run; not for people
     #[command(hide = true)]
-    Keeper {
+    Supervisor {
         /// The run's private folder.
         folder: PathBuf,
     },

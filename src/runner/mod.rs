@@ -43,9 +43,9 @@ use crate::error::{Context as _, Error, Result};
 use crate::plan::{self, Arm, States};
 use crate::probe::registry::measurement;
 use crate::python::{Environment, Environments};
-use crate::service::keeper::Keeper;
 use crate::service::postgres::{Postgres, PostgresWants};
 use crate::service::run_directory::RunDirectory;
+use crate::service::supervisor::Supervisor;
 use crate::service::{self, ServiceChoice, ServiceNeeds, Services};
 
 /// How to run.
@@ -65,22 +65,22 @@ pub struct Options {
     pub skip_uninstallable: bool,
 }
 
-/// A run whose processes are below a keeper.
+/// A run whose processes are below a supervisor.
 pub struct Run {
     run_directory: Arc<RunDirectory>,
-    keeper: Keeper,
+    supervisor: Supervisor,
     cache: Cache,
     began: Instant,
 }
 
 impl Run {
-    /// Makes the run's private folder and its keeper.
+    /// Makes the run's private folder and its supervisor.
     pub async fn open(cache: Cache) -> Result<Self> {
         let began = Instant::now();
         let run_directory = Arc::new(RunDirectory::create()?);
         service::adopt_orphans();
-        let keeper = Keeper::start(&run_directory).await?;
-        Ok(Self { run_directory, keeper, cache, began })
+        let supervisor = Supervisor::start(&run_directory).await?;
+        Ok(Self { run_directory, supervisor, cache, began })
     }
 
     /// Runs the cases. Dropping the future leaves the processes to [`Run::close`].
@@ -92,7 +92,7 @@ impl Run {
         events: &Events,
     ) -> Result<()> {
         let folder = self.run_directory.path().to_owned();
-        let tree = Tree::new(self.keeper.clone(), folder.clone(), worker::package(&self.cache)?)?;
+        let tree = Tree::new(self.supervisor.clone(), folder.clone(), worker::package(&self.cache)?)?;
         let prepared = async {
             let ready = prepare(&cases, &environments, options).await?;
             // Importing Django takes longer than starting Postgres: both at once. An environment that
@@ -120,7 +120,7 @@ impl Run {
             self.cache.clone(),
             environments,
             services,
-            self.keeper.clone(),
+            self.supervisor.clone(),
             Arc::clone(&server),
             tree,
             folder,
@@ -152,17 +152,17 @@ impl Run {
 
     /// Resolves when the run is hurt so that it cannot go on, with the reason; `logs` is where it writes what it finds.
     pub async fn failed(&self, logs: &Path) -> Error {
-        vitals::failed(&self.keeper, &self.run_directory, logs).await
+        vitals::failed(&self.supervisor, &self.run_directory, logs).await
     }
 
     /// Ends every process of the run and removes its folder.
     pub async fn close(self) -> Result<()> {
-        service::end_run(&self.keeper, &self.run_directory).await
+        service::end_run(&self.supervisor, &self.run_directory).await
     }
 
     async fn services(&self, choice: &ServiceChoice) -> Result<(Services, Postgres, f64)> {
         let start = Instant::now();
-        let services = Services::choose(choice, &self.keeper, &self.run_directory, &self.cache).await?;
+        let services = Services::choose(choice, &self.supervisor, &self.run_directory, &self.cache).await?;
         let postgres = services.postgres(&PostgresWants::default()).await?;
         Ok((services, postgres, seconds(start.elapsed())))
     }

@@ -11,12 +11,12 @@ use tokio::time::timeout;
 use super::address::{PostgresUrl, RedisUrl};
 use super::choice::{Place, REDIS_VARIABLE, ServiceChoice};
 use super::docker::{Daemon, Owner};
-use super::keeper::Keeper;
 use super::locate::{self, NginxBinary, PostgresBinaries, Programs, RedisBinary};
 use super::nginx::{Nginx, NginxSpec};
 use super::postgres::{Postgres, PostgresWants};
 use super::redis::{Pool, Redis, RedisWants};
 use super::run_directory::RunDirectory;
+use super::supervisor::Supervisor;
 use crate::cache::Cache;
 use crate::deadline;
 use crate::error::{Context as _, Error, Result};
@@ -63,7 +63,7 @@ pub struct ServiceNeeds {
 /// Postgres and Redis of a run, and nginx.
 #[derive(Debug)]
 pub struct Services {
-    keeper: Keeper,
+    supervisor: Supervisor,
     run_directory: Arc<RunDirectory>,
     cache: Cache,
     source: Source,
@@ -136,7 +136,7 @@ impl Services {
     /// Cannot run if there is no such place here, saying what to do.
     pub async fn choose(
         choice: &ServiceChoice,
-        keeper: &Keeper,
+        supervisor: &Supervisor,
         run_directory: &Arc<RunDirectory>,
         cache: &Cache,
     ) -> Result<Self> {
@@ -159,8 +159,8 @@ impl Services {
                 Source::Local { programs, postgres, redis: OnceCell::new() }
             }
         };
-        let (keeper, run_directory, cache) = (keeper.clone(), Arc::clone(run_directory), cache.clone());
-        Ok(Self { keeper, run_directory, cache, source, nginx: OnceCell::new(), notes })
+        let (supervisor, run_directory, cache) = (supervisor.clone(), Arc::clone(run_directory), cache.clone());
+        Ok(Self { supervisor, run_directory, cache, source, nginx: OnceCell::new(), notes })
     }
 
     /// Where they run.
@@ -196,7 +196,7 @@ impl Services {
         self.refuse(&ServiceNeeds { image: wants.image.clone(), own_postgres, ..ServiceNeeds::default() })?;
         match &self.source {
             Source::Local { postgres, .. } => {
-                Postgres::start_local(&self.keeper, &self.run_directory, &self.cache, postgres, wants).await
+                Postgres::start_local(&self.supervisor, &self.run_directory, &self.cache, postgres, wants).await
             }
             Source::Given { postgres, .. } => {
                 let connected = postgres.lock().take();
@@ -223,7 +223,9 @@ impl Services {
             ..ServiceNeeds::default()
         })?;
         match &self.source {
-            Source::Local { .. } => Redis::start_local(&self.keeper, self.redis_binary().await?, wants, folder).await,
+            Source::Local { .. } => {
+                Redis::start_local(&self.supervisor, self.redis_binary().await?, wants, folder).await
+            }
             Source::Given { redis: Ok(pool), .. } => Redis::take_external(pool).await,
             Source::Given { redis: Err(why), .. } => Err(Error::cannot_run(why.clone())),
             Source::Docker { daemon, owner } => {
@@ -257,7 +259,7 @@ impl Services {
             let image = image(daemon, None, NGINX_IMAGES).await?;
             return Nginx::start_contained(daemon, owner, &image, spec).await;
         }
-        Nginx::start_local(&self.keeper, self.nginx_binary().await?, spec).await
+        Nginx::start_local(&self.supervisor, self.nginx_binary().await?, spec).await
     }
 
     /// What nginx is, e.g. `nginx 1.22.1`.

@@ -14,7 +14,7 @@ use crate::probe::ledger::PROBE;
 use crate::probe::sql;
 use crate::proxy::{PostgresProxy, RedisProxy};
 use crate::runner::context::Placement;
-use crate::service::keeper::Exit;
+use crate::service::supervisor::Exit;
 
 /// The kernel tells of a death at once; this is for a process that only closed its connection.
 const EXIT_DEADLINE: Duration = Duration::from_secs(1);
@@ -107,7 +107,7 @@ impl Session<'_> {
         let pid = process.hello.pid;
         let answer = process.ask(request).await;
         if let Err(StepError::Died(_)) = answer {
-            let exit = tokio::time::timeout(EXIT_DEADLINE, self.context.keeper.exited(pid)).await;
+            let exit = tokio::time::timeout(EXIT_DEADLINE, self.context.supervisor.exited(pid)).await;
             let how = match exit {
                 Ok(Ok(Exit::Code(code))) => format!(" (exit code {code})"),
                 Ok(Ok(Exit::Signal(signal))) => format!(" (signal {signal})"),
