@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-# A killed controller's keeper ends everything by itself, but nobody waits for it.
+# A killed controller's supervisor ends everything by itself, but nobody waits for it.
 PATIENCE = 5.0
 RUN = re.compile(r"(.*/dj-regress-\d+/run-[^/ ]+)")
 

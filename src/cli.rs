@@ -3,11 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
 use crate::case::requirement;
 use crate::plan::{Choice, States};
 use crate::service::Secret;
-use clap::builder::{PossibleValue, PossibleValuesParser};
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 /// Proves that a fix to a Django or django-q2 app fixes what it says.
 #[derive(Debug, Parser)]
@@ -93,7 +94,7 @@ pub enum Command {
     Doctor,
     /// Remove what interrupted runs left behind
     Clean(CleanArgs),
-    /// Removes what a run has made on servers of others; for its keeper, not for people
+    /// Removes what a run has made on servers of others; for its supervisor, not for people
     #[command(hide = true)]
     Undo {
         /// The run's private folder.
@@ -101,7 +102,7 @@ pub enum Command {
     },
     /// The parent of every process of a run; not for people
     #[command(hide = true)]
-    Keeper {
+    Supervisor {
         /// The run's private folder.
         folder: PathBuf,
     },

@@ -68,11 +68,11 @@ async fn a_cache_of_ours_does_what_the_table_says_of_its_kind(#[case] kind: Cach
 #[tokio::test]
 async fn nginx_does_the_same_as_the_strict_one_but_for_what_is_listed() {
     let room = Room::new();
-    let (run_directory, keeper) = room.keeper().await;
-    let services = room.services(&keeper, &run_directory).await;
+    let (run_directory, supervisor) = room.supervisor().await;
+    let services = room.services(&supervisor, &run_directory).await;
     if let Some(why) = services.nginx_refusal().await {
         skip(&format!("the column of nginx: {why}"));
-        return keeper.shutdown().await.unwrap();
+        return supervisor.shutdown().await.unwrap();
     }
     let below = |name: &str| run_directory.path().join(name);
     let origin = cacheability::origin(&below("web.sock"), SystemTime::now);
@@ -91,7 +91,7 @@ async fn nginx_does_the_same_as_the_strict_one_but_for_what_is_listed() {
     }
     compare(&services.nginx_version().await.unwrap(), &found);
     nginx.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 #[test]

@@ -33,16 +33,16 @@ fn descendants(of: u32) -> Vec<u32> {
 }
 
 #[test]
-fn a_keeper_that_dies_ends_the_run_and_leaves_nothing() {
+fn a_supervisor_that_dies_ends_the_run_and_leaves_nothing() {
     let run = Hurt::in_the_middle(cases("", RUNAWAY));
-    let (folder, keeper) = (run.folder(), run.keeper());
-    let below = descendants(keeper);
+    let (folder, supervisor) = (run.folder(), run.supervisor());
+    let below = descendants(supervisor);
     let runaways = |pid: &&u32| {
         fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().starts_with("dj-regress-runaway")
     };
     assert_eq!(below.iter().filter(runaways).count(), 2, "{below:?}");
-    send(keeper, Signal::SIGKILL);
-    run.ends(&folder, "the keeper of this run has died");
+    send(supervisor, Signal::SIGKILL);
+    run.ends(&folder, "the supervisor of this run has died");
     // Gone before the command ends, not some time later.
     assert_eq!(below.into_iter().filter(|pid| is_running(*pid)).collect::<Vec<_>>(), [] as [u32; 0]);
 }
@@ -51,13 +51,13 @@ fn a_keeper_that_dies_ends_the_run_and_leaves_nothing() {
 #[test]
 fn a_server_that_stands_still_does_not_hold_up_the_end() {
     let run = Hurt::in_the_middle(cases("", ""));
-    let (folder, keeper) = (run.folder(), run.keeper());
+    let (folder, supervisor) = (run.folder(), run.supervisor());
     for process in run.processes("postgres") {
         send(process, Signal::SIGSTOP);
     }
-    send(keeper, Signal::SIGKILL);
+    send(supervisor, Signal::SIGKILL);
     let begun = std::time::Instant::now();
-    run.ends(&folder, "the keeper of this run has died");
+    run.ends(&folder, "the supervisor of this run has died");
     assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
 }
 

@@ -74,7 +74,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Of a test that failed; the keeper ends the rest.
+        // Of a test that failed; the supervisor ends the rest.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -124,15 +124,15 @@ fn a_killed_controller_takes_everything_with_it() {
 #[rstest]
 #[case::clean("clean", 0)]
 #[case::the_next_run("run verdicts/skipped_postgres", 4)]
-fn what_a_killed_controller_and_keeper_leave_is_swept(#[case] arguments: &str, #[case] code: i32) {
+fn what_a_killed_controller_and_supervisor_leave_is_swept(#[case] arguments: &str, #[case] code: i32) {
     let mut running = Running::in_the_middle();
     let run_directory = running.run_directory().unwrap();
     let manifest: serde_json::Value =
         serde_json::from_slice(&fs::read(run_directory.join("manifest.json")).unwrap()).unwrap();
-    let keeper = i32::try_from(manifest["keeper"]["pid"].as_i64().unwrap()).unwrap();
-    // Stopped first: a controller that lives would see its keeper die, and the other way round.
+    let supervisor = i32::try_from(manifest["supervisor"]["pid"].as_i64().unwrap()).unwrap();
+    // Stopped first: a controller that lives would see its supervisor die, and the other way round.
     kill(running.pid(), Signal::SIGSTOP).unwrap();
-    kill(Pid::from_raw(keeper), Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(supervisor), Signal::SIGKILL).unwrap();
     kill(running.pid(), Signal::SIGKILL).unwrap();
     running.wait();
     let said = Context::new().planted("verdicts").run(arguments);

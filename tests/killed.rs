@@ -77,9 +77,9 @@ struct Killed {
     pids: BTreeSet<u32>,
 }
 
-/// Runs all, and SIGKILLs the controller at this moment, its keeper too if that is asked for. None if the run was over or
+/// Runs all, and SIGKILLs the controller at this moment, its supervisor too if that is asked for. None if the run was over or
 /// had made nothing yet.
-fn kill_at(context: &Context, place: &str, moment: Duration, with_keeper: bool) -> Option<Killed> {
+fn kill_at(context: &Context, place: &str, moment: Duration, with_supervisor: bool) -> Option<Killed> {
     let begun = Instant::now();
     let mut controller = start(context, place);
     while begun.elapsed() < moment {
@@ -89,22 +89,22 @@ fn kill_at(context: &Context, place: &str, moment: Duration, with_keeper: bool) 
         std::thread::sleep(Duration::from_millis(1));
     }
     let pid = Pid::from_raw(controller.id().cast_signed());
-    // Stopped first: it would go on while we look, and a controller that lives would see its keeper die.
+    // Stopped first: it would go on while we look, and a controller that lives would see its supervisor die.
     kill(pid, Signal::SIGSTOP).unwrap();
     let folder = run_directory_of(controller.id());
     let killed = folder.as_ref().and_then(|folder| {
         let manifest: Value = serde_json::from_slice(&fs::read(folder.join("manifest.json")).ok()?).ok()?;
         let pids = processes_of(folder).into_iter().chain([controller.id()]).collect();
-        let keeper = manifest["keeper"]["pid"].as_i64().and_then(|keeper| i32::try_from(keeper).ok());
-        if let Some(keeper) = keeper.filter(|_| with_keeper) {
+        let supervisor = manifest["supervisor"]["pid"].as_i64().and_then(|supervisor| i32::try_from(supervisor).ok());
+        if let Some(supervisor) = supervisor.filter(|_| with_supervisor) {
             // Gone already if the run was just over.
-            let _ = kill(Pid::from_raw(keeper), Signal::SIGKILL);
+            let _ = kill(Pid::from_raw(supervisor), Signal::SIGKILL);
         }
         Some(Killed { token: manifest["token"].as_str().unwrap().to_owned(), pids })
     });
     controller.kill().unwrap();
     controller.wait().unwrap();
-    // With its keeper gone, only the next start can.
+    // With its supervisor gone, only the next start can.
     context.run("clean").ok();
     if let Some(folder) = folder {
         nothing_is_left_of(&folder);
@@ -124,9 +124,9 @@ fn kill_often(place: &str, rounds: usize, mut beside: impl FnMut(&Killed)) {
     let whole = whole(&context, place);
     let mut in_the_middle = 0;
     for (round, fraction) in fractions().take(rounds).enumerate() {
-        let with_keeper = round % 2 == 1;
+        let with_supervisor = round % 2 == 1;
         // What the next run takes differs: most are in the middle.
-        if let Some(killed) = kill_at(&context, place, whole.mul_f64(0.8 * fraction), with_keeper) {
+        if let Some(killed) = kill_at(&context, place, whole.mul_f64(0.8 * fraction), with_supervisor) {
             in_the_middle += usize::from(killed.pids.len() > 2);
             eventually("no shared memory is left", || segments_of(&killed.pids) == 0);
             beside(&killed);
@@ -184,7 +184,7 @@ async fn a_controller_killed_at_any_moment_leaves_no_container_and_takes_nobody_
     kill_often("docker", 3, |killed| {
         let own = format!("label=dj-regress.token={}", killed.token);
         let left = || docker_says(&["ps", "-a", "-q", "--filter", &own]);
-        // The keeper, where it lives, undoes beside.
+        // The supervisor, where it lives, undoes beside.
         let until = Instant::now() + DEADLINE;
         while !left().is_empty() {
             assert!(Instant::now() < until, "{}", docker_says(&["ps", "-a", "--filter", &own]));

@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 
 use common::{Controller, ROLE, Room, eventually, is_running, segments_of, written_pid};
 use dj_regress::cache::Cache;
-use dj_regress::service::keeper::Spawn;
 use dj_regress::service::locate::Programs;
 use dj_regress::service::postgres::PostgresWants;
 use dj_regress::service::run_directory::RunDirectory;
+use dj_regress::service::supervisor::Spawn;
 use dj_regress::service::sweep_base;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -26,7 +26,7 @@ fn kill_pid(pid: u32) {
 fn what_a_killed_run_left_is_removed() {
     let room = Room::new();
     let mut controller = Controller::start(&room);
-    kill_pid(controller.pid("keeper"));
+    kill_pid(controller.pid("supervisor"));
     controller.kill();
     for name in ["postgres", "orphan", "renamed"] {
         assert!(is_running(controller.pid(name)), "{name}");
@@ -48,7 +48,7 @@ fn shared_memory_of_a_killed_postmaster_is_removed() {
     let room = Room::new();
     let mut controller = Controller::start(&room);
     let postmaster = controller.pid("postgres");
-    kill_pid(controller.pid("keeper"));
+    kill_pid(controller.pid("supervisor"));
     controller.kill();
     kill_pid(postmaster);
     assert_eq!(segments_of(postmaster), 1);
@@ -71,7 +71,7 @@ fn runs_that_are_alive_and_processes_of_others_are_left_alone() {
         .unwrap();
     assert_eq!(sweep_base(room.base()).unwrap(), []);
     assert!(is_running(controller.pid("postgres")));
-    kill_pid(controller.pid("keeper"));
+    kill_pid(controller.pid("supervisor"));
     // Still locked by its controller.
     assert_eq!(sweep_base(room.base()).unwrap(), []);
     assert!(is_running(controller.pid("postgres")));
@@ -99,8 +99,8 @@ fn a_folder_that_others_can_write_to_is_not_swept() {
 #[ignore = "played in a process of its own"]
 async fn controller() {
     let (Some(base), Ok(cache)) = (std::env::var_os(ROLE), Cache::open()) else { return };
-    let (run_directory, keeper) = common::keeper(Path::new(&base)).await;
-    let services = common::services(&keeper, &run_directory, &cache, Programs::Auto).await;
+    let (run_directory, supervisor) = common::supervisor(Path::new(&base)).await;
+    let services = common::services(&supervisor, &run_directory, &cache, Programs::Auto).await;
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let path = run_directory.path();
     let spawn = |script: String| {
@@ -108,13 +108,13 @@ async fn controller() {
     };
     let wait = "while :; do sleep 1000; done";
     let orphan = format!("setsid sh -c 'echo $$ > orphan; {wait}' & exit 0");
-    keeper.spawn(spawn(orphan)).await.unwrap();
+    supervisor.spawn(spawn(orphan)).await.unwrap();
     // One that went elsewhere and lost its environment still writes to our log.
     let renamed = format!("echo $$ > renamed; cd /; exec env -i sh -c '{wait}'");
-    let renamed = keeper.spawn(spawn(renamed)).await.unwrap();
+    let renamed = supervisor.spawn(spawn(renamed)).await.unwrap();
     written_pid(&path.join("renamed"));
     Controller::say(json!({
-        "run": path, "keeper": keeper.pid(), "postgres": postgres.pid(), "renamed": renamed,
+        "run": path, "supervisor": supervisor.pid(), "postgres": postgres.pid(), "renamed": renamed,
         "orphan": written_pid(&path.join("orphan")),
     }))
     .await;

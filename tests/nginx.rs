@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use common::Room;
 use dj_regress::proxy::HttpCounters;
-use dj_regress::service::keeper::Keeper;
 use dj_regress::service::nginx::{Nginx, NginxSpec};
 use dj_regress::service::run_directory::RunDirectory;
-use dj_regress::service::{Choice, Place, Services};
+use dj_regress::service::supervisor::Supervisor;
+use dj_regress::service::{Place, ServiceChoice, Services};
 use origin::{Origin, Request, ask};
 use rstest::rstest;
 use support::skip;
@@ -23,7 +23,7 @@ use support::skip;
 struct Stage {
     services: Services,
     run_directory: Arc<RunDirectory>,
-    keeper: Keeper,
+    supervisor: Supervisor,
     room: Room,
 }
 
@@ -31,23 +31,23 @@ impl Stage {
     /// None, loudly, where there is no nginx.
     async fn at(place: Place) -> Option<Self> {
         let room = Room::new();
-        let (run_directory, keeper) = room.keeper().await;
-        let choice = Choice { place: Some(place), ..Choice::default() };
-        let services = match Services::choose(&choice, &keeper, &run_directory, &room.cache).await {
+        let (run_directory, supervisor) = room.supervisor().await;
+        let choice = ServiceChoice { place: Some(place), ..ServiceChoice::default() };
+        let services = match Services::choose(&choice, &supervisor, &run_directory, &room.cache).await {
             Ok(services) => services,
             Err(error) => {
                 skip(&format!("nginx, {place}: {error}"));
-                keeper.shutdown().await.unwrap();
+                supervisor.shutdown().await.unwrap();
                 return None;
             }
         };
         if let Some(why) = services.nginx_refusal().await {
             skip(&format!("nginx, {place}: {why}"));
             services.finish().await.unwrap();
-            keeper.shutdown().await.unwrap();
+            supervisor.shutdown().await.unwrap();
             return None;
         }
-        Some(Self { services, run_directory, keeper, room })
+        Some(Self { services, run_directory, supervisor, room })
     }
 
     fn spec(&self) -> NginxSpec {
@@ -71,7 +71,7 @@ impl Stage {
 
     async fn end(self) {
         self.services.finish().await.unwrap();
-        self.keeper.shutdown().await.unwrap();
+        self.supervisor.shutdown().await.unwrap();
         drop(self.room);
     }
 }

@@ -118,7 +118,7 @@ async fn a_run_on_given_servers_says_the_same_and_leaves_nothing_there() {
         assert!(!counts(local).is_empty(), "{name}");
         assert_eq!(counts(local), counts(given), "{name}");
     }
-    ci.keeper.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -147,5 +147,5 @@ async fn a_case_that_needs_a_server_of_its_own_is_skipped_on_given_ones_and_says
     assert_eq!(results["setting"]["notes"], serde_json::json!([note]));
     assert!(!holds(&everything(&said, &context.path("regress.out")), PASSWORD));
     assert_eq!(ci.everything().await, before);
-    ci.keeper.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }

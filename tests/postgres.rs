@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use common::{Room, eventually, is_running, segments_of, state_of};
 use dj_regress::service::Lifecycle as _;
 use dj_regress::service::Services;
-use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::{Postgres, PostgresWants};
 use dj_regress::service::run_directory::RunDirectory;
+use dj_regress::service::supervisor::Supervisor;
 
-async fn started(room: &Room) -> (Arc<RunDirectory>, Keeper, Postgres) {
-    let (run_directory, keeper) = room.keeper().await;
-    let services = room.services(&keeper, &run_directory).await;
+async fn started(room: &Room) -> (Arc<RunDirectory>, Supervisor, Postgres) {
+    let (run_directory, supervisor) = room.supervisor().await;
+    let services = room.services(&supervisor, &run_directory).await;
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
-    (run_directory, keeper, postgres)
+    (run_directory, supervisor, postgres)
 }
 
 async fn add_template(postgres: &Postgres, key: &str) {
@@ -36,7 +36,7 @@ async fn fruits(postgres: &Postgres, database: &str) -> i64 {
 #[tokio::test]
 async fn clones_of_a_template_do_not_see_each_other() {
     let room = Room::new();
-    let (_run_directory, keeper, postgres) = started(&room).await;
+    let (_run_directory, supervisor, postgres) = started(&room).await;
     add_template(&postgres, "fruit").await;
     postgres.clone_template("fruit", "one").await.unwrap();
     postgres.clone_template("fruit", "two").await.unwrap();
@@ -45,103 +45,103 @@ async fn clones_of_a_template_do_not_see_each_other() {
     assert_eq!(fruits(&postgres, "one").await, 2);
     assert_eq!(fruits(&postgres, "two").await, 1);
     assert_ne!(postgres.oid_of("one").await.unwrap(), postgres.oid_of("two").await.unwrap());
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_database_is_dropped_with_everybody_connected_to_it() {
     let room = Room::new();
-    let (_run_directory, keeper, postgres) = started(&room).await;
+    let (_run_directory, supervisor, postgres) = started(&room).await;
     add_template(&postgres, "fruit").await;
     postgres.clone_template("fruit", "one").await.unwrap();
     let client = postgres.client("one").await.unwrap();
     postgres.drop_database("one").await.unwrap();
     assert!(client.simple_query("SELECT 1").await.is_err());
     assert!(postgres.oid_of("one").await.is_err());
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn sealed_templates_survive_the_run_and_nothing_else_does() {
     let room = Room::new();
-    let (run_directory, keeper, postgres) = started(&room).await;
+    let (run_directory, supervisor, postgres) = started(&room).await;
     add_template(&postgres, "fruit").await;
     postgres.create_template_database("half").await.unwrap();
     postgres.clone_template("fruit", "one").await.unwrap();
     postgres.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
     assert!(!run_directory.path().exists());
 
     // The second keeps what the first one made, and adds its own.
-    let (_run_directory, keeper, postgres) = started(&room).await;
+    let (_run_directory, supervisor, postgres) = started(&room).await;
     assert!(postgres.has_template("fruit"));
     assert!(!postgres.has_template("half"));
     assert!(postgres.oid_of("one").await.is_err());
     assert!(postgres.oid_of("building_half").await.is_err());
     add_template(&postgres, "more").await;
     postgres.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 
-    let (_run_directory, keeper, postgres) = started(&room).await;
+    let (_run_directory, supervisor, postgres) = started(&room).await;
     for key in ["fruit", "more"] {
         postgres.clone_template(key, key).await.unwrap();
         assert_eq!(fruits(&postgres, key).await, 1);
     }
     postgres.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn two_runs_at_once_do_not_disturb_each_other() {
     let room = Room::new();
-    let (_run_directory, keeper, postgres) = started(&room).await;
+    let (_run_directory, supervisor, postgres) = started(&room).await;
     add_template(&postgres, "fruit").await;
     postgres.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 
-    let (_first_directory, first_keeper, first) = started(&room).await;
-    let (_second_directory, second_keeper, second) = started(&room).await;
+    let (_first_directory, first_supervisor, first) = started(&room).await;
+    let (_second_directory, second_supervisor, second) = started(&room).await;
     assert_ne!(first.upstream(), second.upstream());
     add_template(&second, "other").await;
     second.finish().await.unwrap();
-    second_keeper.shutdown().await.unwrap();
+    second_supervisor.shutdown().await.unwrap();
     // What it started from has been replaced meanwhile, but is still there for it.
     first.clone_template("fruit", "one").await.unwrap();
     assert_eq!(fruits(&first, "one").await, 1);
     add_template(&first, "third").await;
     first.finish().await.unwrap();
-    first_keeper.shutdown().await.unwrap();
+    first_supervisor.shutdown().await.unwrap();
 
-    let (_run_directory, keeper, postgres) = started(&room).await;
+    let (_run_directory, supervisor, postgres) = started(&room).await;
     assert!(postgres.has_template("fruit") && postgres.has_template("third"));
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_damaged_data_directory_in_the_cache_is_made_again() {
     let room = Room::new();
-    let (_run_directory, keeper, postgres) = started(&room).await;
+    let (_run_directory, supervisor, postgres) = started(&room).await;
     add_template(&postgres, "fruit").await;
     postgres.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
     let store = std::fs::read_dir(room.cache.path("postgres")).unwrap().next().unwrap().unwrap().path();
     std::fs::write(store.join("current/data/global/pg_control"), "").unwrap();
 
-    let (_run_directory, keeper, postgres) = started(&room).await;
+    let (_run_directory, supervisor, postgres) = started(&room).await;
     assert!(!postgres.has_template("fruit"));
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn the_app_is_no_superuser_and_owns_its_database() {
     let room = Room::new();
-    let (_run_directory, keeper, postgres) = started(&room).await;
+    let (_run_directory, supervisor, postgres) = started(&room).await;
     add_template(&postgres, "fruit").await;
     postgres.clone_template("fruit", "one").await.unwrap();
     let client = postgres.client("one").await.unwrap();
     client.batch_execute("SET SESSION AUTHORIZATION app; CREATE TABLE own (id int)").await.unwrap();
     assert!(client.batch_execute("CREATE ROLE another").await.is_err());
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 /// A server of one arm's own.
@@ -161,8 +161,8 @@ async fn processes(postgres: &Postgres) -> Vec<u32> {
 #[tokio::test]
 async fn a_killed_server_is_gone_at_once_and_recovers_where_it_was() {
     let room = Room::new();
-    let (run_directory, keeper) = room.keeper().await;
-    let postgres = private(&room.services(&keeper, &run_directory).await, &[]).await.unwrap();
+    let (run_directory, supervisor) = room.supervisor().await;
+    let postgres = private(&room.services(&supervisor, &run_directory).await, &[]).await.unwrap();
     add_template(&postgres, "fruit").await;
     postgres.clone_template("fruit", "one").await.unwrap();
     for round in 1..=3 {
@@ -184,15 +184,15 @@ async fn a_killed_server_is_gone_at_once_and_recovers_where_it_was() {
         postgres.drop_database("two").await.unwrap();
     }
     postgres.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
     assert!(!run_directory.path().exists());
 }
 
 #[tokio::test]
 async fn an_ordered_stop_ends_connections_and_a_start_brings_the_data_back() {
     let room = Room::new();
-    let (run_directory, keeper) = room.keeper().await;
-    let postgres = private(&room.services(&keeper, &run_directory).await, &[]).await.unwrap();
+    let (run_directory, supervisor) = room.supervisor().await;
+    let postgres = private(&room.services(&supervisor, &run_directory).await, &[]).await.unwrap();
     add_template(&postgres, "fruit").await;
     postgres.clone_template("fruit", "one").await.unwrap();
     let client = postgres.client("one").await.unwrap();
@@ -208,14 +208,14 @@ async fn an_ordered_stop_ends_connections_and_a_start_brings_the_data_back() {
     postgres.stop().await.unwrap();
     postgres.kill().await.unwrap();
     postgres.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_paused_server_stands_still_with_all_its_processes() {
     let room = Room::new();
-    let (run_directory, keeper) = room.keeper().await;
-    let postgres = private(&room.services(&keeper, &run_directory).await, &[]).await.unwrap();
+    let (run_directory, supervisor) = room.supervisor().await;
+    let postgres = private(&room.services(&supervisor, &run_directory).await, &[]).await.unwrap();
     let client = postgres.client("postgres").await.unwrap();
     let all = processes(&postgres).await;
     let all: Vec<u32> = all.into_iter().filter(|pid| is_running(*pid)).collect();
@@ -229,22 +229,22 @@ async fn a_paused_server_stands_still_with_all_its_processes() {
     postgres.resume().await.unwrap();
     tokio::time::timeout(common::DEADLINE, query).await.unwrap().unwrap();
     assert!(left().all(|pid| state_of(*pid) != 'T'));
-    // The keeper ends one that is paused.
+    // The supervisor ends one that is paused.
     postgres.pause().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
     assert!(all.iter().all(|pid| !is_running(*pid)));
 }
 
 #[tokio::test]
 async fn an_arms_own_server_has_its_settings_and_leaves_nothing_in_the_cache() {
     let room = Room::new();
-    let (_run_directory, keeper, postgres) = started(&room).await;
+    let (_run_directory, supervisor, postgres) = started(&room).await;
     add_template(&postgres, "fruit").await;
     postgres.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 
-    let (run_directory, keeper) = room.keeper().await;
-    let services = room.services(&keeper, &run_directory).await;
+    let (run_directory, supervisor) = room.supervisor().await;
+    let services = room.services(&supervisor, &run_directory).await;
     let shared = services.postgres(&PostgresWants::default()).await.unwrap();
     let settings = [("synchronous_commit", "off"), ("work_mem", "77kB"), ("cluster_name", r"it's \ n\n")];
     let own = private(&services, &settings).await.unwrap();
@@ -262,18 +262,18 @@ async fn an_arms_own_server_has_its_settings_and_leaves_nothing_in_the_cache() {
     own.finish().await.unwrap();
     assert!(!folder.exists());
     shared.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 
-    let (_run_directory, keeper, postgres) = started(&room).await;
+    let (_run_directory, supervisor, postgres) = started(&room).await;
     assert!(postgres.has_template("fruit") && !postgres.has_template("other"));
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn settings_that_cannot_be_are_told_with_what_the_server_says() {
     let room = Room::new();
-    let (run_directory, keeper) = room.keeper().await;
-    let services = room.services(&keeper, &run_directory).await;
+    let (run_directory, supervisor) = room.supervisor().await;
+    let services = room.services(&supervisor, &run_directory).await;
     for name in ["listen_addresses", "Shared_Preload_Libraries", "include_dir", "x = 1 #", "pg_stat_statements.max"] {
         let error = private(&services, &[(name, "1")]).await.unwrap_err();
         assert_eq!(error.kind, dj_regress::error::ErrorKind::Usage, "{error}");
@@ -284,25 +284,25 @@ async fn settings_that_cannot_be_are_told_with_what_the_server_says() {
     let wants = PostgresWants { image: Some("postgres:17".to_owned()), ..PostgresWants::default() };
     let error = services.postgres(&wants).await.unwrap_err();
     assert!(error.message.contains("needs the image postgres:17"), "{error}");
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 #[ignore = "prints times"]
 async fn times_of_start_clone_and_finish() {
     let room = Room::new();
-    let (_run_directory, keeper, postgres) = started(&room).await;
+    let (_run_directory, supervisor, postgres) = started(&room).await;
     add_template(&postgres, "fruit").await;
     let begin = Instant::now();
     postgres.finish().await.unwrap();
     println!("finish with publishing {:?}", begin.elapsed());
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
     for _ in 0..3 {
         let begin = Instant::now();
-        let (run_directory, keeper) = room.keeper().await;
-        println!("keeper {:?}", begin.elapsed());
+        let (run_directory, supervisor) = room.supervisor().await;
+        println!("supervisor {:?}", begin.elapsed());
         let begin = Instant::now();
-        let services = room.services(&keeper, &run_directory).await;
+        let services = room.services(&supervisor, &run_directory).await;
         println!("locate {:?}", begin.elapsed());
         let begin = Instant::now();
         let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
@@ -319,7 +319,7 @@ async fn times_of_start_clone_and_finish() {
         postgres.finish().await.unwrap();
         println!("finish {:?}", begin.elapsed());
         let begin = Instant::now();
-        keeper.shutdown().await.unwrap();
+        supervisor.shutdown().await.unwrap();
         println!("shutdown {:?}", begin.elapsed());
     }
 }

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use common::Room;
 use dj_regress::proxy::shape;
 use dj_regress::proxy::{Counters, Counts, PostgresProxy};
-use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::{PORT, Postgres, PostgresWants, SUPERUSER};
 use dj_regress::service::run_directory::RunDirectory;
+use dj_regress::service::supervisor::Supervisor;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -23,7 +23,7 @@ use tokio_postgres::{Client, NoTls};
 struct Stage {
     proxy: PostgresProxy,
     postgres: Postgres,
-    keeper: Keeper,
+    supervisor: Supervisor,
     _run_directory: Arc<RunDirectory>,
     room: Room,
 }
@@ -31,11 +31,11 @@ struct Stage {
 impl Stage {
     async fn new() -> Self {
         let room = Room::new();
-        let (run_directory, keeper) = room.keeper().await;
-        let services = room.services(&keeper, &run_directory).await;
+        let (run_directory, supervisor) = room.supervisor().await;
+        let services = room.services(&supervisor, &run_directory).await;
         let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
         let proxy = PostgresProxy::start(postgres.upstream(), &run_directory.path().join("pg-q")).await.unwrap();
-        Self { proxy, postgres, keeper, _run_directory: run_directory, room }
+        Self { proxy, postgres, supervisor, _run_directory: run_directory, room }
     }
 
     /// Of tokio-postgres, through the proxy.
@@ -62,7 +62,7 @@ impl Stage {
     }
 
     async fn end(self) {
-        self.keeper.shutdown().await.unwrap();
+        self.supervisor.shutdown().await.unwrap();
         drop(self.room);
     }
 }
@@ -356,7 +356,7 @@ async fn a_killed_server_hangs_up_and_what_ran_is_unanswered() {
     let stage = Stage::new().await;
     let mut raw = stage.raw().await;
     raw.ask(&[(b'Q', b"SELECT pg_sleep(60) FROM pg_class\0")]).await;
-    stage.keeper.signal(stage.postgres.pid().unwrap(), nix::sys::signal::Signal::SIGQUIT).await.unwrap();
+    stage.supervisor.signal(stage.postgres.pid().unwrap(), nix::sys::signal::Signal::SIGQUIT).await.unwrap();
     let mut rest = Vec::new();
     let _ = timeout(common::DEADLINE, raw.stream.read_to_end(&mut rest)).await.unwrap();
     let counters = stage.proxy.settled().await;

@@ -31,8 +31,8 @@ fn an_unknown_source_is_a_usage_error() {
 #[tokio::test]
 async fn redis_answers_on_its_socket_and_is_gone_when_stopped() {
     let room = Room::new();
-    let (run_directory, keeper) = room.keeper().await;
-    let services = room.services(&keeper, &run_directory).await;
+    let (run_directory, supervisor) = room.supervisor().await;
+    let services = room.services(&supervisor, &run_directory).await;
     let folder = run_directory.folder("arms/one").unwrap();
     let redis = services.redis(&RedisWants::default(), &folder).await.unwrap();
     let mut connection = redis.connection().await.unwrap();
@@ -42,14 +42,14 @@ async fn redis_answers_on_its_socket_and_is_gone_when_stopped() {
     let pid = redis.pid().unwrap();
     redis.finish().await.unwrap();
     assert!(!common::is_running(pid));
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn redis_has_its_settings_and_starts_again_on_the_same_socket() {
     let room = Room::new();
-    let (run_directory, keeper) = room.keeper().await;
-    let services = room.services(&keeper, &run_directory).await;
+    let (run_directory, supervisor) = room.supervisor().await;
+    let services = room.services(&supervisor, &run_directory).await;
     let wants = RedisWants { maxmemory: Some(5 << 20), policy: Some("allkeys-lru".to_owned()), image: None };
     let redis = services.redis(&wants, &run_directory.folder("arms/one").unwrap()).await.unwrap();
     let told = async || {
@@ -84,7 +84,7 @@ async fn redis_has_its_settings_and_starts_again_on_the_same_socket() {
     redis.pause().await.unwrap();
     redis.finish().await.unwrap();
     assert!(!common::is_running(pid));
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -94,8 +94,8 @@ async fn without_installed_servers_the_wheels_are_used() {
     // As in root's home, which the servers' user cannot enter.
     for mode in [0o755, 0o700] {
         std::fs::set_permissions(room.cache.root(), std::fs::Permissions::from_mode(mode)).unwrap();
-        let (run_directory, keeper) = room.keeper().await;
-        let services = common::services(&keeper, &run_directory, &room.cache, Programs::Wheels).await;
+        let (run_directory, supervisor) = room.supervisor().await;
+        let services = common::services(&supervisor, &run_directory, &room.cache, Programs::Wheels).await;
         let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
         assert_eq!(postgres.major(), 18);
         postgres.create_template_database("empty").await.unwrap();
@@ -107,6 +107,6 @@ async fn without_installed_servers_the_wheels_are_used() {
         let folder = run_directory.folder("arms/one").unwrap();
         services.redis(&RedisWants::default(), &folder).await.unwrap().finish().await.unwrap();
         postgres.finish().await.unwrap();
-        keeper.shutdown().await.unwrap();
+        supervisor.shutdown().await.unwrap();
     }
 }

@@ -20,7 +20,7 @@ fn a_copy_leads_its_own_session_under_its_own_name() {
     let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
     let (parent, session) = (fields[1], fields[3]);
     assert_eq!(session, copy.hello.pid.to_string());
-    assert_ne!(parent, zygote.hello.pid.to_string(), "it is the keeper's child");
+    assert_ne!(parent, zygote.hello.pid.to_string(), "it is the supervisor's child");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::process::{Control, Process, StepError};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::python::{Environment, Overlay, mismatch};
-use crate::service::keeper::{Keeper, Spawn};
+use crate::service::supervisor::{Spawn, Supervisor};
 
 /// Imported into an environment's first process, so that every copy has what needs no settings.
 const PRELOAD: &str = "dj_regress.preload";
@@ -66,7 +66,7 @@ type Shared<T> = SyncMutex<HashMap<String, Arc<OnceCell<Arc<T>>>>>;
 
 /// All Python processes of a run.
 pub struct Tree {
-    keeper: Keeper,
+    supervisor: Supervisor,
     control: Control,
     run_folder: PathBuf,
     worker: PathBuf,
@@ -78,11 +78,11 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// A tree whose processes live below this keeper and load the worker package in `worker`.
-    pub fn new(keeper: Keeper, run_folder: PathBuf, worker: PathBuf) -> Result<Self> {
+    /// A tree whose processes live below this supervisor and load the worker package in `worker`.
+    pub fn new(supervisor: Supervisor, run_folder: PathBuf, worker: PathBuf) -> Result<Self> {
         let control = Control::listen(&run_folder)?;
         Ok(Self {
-            keeper,
+            supervisor,
             control,
             run_folder,
             worker,
@@ -162,7 +162,7 @@ impl Tree {
         }
     }
 
-    /// Starts a bare interpreter of an environment, below the keeper.
+    /// Starts a bare interpreter of an environment, below the supervisor.
     async fn spawn(&self, environment: &Environment) -> Result<Process> {
         let name = self.name("python");
         let hello = self.control.expect(&name);
@@ -186,11 +186,11 @@ impl Tree {
                 spawn.environment.insert(variable.to_owned(), None);
             }
         }
-        let pid = self.keeper.spawn(spawn).await?;
+        let pid = self.supervisor.spawn(spawn).await?;
         let told = || std::fs::read_to_string(&log).unwrap_or_default().trim_end().to_owned();
         tokio::select! {
             hello = hello => hello.map_err(|_| Error::bug("the control socket closed")),
-            exit = self.keeper.exited(pid) => {
+            exit = self.supervisor.exited(pid) => {
                 let how = exit.map_or_else(|error| error.message, |exit| exit.to_string());
                 Err(Error::cannot_run(format!("{} ended at once ({how}): {}", environment.python.display(), told())))
             }

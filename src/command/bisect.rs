@@ -12,16 +12,16 @@ use crate::case::{Case, load};
 use crate::cli::BisectArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::judge::{Expected, Met};
+use crate::judge::{Expected, MatchedSide};
 use crate::plan::{self, Answer, Axis};
-use crate::report::{Cell, Found, Progress, Reporter, Results, Row, Sheet, text};
+use crate::report::{Cell, Found, Progress, ReleaseTable, Reporter, Results, Row, text};
 use crate::runner::{CaseReport, Event};
 
 /// Columns of a terminal.
 const WIDTH: usize = 100;
 
 /// Whose bounds the values of a release meet, by invariant.
-type Class = IndexMap<String, Met>;
+type Class = IndexMap<String, MatchedSide>;
 
 /// Looks for the release, and says what it finds on the way.
 pub fn bisect(arguments: &BisectArgs) -> Result<Exit> {
@@ -52,7 +52,7 @@ pub fn bisect(arguments: &BisectArgs) -> Result<Exit> {
 }
 
 /// The case, and its table with the invariants that are looked at.
-fn load(arguments: &BisectArgs) -> Result<(Case, Sheet)> {
+fn load(arguments: &BisectArgs) -> Result<(Case, ReleaseTable)> {
     let paths = load::discover(std::slice::from_ref(&arguments.case), &arguments.cases_dir)?;
     let [path] = paths.as_slice() else {
         return Err(Error::usage(format!("`{}` names {} cases: name one", arguments.case, paths.len())));
@@ -77,7 +77,7 @@ fn measure(
     machine: &Machine,
     case: &Case,
     axis: &Axis,
-    sheet: &Sheet,
+    sheet: &ReleaseTable,
     release: &str,
     results: &Arc<Mutex<Results>>,
 ) -> Result<Row> {
@@ -100,6 +100,7 @@ impl Reporter for One {
         match event {
             Event::Preparing(what) | Event::Hurt(what) => self.progress.announce(what),
             Event::ArmStarted { case, .. } => self.progress.show(case),
+            Event::ArmFinished { .. } => self.progress.show(""),
             Event::CaseFinished(case) => {
                 // Whoever waited has gone with an error of its own.
                 let _ = self.finished.send((**case).clone());
@@ -181,7 +182,7 @@ fn count(number: usize, what: &str) -> String {
 mod tests {
     use super::*;
 
-    fn class(mets: &[(&str, Met)]) -> Class {
+    fn class(mets: &[(&str, MatchedSide)]) -> Class {
         mets.iter().map(|(name, met)| ((*name).to_owned(), *met)).collect()
     }
 
@@ -196,8 +197,8 @@ mod tests {
     #[test]
     fn the_answer_names_the_release_and_what_flips_there() {
         let (old, new) = (
-            class(&[("rows", Met::Broken), ("listed", Met::Broken), ("kept", Met::Fixed)]),
-            class(&[("rows", Met::Fixed), ("listed", Met::Fixed), ("kept", Met::Fixed)]),
+            class(&[("rows", MatchedSide::Broken), ("listed", MatchedSide::Broken), ("kept", MatchedSide::Fixed)]),
+            class(&[("rows", MatchedSide::Fixed), ("listed", MatchedSide::Fixed), ("kept", MatchedSide::Fixed)]),
         );
         let answer = Answer::Flip { before: 0, old, after: 1, new, between: vec![] };
         assert_eq!(
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn releases_that_cannot_be_installed_leave_an_interval() {
-        let (old, new) = (class(&[("rows", Met::Broken)]), class(&[("rows", Met::Neither)]));
+        let (old, new) = (class(&[("rows", MatchedSide::Broken)]), class(&[("rows", MatchedSide::Neither)]));
         let answer = Answer::Flip { before: 0, old, after: 3, new, between: vec![1, 2] };
         assert_eq!(
             told(&answer, &releases(), &[None, Some(skipped("1.7.4")), Some(skipped("1.7.5")), None]),
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn ends_that_are_alike_are_said_to_be() {
-        let answer = Answer::Same { first: 0, last: 3, class: class(&[("rows", Met::Broken)]) };
+        let answer = Answer::Same { first: 0, last: 3, class: class(&[("rows", MatchedSide::Broken)]) };
         let told = told(&answer, &releases(), &[None, None, None, None]);
         assert_eq!(told, "1.7.3 and 1.7.6 do not differ: broken: `rows`; what lies between was not looked at");
     }

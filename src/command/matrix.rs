@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::plan::{self, Axis, Choice, States, Version};
 use crate::python::{self, Locks};
-use crate::report::{Matrix, OutputDirectory, Reporter, Results, Sheet, terminal};
+use crate::report::{Matrix, OutputDirectory, ReleaseTable, Reporter, Results, terminal};
 use crate::runner::{Options, RunReport};
 use crate::service;
 
@@ -42,8 +42,8 @@ fn exit(run: &RunReport) -> Exit {
 }
 
 /// The table of a case, with nothing in it.
-pub(super) fn sheet(case: &Case, axis: &Axis) -> Sheet {
-    Sheet {
+pub(super) fn sheet(case: &Case, axis: &Axis) -> ReleaseTable {
+    ReleaseTable {
         name: case.name.clone(),
         title: case.title.clone(),
         axis: axis.head().to_owned(),

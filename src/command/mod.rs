@@ -20,7 +20,7 @@ use crate::cli::{CaseArgs, Cli, Command, RunArgs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exit::Exit;
 use crate::report::terminal::print;
-use crate::service::{keeper, undo};
+use crate::service::{supervisor, undo};
 
 /// Does what the command line says.
 pub fn execute(cli: Cli) -> Result<ExitCode> {
@@ -38,7 +38,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Schema => print(&schema::text()).map(|()| Exit::AsDeclared.into()),
         Command::Doctor => doctor::doctor().map(Into::into),
         Command::Clean(arguments) => clean::clean(&arguments).map(Into::into),
-        Command::Keeper { folder } => Ok(keeper::run(&folder)),
+        Command::Supervisor { folder } => Ok(supervisor::run(&folder)),
         Command::Undo { folder } => Ok(undo::run(&folder)),
     }
 }

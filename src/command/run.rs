@@ -20,7 +20,7 @@ use crate::plan::States;
 use crate::python::{Environments, Locks};
 use crate::report::{Console, OutputDirectory, Reporter, Results, Style, terminal};
 use crate::runner::{Event, Options, Run, RunReport};
-use crate::service::{self, Choice, Secret};
+use crate::service::{self, Secret, ServiceChoice};
 
 /// Runs the selected cases.
 pub fn run(arguments: &RunArgs) -> Result<Exit> {
@@ -148,9 +148,9 @@ pub(super) fn choice(
     place: &str,
     (postgres, redis): (Option<&Secret>, Option<&Secret>),
     programs: &str,
-) -> Result<Choice> {
+) -> Result<ServiceChoice> {
     let place = if place == "auto" { service::preferred_place()? } else { Some(place.parse()?) };
-    Choice::new(place, postgres, redis, programs.parse()?, &|name| std::env::var(name).ok())
+    ServiceChoice::new(place, postgres, redis, programs.parse()?, &|name| std::env::var(name).ok())
 }
 
 /// Arms at the same time: as many as are asked for, else one per processor.
@@ -179,7 +179,7 @@ async fn interrupted() -> Error {
 }
 
 /// For each case the command that runs it again, from where the user is: with the options that matter to it.
-fn reruns(cases: &[Case], paths: &[PathBuf], arguments: &RunArgs, services: &Choice) -> Vec<String> {
+fn reruns(cases: &[Case], paths: &[PathBuf], arguments: &RunArgs, services: &ServiceChoice) -> Vec<String> {
     let command = rerun(arguments, services);
     let inside = |path: &Path| {
         let (path, folder) = (path.canonicalize().ok()?, arguments.selection.cases_dir.canonicalize().ok()?);
@@ -193,7 +193,7 @@ fn reruns(cases: &[Case], paths: &[PathBuf], arguments: &RunArgs, services: &Cho
 }
 
 /// That command without the case: the options that differ from their defaults.
-fn rerun(arguments: &RunArgs, services: &Choice) -> String {
+fn rerun(arguments: &RunArgs, services: &ServiceChoice) -> String {
     let mut words = vec![shell::program(), "run".to_owned()];
     let mut option = |name: &str, value: &dyn AsRef<OsStr>| words.extend([name.to_owned(), shell::quoted(value)]);
     if arguments.selection.cases_dir != Path::new("cases") {

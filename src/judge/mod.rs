@@ -2,7 +2,7 @@
 
 mod finding;
 pub mod growth;
-mod met;
+mod matched_side;
 pub mod twins;
 mod verdict;
 
@@ -10,4 +10,4 @@ pub use crate::case::verdict::Verdict;
 pub use finding::{
     EditFinding, Evidence, Finding, Side, bound, on_bug, on_edit, on_fix, over_repetitions, unmet, with_control,
 };
-pub use met::{Expected, Met};
+pub use matched_side::{Expected, MatchedSide};

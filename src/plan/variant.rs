@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
     use crate::case::load::load_str;
-    use crate::judge::Met;
+    use crate::judge::MatchedSide;
 
     fn case(rest: &str) -> Case {
         let text = format!(
@@ -148,9 +148,9 @@ invariants:
     #[test]
     fn what_is_expected_comes_from_the_fix_that_must_be_proven() {
         let expected = expectations(&case(FIXES));
-        assert_eq!(expected["charges"].met(&json!(1)), Met::Fixed);
-        assert_eq!(expected["charges"].met(&json!(2)), Met::Broken);
-        assert_eq!(expected["there.reached"].met(&json!(false)), Met::Fails);
+        assert_eq!(expected["charges"].met(&json!(1)), MatchedSide::Fixed);
+        assert_eq!(expected["charges"].met(&json!(2)), MatchedSide::Broken);
+        assert_eq!(expected["there.reached"].met(&json!(false)), MatchedSide::Fails);
     }
 
     #[test]
@@ -159,7 +159,7 @@ invariants:
             "vars: {times: 2}\ncontrol: {vars: {times: 1}, charges: 1}\nsteps: [{read: {charges: '1', other: '1'}}]\n\
              invariants: {charges: {reverted: 2}, other: {reverted: 2}}\n",
         ));
-        assert_eq!(expected["charges"].met(&json!(1)), Met::Fixed);
-        assert_eq!(expected["other"].met(&json!(1)), Met::Neither, "the control says nothing of it");
+        assert_eq!(expected["charges"].met(&json!(1)), MatchedSide::Fixed);
+        assert_eq!(expected["other"].met(&json!(1)), MatchedSide::Neither, "the control says nothing of it");
     }
 }

@@ -6,8 +6,8 @@ use hyper::body::Bytes;
 /// One request, and what came of it.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// The actor that was asked.
-    pub asked: String,
+    /// The actor that it was for.
+    pub target: String,
     /// Method and target.
     pub request: String,
     /// `CLOCK_MONOTONIC` in nanoseconds when it was about to be sent.

@@ -27,8 +27,8 @@ pub type Sampling<'s> = Pin<Box<dyn Future<Output = Option<Sample>> + Send + 's>
 /// What an invariant looks at. Each has a file of its own; `registry` lists them.
 pub trait Measurement: Send + Sync {
     /// What has to be there for it.
-    fn needs(&self) -> Needs<'_> {
-        Needs::default()
+    fn requires(&self) -> Requires<'_> {
+        Requires::default()
     }
 
     /// Its window begins.
@@ -63,7 +63,7 @@ pub trait Measurement: Send + Sync {
 
 /// What a measurement needs, which costs what does not need it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Needs<'m> {
+pub struct Requires<'m> {
     /// Triggers on this table, which record who writes to it.
     pub triggers_on: Option<&'m str>,
     /// This actor's process, from the beginning of its window.

@@ -2,7 +2,7 @@
 
 use std::future::ready;
 
-use super::measurement::{Measurement, Needs, Now, Sample, Sampling, Watch};
+use super::measurement::{Measurement, Now, Requires, Sample, Sampling, Watch};
 use super::peaks::{self, Memory};
 
 /// How far a process grew.
@@ -12,8 +12,8 @@ pub struct GrownMemory<'m> {
 }
 
 impl Measurement for GrownMemory<'_> {
-    fn needs(&self) -> Needs<'_> {
-        Needs { process_of: Some(self.actor), ..Needs::default() }
+    fn requires(&self) -> Requires<'_> {
+        Requires { process_of: Some(self.actor), ..Requires::default() }
     }
 
     fn begin(&self, watch: &mut Watch, window: Option<&str>) -> Result<(), String> {

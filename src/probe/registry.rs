@@ -1,22 +1,6 @@
 //! The list of all measurements.
 
-use super::answers::Answers;
-use super::cache::Cache;
-use super::connections::Connections;
-use super::effects::Effects;
-use super::fetches::Fetches;
-use super::log::Log;
 use super::measurement::Measurement;
-use super::memory::GrownMemory;
-use super::reading::Reading;
-use super::redis::RedisSays;
-use super::requests::Requests;
-use super::rows::Rows;
-use super::statements::Statements;
-use super::tasks::Tasks;
-use super::wal_bytes::WalBytes;
-use super::wire_bytes::WireBytes;
-use super::writers::Writers;
 use crate::case::{Invariant, Per, Quantity};
 
 /// What a real cluster does in a wall-clock window repeats roughly.
@@ -26,28 +10,32 @@ const REAL_TIME: f64 = 0.5;
 pub fn measurement(of: &Quantity) -> Option<Box<dyn Measurement + '_>> {
     Some(match of {
         Quantity::Growth { .. } => return None,
-        Quantity::Reading(name) => Box::new(Reading { name }),
-        Quantity::Statements { filter, unit } => Box::new(Statements { filter, unit: *unit }),
-        Quantity::Rows { table, .. } => Box::new(Rows { table }),
+        Quantity::Reading(name) => Box::new(super::reading::Reading { name }),
+        Quantity::Statements { filter, unit } => Box::new(super::statements::Statements { filter, unit: *unit }),
+        Quantity::Rows { table, .. } => Box::new(super::rows::Rows { table }),
         Quantity::WireBytes { direction, actor, .. } => {
-            Box::new(WireBytes { direction: *direction, actor: actor.as_deref() })
+            Box::new(super::wire_bytes::WireBytes { direction: *direction, actor: actor.as_deref() })
         }
-        Quantity::Connections { actor, .. } => Box::new(Connections { actor: actor.as_deref() }),
-        Quantity::WalBytes { table, .. } => Box::new(WalBytes { table: table.as_deref() }),
-        Quantity::Writers { table, verbs, allowed, .. } => Box::new(Writers { table, verbs, allowed }),
-        Quantity::Tasks(count) => Box::new(Tasks(*count)),
+        Quantity::Connections { actor, .. } => Box::new(super::connections::Connections { actor: actor.as_deref() }),
+        Quantity::WalBytes { table, .. } => Box::new(super::wal_bytes::WalBytes { table: table.as_deref() }),
+        Quantity::Writers { table, verbs, allowed, .. } => Box::new(super::writers::Writers { table, verbs, allowed }),
+        Quantity::Tasks(count) => Box::new(super::tasks::Tasks(*count)),
         Quantity::Http { count, status, matching, .. } => {
-            Box::new(Answers { count: *count, status: *status, matching: matching.as_deref() })
+            Box::new(super::answers::Answers { count: *count, status: *status, matching: matching.as_deref() })
         }
         Quantity::Requests { actor, matching, .. } => {
-            Box::new(Requests { actor: actor.as_deref(), matching: matching.as_deref() })
+            Box::new(super::requests::Requests { actor: actor.as_deref(), matching: matching.as_deref() })
         }
-        Quantity::Cache { count, actor, .. } => Box::new(Cache { count: *count, actor: actor.as_deref() }),
-        Quantity::Effects { key } => Box::new(Effects { key: key.as_deref() }),
-        Quantity::Log { matching, .. } => Box::new(Log { matching }),
-        Quantity::Memory { actor, .. } => Box::new(GrownMemory { actor }),
-        Quantity::Fetches { actor, unit, .. } => Box::new(Fetches { actor: actor.as_deref(), unit: *unit }),
-        Quantity::Redis { field, .. } => Box::new(RedisSays { field: *field }),
+        Quantity::Cache { count, actor, .. } => {
+            Box::new(super::cache::Cache { count: *count, actor: actor.as_deref() })
+        }
+        Quantity::Effects { key } => Box::new(super::effects::Effects { key: key.as_deref() }),
+        Quantity::Log { matching, .. } => Box::new(super::log::Log { matching }),
+        Quantity::Memory { actor, .. } => Box::new(super::memory::GrownMemory { actor }),
+        Quantity::Fetches { actor, unit, .. } => {
+            Box::new(super::fetches::Fetches { actor: actor.as_deref(), unit: *unit })
+        }
+        Quantity::Redis { field, .. } => Box::new(super::redis::RedisSays { field: *field }),
     })
 }
 

@@ -1,14 +1,14 @@
 //! `tasks.*`: what became of the arm's tasks.
 
-use super::measurement::{Found, Left, Measurement, Needs};
+use super::measurement::{Found, Left, Measurement, Requires};
 use crate::case::TaskCount;
 
 /// One of the counts.
 pub struct Tasks(pub TaskCount);
 
 impl Measurement for Tasks {
-    fn needs(&self) -> Needs<'_> {
-        Needs { tasks: true, ..Needs::default() }
+    fn requires(&self) -> Requires<'_> {
+        Requires { tasks: true, ..Requires::default() }
     }
 
     fn value(&self, left: &Left<'_>) -> Result<Found, String> {

@@ -1,6 +1,6 @@
 //! `wal.bytes`: what statements wrote to the write-ahead log.
 
-use super::measurement::{Found, Left, Measurement, Needs};
+use super::measurement::{Found, Left, Measurement, Requires};
 
 /// Bytes of write-ahead log.
 pub struct WalBytes<'m> {
@@ -9,8 +9,8 @@ pub struct WalBytes<'m> {
 }
 
 impl Measurement for WalBytes<'_> {
-    fn needs(&self) -> Needs<'_> {
-        Needs { statistics: true, ..Needs::default() }
+    fn requires(&self) -> Requires<'_> {
+        Requires { statistics: true, ..Requires::default() }
     }
 
     fn value(&self, left: &Left<'_>) -> Result<Found, String> {

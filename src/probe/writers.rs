@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::ledger::Ledger;
-use super::measurement::{Found, Left, Measurement, Needs};
+use super::measurement::{Found, Left, Measurement, Requires};
 use super::triggers::Write;
 use super::window::Window;
 use super::writer::{Writer, shorten};
@@ -25,8 +25,8 @@ pub struct Writers<'m> {
 }
 
 impl Measurement for Writers<'_> {
-    fn needs(&self) -> Needs<'_> {
-        Needs { triggers_on: Some(self.table), ..Needs::default() }
+    fn requires(&self) -> Requires<'_> {
+        Requires { triggers_on: Some(self.table), ..Requires::default() }
     }
 
     fn value(&self, left: &Left<'_>) -> Result<Found, String> {

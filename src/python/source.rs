@@ -76,7 +76,7 @@ impl Sources {
     }
 
     /// Puts files of an unpacked wheel in place of the base's.
-    pub fn take(&mut self, take: &Take, wheel: &Path) -> Result<(), Refusal> {
+    pub fn files_from(&mut self, take: &Take, wheel: &Path) -> Result<(), Refusal> {
         for file in &take.files {
             let text = inside::read_text_in(wheel, &inner(file)?, SOURCE)
                 .map_err(|error| Refusal(format!("take: {file} of {} {}: {error}", take.package, take.version)))?;

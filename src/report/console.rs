@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::text::{self, ms};
+use super::under_way::UnderWay;
 use super::{Progress, Reporter, terminal};
 use crate::error::Result;
 use crate::judge::Verdict;
@@ -32,6 +33,7 @@ pub struct Console<W: Write> {
     number: usize,
     colour: bool,
     progress: Progress,
+    under_way: UnderWay,
 }
 
 impl Console<io::Stdout> {
@@ -45,6 +47,7 @@ impl Console<io::Stdout> {
             number: 0,
             colour: terminal::has_colour(),
             progress: Progress::new(),
+            under_way: UnderWay::default(),
         }
     }
 }
@@ -57,7 +60,11 @@ impl<W: Write> Reporter for Console<W> {
                 Ok(())
             }
             Event::ArmStarted { case, state } => {
-                self.progress.show(&format!("{case} ({state})"));
+                self.progress.show(&self.under_way.begins(case, state));
+                Ok(())
+            }
+            Event::ArmFinished { case, state, .. } => {
+                self.progress.show(&self.under_way.ends(case, state));
                 Ok(())
             }
             Event::Ready(setting) => self.ready(setting),

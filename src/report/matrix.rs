@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::sheet::{Row, Sheet};
+use super::release_table::{ReleaseTable, Row};
 use super::{Progress, Reporter, terminal, text};
 use crate::error::Result;
 use crate::runner::{CaseReport, Event, RunReport};
@@ -16,7 +16,7 @@ pub struct Matrix<W: Write> {
 
 /// A table that is being filled.
 struct Filling {
-    sheet: Sheet,
+    sheet: ReleaseTable,
     /// Releases, and the name that the case has at each.
     releases: Vec<(String, String)>,
     rows: Vec<Row>,
@@ -24,7 +24,7 @@ struct Filling {
 
 impl Matrix<io::Stdout> {
     /// Tables on standard output: each with its releases, and the name that the case has at each.
-    pub fn new(sheets: impl IntoIterator<Item = (Sheet, Vec<(String, String)>)>) -> Self {
+    pub fn new(sheets: impl IntoIterator<Item = (ReleaseTable, Vec<(String, String)>)>) -> Self {
         let filling = |(sheet, releases)| Filling { sheet, releases, rows: Vec::new() };
         Self { out: terminal::out(), progress: Progress::new(), sheets: sheets.into_iter().map(filling).collect() }
     }
@@ -39,6 +39,10 @@ impl<W: Write> Reporter for Matrix<W> {
             }
             Event::ArmStarted { case, .. } => {
                 self.progress.show(case);
+                Ok(())
+            }
+            Event::ArmFinished { .. } => {
+                self.progress.show("");
                 Ok(())
             }
             Event::Ready(setting) => self.say(&text::setting(setting)),

@@ -3,16 +3,17 @@
 mod console;
 mod matrix;
 mod output;
+mod release_table;
 mod results;
-mod sheet;
 pub mod terminal;
 pub(crate) mod text;
+mod under_way;
 
 pub use console::{Console, Style};
 pub use matrix::Matrix;
 pub use output::OutputDirectory;
+pub use release_table::{Cell, Found, ReleaseTable, Row};
 pub use results::Results;
-pub use sheet::{Cell, Found, Row, Sheet};
 pub use terminal::Progress;
 
 use crate::error::Result;

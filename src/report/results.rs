@@ -80,7 +80,7 @@ impl Reporter for Results {
             Event::CaseFinished(case) => self.document.cases.push((**case).clone()),
             Event::Finished(run) => self.document.run = Some(run.clone()),
             Event::Hurt(what) => self.document.hurt.push(what.clone()),
-            Event::Preparing(_) | Event::ArmStarted { .. } => return Ok(()),
+            Event::Preparing(_) | Event::ArmStarted { .. } | Event::ArmFinished { .. } => return Ok(()),
         }
         let mut text = serde_json::to_string_pretty(&self.document).cannot_run(|| "write the results".to_owned())?;
         text.push('\n');

@@ -73,7 +73,7 @@ impl Answer {
 /// Somebody who asks.
 pub struct Caller {
     /// The actor that is asked.
-    pub asked: String,
+    pub target: String,
     /// Its socket.
     pub socket: PathBuf,
     /// What.
@@ -136,7 +136,7 @@ impl Caller {
                 }
                 Err(why) => Err(why.clone()),
             };
-            exchanges.push(Exchange { asked: self.asked.clone(), request: name, begun, ended: monotonic(), outcome });
+            exchanges.push(Exchange { target: self.target.clone(), request: name, begun, ended: monotonic(), outcome });
             let Ok(answer) = answer else { continue };
             self.keep_cookies(&answer);
             reached = self.http.until.iter().all(|(part, value)| is_same(&answer.part(part), value));

@@ -18,8 +18,8 @@ use crate::error::{Context as _, Error, Result};
 use crate::plan::State;
 use crate::probe::ledger::PROBE;
 use crate::python::{Environments, Overlay, Refusal, Sources, mismatch};
-use crate::service::keeper::Keeper;
 use crate::service::postgres::PostgresWants;
+use crate::service::supervisor::Supervisor;
 use crate::service::{Services, write_private};
 
 /// The package that most cases are about, and the app that drives it: always watched.
@@ -32,7 +32,7 @@ pub struct RunContext {
     /// Where servers come from.
     pub services: Services,
     /// Owner of all processes.
-    pub keeper: Keeper,
+    pub supervisor: Supervisor,
     /// The run's server, for arms that want none of their own.
     pub server: Arc<TemplateServer>,
     /// All Python processes.
@@ -55,7 +55,7 @@ impl RunContext {
         cache: Cache,
         environments: Arc<Environments>,
         services: Services,
-        keeper: Keeper,
+        supervisor: Supervisor,
         server: Arc<TemplateServer>,
         tree: Tree,
         folder: PathBuf,
@@ -67,7 +67,7 @@ impl RunContext {
             cache,
             environments,
             services,
-            keeper,
+            supervisor,
             server,
             tree,
             folder,
@@ -113,7 +113,7 @@ impl RunContext {
         let mut broken = base.clone();
         let own = &resolved.base;
         if let Some(take) = &own.take {
-            broken.take(take, &self.environments.wheel(take)?)?;
+            broken.files_from(take, &self.environments.wheel(take)?)?;
         }
         if let Some(patch) = &own.patch {
             broken.patch(patch)?;
@@ -126,7 +126,7 @@ impl RunContext {
         let mut sources = base.clone();
         let Change { take, patch, edits, .. } = &resolved.change;
         if let Some(take) = take {
-            sources.take(take, &self.environments.wheel(take)?)?;
+            sources.files_from(take, &self.environments.wheel(take)?)?;
         }
         if let Some(patch) = patch {
             sources.patch(patch)?;
@@ -187,7 +187,7 @@ impl RunContext {
             };
             let mut process = self.enter(code, zygote, entry).await?;
             let migrated = process.ask(&Request::Migrate).await;
-            self.keeper.end_sessions(&[process.hello.pid]).await?;
+            self.supervisor.end_sessions(&[process.hello.pid]).await?;
             migrated?;
             Ok::<(), StepError>(postgres.seal_template(key).await?)
         };
@@ -224,7 +224,7 @@ impl RunContext {
         match wrong {
             None => Ok(process),
             Some(trouble) => {
-                self.keeper.end_sessions(&[process.hello.pid]).await?;
+                self.supervisor.end_sessions(&[process.hello.pid]).await?;
                 Err(trouble)
             }
         }

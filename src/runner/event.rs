@@ -28,6 +28,15 @@ pub enum Event {
         /// Its state.
         state: State,
     },
+    /// An arm is over: measured, or not.
+    ArmFinished {
+        /// The case's name.
+        case: String,
+        /// Its state.
+        state: State,
+        /// Why it was not measured, if it was not.
+        broken: Option<String>,
+    },
     /// A case has its verdict. Comes in the order of the cases.
     CaseFinished(Box<CaseReport>),
     /// The run is over.

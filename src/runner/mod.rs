@@ -42,10 +42,10 @@ use crate::error::{Context as _, Error, Result};
 use crate::plan::{self, Arm, States};
 use crate::probe::registry::measurement;
 use crate::python::{Environment, Environments};
-use crate::service::keeper::Keeper;
 use crate::service::postgres::{Postgres, PostgresWants};
 use crate::service::run_directory::RunDirectory;
-use crate::service::{self, Choice, Needs, Services};
+use crate::service::supervisor::Supervisor;
+use crate::service::{self, ServiceChoice, ServiceNeeds, Services};
 
 /// How to run.
 pub struct Options {
@@ -54,7 +54,7 @@ pub struct Options {
     /// Which states to run.
     pub states: States,
     /// Where services come from.
-    pub services: Choice,
+    pub services: ServiceChoice,
     /// The folder for the arms' logs.
     pub logs: PathBuf,
     /// The table whose writers are to be told.
@@ -64,22 +64,22 @@ pub struct Options {
     pub skip_uninstallable: bool,
 }
 
-/// A run whose processes are below a keeper.
+/// A run whose processes are below a supervisor.
 pub struct Run {
     run_directory: Arc<RunDirectory>,
-    keeper: Keeper,
+    supervisor: Supervisor,
     cache: Cache,
     began: Instant,
 }
 
 impl Run {
-    /// Makes the run's private folder and its keeper.
+    /// Makes the run's private folder and its supervisor.
     pub async fn open(cache: Cache) -> Result<Self> {
         let began = Instant::now();
         let run_directory = Arc::new(RunDirectory::create()?);
         service::adopt_orphans();
-        let keeper = Keeper::start(&run_directory).await?;
-        Ok(Self { run_directory, keeper, cache, began })
+        let supervisor = Supervisor::start(&run_directory).await?;
+        Ok(Self { run_directory, supervisor, cache, began })
     }
 
     /// Runs the cases. Dropping the future leaves the processes to [`Run::close`].
@@ -91,7 +91,7 @@ impl Run {
         events: &Events,
     ) -> Result<()> {
         let folder = self.run_directory.path().to_owned();
-        let tree = Tree::new(self.keeper.clone(), folder.clone(), worker::package(&self.cache)?)?;
+        let tree = Tree::new(self.supervisor.clone(), folder.clone(), worker::package(&self.cache)?)?;
         let prepared = async {
             let ready = prepare(&cases, &environments, options).await?;
             // Importing Django takes longer than starting Postgres: both at once. An environment that
@@ -119,7 +119,7 @@ impl Run {
             self.cache.clone(),
             environments,
             services,
-            self.keeper.clone(),
+            self.supervisor.clone(),
             Arc::clone(&server),
             tree,
             folder,
@@ -151,17 +151,17 @@ impl Run {
 
     /// Resolves when the run is hurt so that it cannot go on, with the reason; `logs` is where it writes what it finds.
     pub async fn failed(&self, logs: &Path) -> Error {
-        vitals::failed(&self.keeper, &self.run_directory, logs).await
+        vitals::failed(&self.supervisor, &self.run_directory, logs).await
     }
 
     /// Ends every process of the run and removes its folder.
     pub async fn close(self) -> Result<()> {
-        service::end_run(&self.keeper, &self.run_directory).await
+        service::end_run(&self.supervisor, &self.run_directory).await
     }
 
-    async fn services(&self, choice: &Choice) -> Result<(Services, Postgres, f64)> {
+    async fn services(&self, choice: &ServiceChoice) -> Result<(Services, Postgres, f64)> {
         let start = Instant::now();
-        let services = Services::choose(choice, &self.keeper, &self.run_directory, &self.cache).await?;
+        let services = Services::choose(choice, &self.supervisor, &self.run_directory, &self.cache).await?;
         let postgres = services.postgres(&PostgresWants::default()).await?;
         Ok((services, postgres, seconds(start.elapsed())))
     }
@@ -173,7 +173,7 @@ struct Ready {
     skipped: BTreeMap<usize, String>,
     environments: Vec<Environment>,
     /// What arms need of the services, by the index of their case.
-    needs: Vec<(usize, Needs)>,
+    needs: Vec<(usize, ServiceNeeds)>,
     /// Cases with an nginx among their proxies, by index.
     behind_nginx: BTreeSet<usize>,
     took: f64,
@@ -239,9 +239,9 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, optio
 }
 
 /// What a state needs of the services.
-fn needs(state: &State) -> Needs {
+fn needs(state: &State) -> ServiceNeeds {
     let said = &state.services;
-    Needs {
+    ServiceNeeds {
         image: said.postgres.image.clone().or_else(|| said.redis.image.clone()),
         own_postgres: state.own_postgres(),
         redis: state.uses_redis(),
@@ -250,7 +250,7 @@ fn needs(state: &State) -> Needs {
         statistics: state
             .invariants
             .values()
-            .any(|it| measurement(&it.of).is_some_and(|found| found.needs().statistics)),
+            .any(|it| measurement(&it.of).is_some_and(|found| found.requires().statistics)),
     }
 }
 
@@ -336,6 +336,9 @@ impl Lane {
             let log = self.logs.join(format!("{}-{}.log", case.name.replace('/', "-"), arm.label()));
             let _ = self.events.send(Event::ArmStarted { case: case.name.clone(), state: arm.state.clone() });
             let outcome = arm::run(&self.context, case, arm, index, (&log, self.pin), &self.events).await;
+            let broken = outcome.measured.as_ref().err().cloned();
+            let told = Event::ArmFinished { case: case.name.clone(), state: arm.state.clone(), broken };
+            let _ = self.events.send(told);
             if finished.send((index, Played::new(arm.clone(), outcome, log))).await.is_err() {
                 return;
             }

@@ -9,8 +9,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::Error;
 use crate::service::is_full;
-use crate::service::keeper::Keeper;
 use crate::service::run_directory::RunDirectory;
+use crate::service::supervisor::Supervisor;
 
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(100);
@@ -22,7 +22,7 @@ const DATABASE: u64 = 8 << 20;
 const LINES: u64 = 1 << 16;
 
 /// Resolves when the run cannot go on, with the reason; `logs` is where it writes what it finds.
-pub async fn failed(keeper: &Keeper, run_directory: &RunDirectory, logs: &Path) -> Error {
+pub async fn failed(supervisor: &Supervisor, run_directory: &RunDirectory, logs: &Path) -> Error {
     let missed = async {
         loop {
             if let Some(error) = missing(run_directory, logs) {
@@ -32,7 +32,7 @@ pub async fn failed(keeper: &Keeper, run_directory: &RunDirectory, logs: &Path) 
         }
     };
     tokio::select! {
-        error = keeper.died() => error,
+        error = supervisor.died() => error,
         error = missed => error,
     }
 }

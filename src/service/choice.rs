@@ -31,7 +31,7 @@ pub enum Place {
     /// As processes of the run's own.
     Local,
     /// Somebody else runs them.
-    Given,
+    External,
 }
 
 impl Place {
@@ -40,7 +40,7 @@ impl Place {
         match self {
             Self::Docker => "docker",
             Self::Local => "local",
-            Self::Given => "external",
+            Self::External => "external",
         }
     }
 }
@@ -56,8 +56,8 @@ impl FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self> {
         // As it was called before.
-        let text = if text == "given" { Self::Given.name() } else { text };
-        let place = [Self::Docker, Self::Local, Self::Given].into_iter().find(|place| place.name() == text);
+        let text = if text == "given" { Self::External.name() } else { text };
+        let place = [Self::Docker, Self::Local, Self::External].into_iter().find(|place| place.name() == text);
         let unknown = || Error::usage(format!("services from `{text}`")).hint("one of: auto, docker, local, external");
         place.ok_or_else(unknown)
     }
@@ -81,7 +81,7 @@ pub fn preferred_place() -> Result<Option<Place>> {
 
 /// What was asked for.
 #[derive(Debug, Clone, Default)]
-pub struct Choice {
+pub struct ServiceChoice {
     /// The place; without one, the first that is there.
     pub place: Option<Place>,
     /// A Postgres that somebody else runs.
@@ -92,7 +92,7 @@ pub struct Choice {
     pub programs: Programs,
 }
 
-impl Choice {
+impl ServiceChoice {
     /// What the options of the command line and the environment say together.
     ///
     /// Options win over `DJ_REGRESS_POSTGRES_URL` and `DJ_REGRESS_REDIS_URL`. What else may be set where somebody
@@ -117,7 +117,7 @@ impl Choice {
             }
             return Ok(choice);
         }
-        let is_asked_for = place == Some(Place::Given);
+        let is_asked_for = place == Some(Place::External);
         let variable = |name: &str| variable(name).filter(|text| !text.is_empty());
         let set = |name: &'static str| variable(name).map(|text| (Secret::new(text), name));
         let of_ci = |names: &'static [&'static str]| if is_asked_for { names } else { &[] };

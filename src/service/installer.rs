@@ -1,4 +1,4 @@
-//! Programs that install something (uv, pip, venv), or say what they are. They are not below the keeper: they end with the controller.
+//! Programs that install something (uv, pip, venv), or say what they are. They are not below the supervisor: they end with the controller.
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt;
@@ -85,7 +85,7 @@ fn output_within(limit: Duration, command: &mut Command, input: &[u8]) -> io::Re
     Err(io::Error::new(io::ErrorKind::TimedOut, message))
 }
 
-/// Ends every installer with all that it has started; for an interrupted run, whose keeper is gone already.
+/// Ends every installer with all that it has started; for an interrupted run, whose supervisor is gone already.
 pub fn end_all() {
     let deadline = Instant::now() + KILL_DEADLINE;
     loop {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::bounded::bounded;
-use super::choice::{Choice, Place};
+use super::choice::{Place, ServiceChoice};
 use super::docker::Daemon;
 use super::locate::{self, Programs};
 use super::run_directory::{chosen_base, tmpdir_refusal};
@@ -89,7 +89,7 @@ fn given(variable: &dyn Fn(&str) -> Option<String>) -> Vec<Finding> {
         };
         Finding { subject: subject.to_owned(), is_good, found, hint }
     };
-    let choice = |place| Choice::new(place, None, None, Programs::Auto, variable);
+    let choice = |place| ServiceChoice::new(place, None, None, Programs::Auto, variable);
     let meant = match choice(None) {
         Ok(choice) => choice,
         Err(error) => return vec![finding("external services", Err(error))],
@@ -104,7 +104,9 @@ fn given(variable: &dyn Fn(&str) -> Option<String>) -> Vec<Finding> {
         findings.push(finding("external Redis", looked));
     }
     // Where none is named, or one that cannot be used, nobody has asked for it.
-    if let (None, Ok(Choice { postgres_url: Some(url), .. })) = (meant.postgres_url, choice(Some(Place::Given))) {
+    if let (None, Ok(ServiceChoice { postgres_url: Some(url), .. })) =
+        (meant.postgres_url, choice(Some(Place::External)))
+    {
         findings.push(finding("external PostgreSQL", Ok(format!("{url}, with --services external only"))));
     }
     findings

@@ -40,12 +40,12 @@ const LOCK_DEADLINE: Duration = Duration::from_mins(2);
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const LOCK: &str = "lock";
 const BASE_LOCK: &str = "lock";
-/// Held by the keeper of a run as long as it lives.
-pub(super) const KEEPER_LOCK: &str = "keeper.lock";
-/// What the keeper said.
-pub(super) const KEEPER_LOG: &str = "keeper.log";
+/// Held by the supervisor of a run as long as it lives.
+pub(super) const SUPERVISOR_LOCK: &str = "supervisor.lock";
+/// What the supervisor said.
+pub(super) const SUPERVISOR_LOG: &str = "supervisor.log";
 
-/// The private folder of one run; locked as long as this value lives. The keeper removes it at the end.
+/// The private folder of one run; locked as long as this value lives. The supervisor removes it at the end.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
@@ -60,8 +60,8 @@ pub struct Manifest {
     pub run: String,
     /// Who runs it.
     pub controller: Identity,
-    /// Its keeper, once there is one.
-    pub keeper: Option<Identity>,
+    /// Its supervisor, once there is one.
+    pub supervisor: Option<Identity>,
     /// Seconds since 1970.
     pub created: u64,
     /// 128 random bits, in hexadecimal: the label of all that the run makes elsewhere.
@@ -140,7 +140,7 @@ impl RunDirectory {
         let manifest = Manifest {
             run: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             controller: Identity { pid: controller.pid, started: controller.started },
-            keeper: None,
+            supervisor: None,
             created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             token: secret::random().cannot_run(|| "make a random token".to_owned())?,
             elsewhere: Elsewhere::default(),
@@ -182,9 +182,9 @@ impl RunDirectory {
         write_manifest(&self.path, &manifest)
     }
 
-    pub(super) fn set_keeper(&self, pid: u32) -> Result<()> {
+    pub(super) fn set_supervisor(&self, pid: u32) -> Result<()> {
         let mut manifest = self.manifest();
-        manifest.keeper = Process::find(pid).map(|keeper| Identity { pid, started: keeper.started });
+        manifest.supervisor = Process::find(pid).map(|supervisor| Identity { pid, started: supervisor.started });
         write_manifest(&self.path, &manifest)
     }
 
@@ -316,14 +316,14 @@ pub(super) fn lock_base(folder: &Path) -> Result<File> {
     lock_file(&folder.join(BASE_LOCK)).cannot_run(|| format!("lock {}", folder.display()))
 }
 
-/// The locks of a run, if both its controller and its keeper are dead.
+/// The locks of a run, if both its controller and its supervisor are dead.
 pub(super) fn take_over(run_directory: &Path) -> Option<[File; 2]> {
     let take = |name| {
         let file = File::options().create(true).append(true).open(run_directory.join(name)).ok()?;
         file.try_lock().ok()?;
         Some(file)
     };
-    Some([take(LOCK)?, take(KEEPER_LOCK)?])
+    Some([take(LOCK)?, take(SUPERVISOR_LOCK)?])
 }
 
 /// Leaves of a run that is over what is needed to undo what it has elsewhere.
@@ -332,7 +332,7 @@ pub(super) fn strip(run_directory: &Path) -> std::io::Result<()> {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             fs::remove_dir_all(entry.path())?;
-        } else if ![MANIFEST, LOCK, KEEPER_LOCK, KEEPER_LOG].iter().any(|name| entry.file_name() == *name) {
+        } else if ![MANIFEST, LOCK, SUPERVISOR_LOCK, SUPERVISOR_LOG].iter().any(|name| entry.file_name() == *name) {
             fs::remove_file(entry.path())?;
         }
     }

@@ -9,14 +9,14 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::address::{PostgresUrl, RedisUrl};
-use super::choice::{Choice, Place, REDIS_VARIABLE};
+use super::choice::{Place, REDIS_VARIABLE, ServiceChoice};
 use super::docker::{Daemon, Owner};
-use super::keeper::Keeper;
 use super::locate::{self, NginxBinary, PostgresBinaries, Programs, RedisBinary};
 use super::nginx::{Nginx, NginxSpec};
 use super::postgres::{Postgres, PostgresWants};
 use super::redis::{Pool, Redis, RedisWants};
 use super::run_directory::RunDirectory;
+use super::supervisor::Supervisor;
 use crate::cache::Cache;
 use crate::deadline;
 use crate::error::{Context as _, Error, Result};
@@ -45,7 +45,7 @@ const PULL_DEADLINE: Duration = Duration::from_mins(1);
 /// What an arm needs of the services.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent needs")]
-pub struct Needs {
+pub struct ServiceNeeds {
     /// A container image.
     pub image: Option<String>,
     /// A Postgres that no other arm uses: for its settings, or because the case hurts it.
@@ -63,7 +63,7 @@ pub struct Needs {
 /// Postgres and Redis of a run, and nginx.
 #[derive(Debug)]
 pub struct Services {
-    keeper: Keeper,
+    supervisor: Supervisor,
     run_directory: Arc<RunDirectory>,
     cache: Cache,
     source: Source,
@@ -122,7 +122,7 @@ impl Source {
             (Some(_), Err(why)) => notes.push(why.clone()),
             (None, _) => {}
         }
-        let described = format!("{}: {}", Place::Given, described.join(", "));
+        let described = format!("{}: {}", Place::External, described.join(", "));
         let has_statistics = connected.has_statistics();
         Ok(Self::Given { postgres: Mutex::new(Some(Box::new(connected))), has_statistics, redis: pool, described })
     }
@@ -135,18 +135,20 @@ impl Services {
     ///
     /// Cannot run if there is no such place here, saying what to do.
     pub async fn choose(
-        choice: &Choice,
-        keeper: &Keeper,
+        choice: &ServiceChoice,
+        supervisor: &Supervisor,
         run_directory: &Arc<RunDirectory>,
         cache: &Cache,
     ) -> Result<Self> {
         let (programs, mut notes) = (choice.programs, Vec::new());
         let source = match (choice.place, &choice.postgres_url) {
             (Some(Place::Docker), _) => Source::docker(Daemon::connect().await?, run_directory)?,
-            (Some(Place::Given) | None, Some(postgres)) => {
+            (Some(Place::External) | None, Some(postgres)) => {
                 Source::given(postgres, choice.redis_url.as_ref(), run_directory, &mut notes).await?
             }
-            (Some(Place::Given), None) => return Err(Error::usage("no Postgres is given").hint("--postgres-url URL")),
+            (Some(Place::External), None) => {
+                return Err(Error::usage("no Postgres is given").hint("--postgres-url URL"));
+            }
             (None, None) if let Some(daemon) = usable_daemon(&mut notes).await => {
                 Source::docker(daemon, run_directory)?
             }
@@ -157,15 +159,15 @@ impl Services {
                 Source::Local { programs, postgres, redis: OnceCell::new() }
             }
         };
-        let (keeper, run_directory, cache) = (keeper.clone(), Arc::clone(run_directory), cache.clone());
-        Ok(Self { keeper, run_directory, cache, source, nginx: OnceCell::new(), notes })
+        let (supervisor, run_directory, cache) = (supervisor.clone(), Arc::clone(run_directory), cache.clone());
+        Ok(Self { supervisor, run_directory, cache, source, nginx: OnceCell::new(), notes })
     }
 
     /// Where they run.
     pub fn place(&self) -> Place {
         match &self.source {
             Source::Local { .. } => Place::Local,
-            Source::Given { .. } => Place::Given,
+            Source::Given { .. } => Place::External,
             Source::Docker { .. } => Place::Docker,
         }
     }
@@ -191,10 +193,10 @@ impl Services {
     /// Usage if a setting cannot be set; cannot run if the server does not start, or this place has none like that.
     pub async fn postgres(&self, wants: &PostgresWants) -> Result<Postgres> {
         let own_postgres = wants.private || !wants.settings.is_empty();
-        self.refuse(&Needs { image: wants.image.clone(), own_postgres, ..Needs::default() })?;
+        self.refuse(&ServiceNeeds { image: wants.image.clone(), own_postgres, ..ServiceNeeds::default() })?;
         match &self.source {
             Source::Local { postgres, .. } => {
-                Postgres::start_local(&self.keeper, &self.run_directory, &self.cache, postgres, wants).await
+                Postgres::start_local(&self.supervisor, &self.run_directory, &self.cache, postgres, wants).await
             }
             Source::Given { postgres, .. } => {
                 let connected = postgres.lock().take();
@@ -214,9 +216,16 @@ impl Services {
     /// Cannot run if the server does not start, or this place has none like that.
     pub async fn redis(&self, wants: &RedisWants, folder: &Path) -> Result<Redis> {
         let redis_settings = wants.maxmemory.is_some() || wants.policy.is_some();
-        self.refuse(&Needs { image: wants.image.clone(), redis: true, redis_settings, ..Needs::default() })?;
+        self.refuse(&ServiceNeeds {
+            image: wants.image.clone(),
+            redis: true,
+            redis_settings,
+            ..ServiceNeeds::default()
+        })?;
         match &self.source {
-            Source::Local { .. } => Redis::start_local(&self.keeper, self.redis_binary().await?, wants, folder).await,
+            Source::Local { .. } => {
+                Redis::start_local(&self.supervisor, self.redis_binary().await?, wants, folder).await
+            }
             Source::Given { redis: Ok(pool), .. } => Redis::take_external(pool).await,
             Source::Given { redis: Err(why), .. } => Err(Error::cannot_run(why.clone())),
             Source::Docker { daemon, owner } => {
@@ -250,7 +259,7 @@ impl Services {
             let image = image(daemon, None, NGINX_IMAGES).await?;
             return Nginx::start_contained(daemon, owner, &image, spec).await;
         }
-        Nginx::start_local(&self.keeper, self.nginx_binary().await?, spec).await
+        Nginx::start_local(&self.supervisor, self.nginx_binary().await?, spec).await
     }
 
     /// What nginx is, e.g. `nginx 1.22.1`.
@@ -266,7 +275,7 @@ impl Services {
     }
 
     /// Why an arm with a real nginx cannot run here, if it cannot: its case is skipped. Asked only where one is wanted,
-    /// and so not one of the [`Needs`]: an image may have to be pulled for it.
+    /// and so not one of the [`ServiceNeeds`]: an image may have to be pulled for it.
     pub async fn nginx_refusal(&self) -> Option<String> {
         let too_long = || Err(Error::cannot_run(format!("no image within {} s", PULL_DEADLINE.as_secs())));
         let found = timeout(PULL_DEADLINE, self.nginx_version()).await.unwrap_or_else(|_| too_long());
@@ -276,7 +285,7 @@ impl Services {
     }
 
     /// Why an arm that needs this cannot run here, if it cannot.
-    pub fn refusal(&self, needs: &Needs) -> Option<String> {
+    pub fn refusal(&self, needs: &ServiceNeeds) -> Option<String> {
         let place = self.place();
         if let (Some(image), false) = (&needs.image, place == Place::Docker) {
             return Some(format!(
@@ -312,7 +321,7 @@ impl Services {
         self.run_directory.note(|elsewhere| elsewhere.docker = false)
     }
 
-    fn refuse(&self, needs: &Needs) -> Result<()> {
+    fn refuse(&self, needs: &ServiceNeeds) -> Result<()> {
         self.refusal(needs).map_or(Ok(()), |why| Err(Error::cannot_run(why)))
     }
 

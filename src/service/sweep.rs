@@ -1,4 +1,4 @@
-//! Removes what runs left behind whose controller and keeper are both dead.
+//! Removes what runs left behind whose controller and supervisor are both dead.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::keeper::{Ended, Keeper, RUN_VARIABLE};
 use super::procfs::Process;
 use super::run_directory::{LOCK, Manifest, RunDirectory, bases, folder_in, is_private, lock_base, take_over};
+use super::supervisor::{Ended, RUN_VARIABLE, Supervisor};
 use super::{run_directory, shared_memory, undo};
 use crate::error::{Context, Error, Result};
 
@@ -67,7 +67,7 @@ pub fn sweep() -> Result<Vec<Swept>> {
     Ok(swept)
 }
 
-/// Sweeps one base. Runs that are locked by a living controller or keeper are left alone.
+/// Sweeps one base. Runs that are locked by a living controller or supervisor are left alone.
 ///
 /// # Errors
 ///
@@ -97,16 +97,16 @@ fn is_of_a_run(folder: &Path) -> bool {
     folder.join(LOCK).is_file() || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Ends a run: through its keeper, and, where that has died, without it. Nothing is left then, but for what
+/// Ends a run: through its supervisor, and, where that has died, without it. Nothing is left then, but for what
 /// could not be undone elsewhere.
 ///
 /// # Errors
 ///
 /// Cannot run if something is left, saying how to try again.
-pub async fn end_run(keeper: &Keeper, run_directory: &Arc<RunDirectory>) -> Result<()> {
+pub async fn end_run(supervisor: &Supervisor, run_directory: &Arc<RunDirectory>) -> Result<()> {
     // The manifest says what there is elsewhere: whoever has removed the folder has removed that, too.
     let restored = run_directory.restore();
-    match keeper.end().await? {
+    match supervisor.end().await? {
         Ended::Well => return restored,
         Ended::NotUndone(error) => return Err(error),
         Ended::Died(_) => {}
@@ -194,7 +194,7 @@ fn belongs_to(process: &Process, run_directory: &Path) -> bool {
             || is_inside(process.descriptor(1)) && is_inside(process.descriptor(2)))
 }
 
-/// Orphans of a keeper that have become ours, whatever they did to their environment, folder and files. What we have
+/// Orphans of a supervisor that have become ours, whatever they did to their environment, folder and files. What we have
 /// started ourselves, installers for one, is in our own session.
 fn adopted() -> Vec<Process> {
     let is_heir = nix::sys::prctl::get_child_subreaper().unwrap_or(false);
@@ -203,7 +203,7 @@ fn adopted() -> Vec<Process> {
     descendants.filter(|process| !process.is_zombie() && process.session != own.session).collect()
 }
 
-/// From now on the orphans of a keeper that dies become children of this process: none gets away.
+/// From now on the orphans of a supervisor that dies become children of this process: none gets away.
 pub fn adopt_orphans() {
     // Without it, they are found by their environment, their folder and their files.
     let _ = nix::sys::prctl::set_child_subreaper(true);

@@ -1,4 +1,4 @@
-//! What a run has made elsewhere, undone by somebody else: by its keeper, by the next run, by `clean`.
+//! What a run has made elsewhere, undone by somebody else: by its supervisor, by the next run, by `clean`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long it may take in all.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// `dj-regress undo RUN_DIRECTORY`: for the keeper of a run whose controller has died.
+/// `dj-regress undo RUN_DIRECTORY`: for the supervisor of a run whose controller has died.
 pub fn run(run_directory: &Path) -> ExitCode {
     match undo(run_directory) {
         Ok(undone) => {

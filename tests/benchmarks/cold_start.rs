@@ -10,11 +10,11 @@ use std::time::Instant;
 
 use dj_regress::cache::Cache;
 use dj_regress::service::docker::{Daemon, Owner, socket_folder};
-use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::PostgresWants;
 use dj_regress::service::redis::RedisWants;
 use dj_regress::service::run_directory::RunDirectory;
-use dj_regress::service::{Choice, Place, Services, postgres, redis};
+use dj_regress::service::supervisor::Supervisor;
+use dj_regress::service::{Place, ServiceChoice, Services, postgres, redis};
 
 /// What a run sets, as far as it matters for the start.
 const SETTINGS: &[(&str, &str)] = &[
@@ -94,9 +94,9 @@ async fn locally(cache: &Path) {
     let begun = Instant::now();
     let cache = Cache::at(cache).unwrap();
     let run_directory = Arc::new(RunDirectory::create_in(base.path()).unwrap());
-    let keeper = Keeper::start_program(program, &run_directory).await.unwrap();
-    let choice = Choice { place: Some(Place::Local), ..Choice::default() };
-    let services = Services::choose(&choice, &keeper, &run_directory, &cache).await.unwrap();
+    let supervisor = Supervisor::start_program(program, &run_directory).await.unwrap();
+    let choice = ServiceChoice { place: Some(Place::Local), ..ServiceChoice::default() };
+    let services = Services::choose(&choice, &supervisor, &run_directory, &cache).await.unwrap();
     let redis_folder = run_directory.folder("redis").unwrap();
     let (of_postgres, of_redis) = (PostgresWants::default(), RedisWants::default());
     let (postgres, redis) =
@@ -104,7 +104,7 @@ async fn locally(cache: &Path) {
     println!("{:.4}", begun.elapsed().as_secs_f64());
     redis.finish().await.unwrap();
     postgres.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 fn memory() -> &'static Path {

@@ -23,8 +23,8 @@ use std::time::{Duration, Instant, SystemTime};
 use common::Room;
 use dj_regress::case::CacheKind;
 use dj_regress::proxy::{HttpCounters, HttpProxy, HttpProxySpec};
-use dj_regress::service::keeper::Keeper;
 use dj_regress::service::nginx::{Nginx, NginxSpec};
+use dj_regress::service::supervisor::Supervisor;
 use nix::sys::signal::Signal;
 use origin::Origin;
 use tokio::sync::oneshot;
@@ -47,11 +47,11 @@ const NAMES: [&str; 3] = ["ours", "nginx", "nginx without its log"];
 async fn main() {
     let requests = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(50_000);
     let room = Room::new();
-    let (run_directory, keeper) = room.keeper().await;
-    let services = room.services(&keeper, &run_directory).await;
+    let (run_directory, supervisor) = room.supervisor().await;
+    let services = room.services(&supervisor, &run_directory).await;
     if let Some(why) = services.nginx_refusal().await {
         eprintln!("SKIPPED: {why}");
-        return keeper.shutdown().await.unwrap();
+        return supervisor.shutdown().await.unwrap();
     }
     let below = |name: &str| run_directory.path().join(name);
     let web = Origin::start(&below("web.sock"), |request, _| {
@@ -68,7 +68,7 @@ async fn main() {
     };
     let nginx = services.nginx(&spec("logs")).await.unwrap();
     let silent = services.nginx(&spec("silent")).await.unwrap();
-    take_log_away(&keeper, &silent, &below("silent")).await;
+    take_log_away(&supervisor, &silent, &below("silent")).await;
 
     let tasks = [vec![ours.task], workers(&nginx), workers(&silent)];
     let sockets = [below("ours.sock"), below("logs.sock"), below("silent.sock")];
@@ -112,7 +112,7 @@ async fn main() {
     assert_eq!(web.hits(), 3 * SIZES.len() * PAGES + 1, "each page once of each, and that of no log");
     nginx.finish().await.unwrap();
     silent.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 /// Our proxy, in a thread and a runtime of its own.
@@ -147,13 +147,13 @@ impl Ours {
 }
 
 /// Tells a running nginx to go on without its log.
-async fn take_log_away(keeper: &Keeper, nginx: &Nginx, folder: &Path) {
+async fn take_log_away(supervisor: &Supervisor, nginx: &Nginx, folder: &Path) {
     let (config, log) = (folder.join("s/nginx.conf"), folder.join("s/access.log"));
     let text = std::fs::read_to_string(&config).unwrap();
     let line = text.lines().find(|line| line.ends_with("access.log\" line;")).unwrap();
     std::fs::write(&config, text.replace(line, "access_log off;")).unwrap();
     let before = workers(nginx);
-    keeper.signal(nginx.pid().unwrap(), Signal::SIGHUP).await.unwrap();
+    supervisor.signal(nginx.pid().unwrap(), Signal::SIGHUP).await.unwrap();
     // For a while the old worker takes connections beside the new one, and then hangs up on them.
     common::eventually("its old worker has gone", || !before.iter().any(|pid| common::is_running(*pid)));
     let length = || log.metadata().unwrap().len();

@@ -6,7 +6,7 @@
 
 Each round runs planted cases (faults, a real cluster) on local, docker or external services in turn, and
 SIGKILLs the controller at a moment drawn evenly from the time that such a run takes; in every third round
-its keeper, too. Then comes the next start: `clean`, or another run. Nothing of the killed run may be left
+its supervisor, too. Then comes the next start: `clean`, or another run. Nothing of the killed run may be left
 after a while: processes, containers, databases, roles, Redis keys, System V segments, files of /dev/shm and
 of the temporary folder. What belongs to others must stay: containers without our labels and with one of
 them, databases, keys, a process.
@@ -52,7 +52,7 @@ class Round:
     number: int
     place: str
     moment: float
-    keeper_too: bool
+    supervisor_too: bool
     next_start: str
     # What there was just before the controller was killed.
     had: str = ""
@@ -206,12 +206,12 @@ class Bench:
             controller.wait(max(0.0, round_.moment - (time.monotonic() - begun)))
         is_over = controller.poll() is not None
         round_.had = "the run was over" if is_over else self.summary(self.left(run, since))
-        keepers = [pid for pid, what in processes_of(run, self.temporary).items() if " keeper " in what]
-        if round_.keeper_too and not is_over:
-            # Stopped first, or it would see its keeper die.
+        supervisors = [pid for pid, what in processes_of(run, self.temporary).items() if " supervisor " in what]
+        if round_.supervisor_too and not is_over:
+            # Stopped first, or it would see its supervisor die.
             controller.send_signal(signal.SIGSTOP)
-            for keeper in keepers:
-                os.kill(keeper, signal.SIGKILL)
+            for supervisor in supervisors:
+                os.kill(supervisor, signal.SIGKILL)
         controller.kill()
         controller.wait()
         killed = time.monotonic()
@@ -260,14 +260,14 @@ def whole_run(bench: Bench, place: str) -> float:
 
 def show(rounds: list[Round], places: list[str]) -> int:
     """Prints the tables; how many rounds went wrong."""
-    titles = ("round", "place", "killed at", "keeper too", "next start", "there was", "gone after")
+    titles = ("round", "place", "killed at", "supervisor too", "next start", "there was", "gone after")
     print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
     for one in rounds:
         cells = (
             one.number,
             one.place,
             f"{one.moment:.2f} s",
-            "yes" if one.keeper_too else "",
+            "yes" if one.supervisor_too else "",
             one.next_start,
             one.had,
         )
@@ -323,9 +323,9 @@ def main() -> None:
             for number in range(options.n):
                 place = places[number % len(places)]
                 moment = moments.uniform(0, takes[place])
-                keeper_too = number // len(places) % 3 == 2
+                supervisor_too = number // len(places) % 3 == 2
                 next_start = "clean" if number // len(places) % 2 else "run"
-                round_ = Round(number + 1, place, moment, keeper_too, next_start)
+                round_ = Round(number + 1, place, moment, supervisor_too, next_start)
                 bench.play(round_)
                 rounds.append(round_)
                 state = "; ".join(round_.wrong) or "clean"

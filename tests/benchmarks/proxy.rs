@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use dj_regress::cache::Cache;
 use dj_regress::proxy::Endpoint;
 use dj_regress::proxy::PostgresProxy;
-use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::{PostgresWants, SUPERUSER};
 use dj_regress::service::run_directory::RunDirectory;
-use dj_regress::service::{Choice, Place, Services};
+use dj_regress::service::supervisor::Supervisor;
+use dj_regress::service::{Place, ServiceChoice, Services};
 
 const SOCKET: &str = ".s.PGSQL.5432";
 const WARM_UP: usize = 500;
@@ -42,9 +42,9 @@ async fn main() {
     let cache = Cache::at(&folder.path().join("cache")).unwrap();
     let run_directory = Arc::new(RunDirectory::create_in(folder.path()).unwrap());
     let program = Path::new(env!("CARGO_BIN_EXE_dj-regress"));
-    let keeper = Keeper::start_program(program, &run_directory).await.unwrap();
-    let choice = Choice { place: Some(Place::Local), ..Choice::default() };
-    let services = Services::choose(&choice, &keeper, &run_directory, &cache).await.unwrap();
+    let supervisor = Supervisor::start_program(program, &run_directory).await.unwrap();
+    let choice = ServiceChoice { place: Some(Place::Local), ..ServiceChoice::default() };
+    let services = Services::choose(&choice, &supervisor, &run_directory, &cache).await.unwrap();
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let Endpoint::Unix(direct) = postgres.upstream() else { panic!("local services listen on sockets") };
     let bare = bare_relay(&direct, &folder.path().join("bare"));
@@ -78,7 +78,7 @@ async fn main() {
             tokio::task::spawn_blocking(move || pump(&path, 1_000_000)).await.unwrap();
         }
     }
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }
 
 /// tokio's own relay, which looks at nothing.

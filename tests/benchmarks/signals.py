@@ -5,8 +5,8 @@
     tests/benchmarks/signals.py [-n ROUNDS] [--seed SEED] [--program PATH]
 
 Each round of a kind ends a run of planted cases (faults, a real cluster) at a moment drawn evenly from the time that
-such a run takes: SIGINT or SIGTERM to the controller, SIGKILL to it, SIGKILL to its keeper alone. No next start
-helps. What is measured is the time from the signal until the command has ended (SIGINT, SIGTERM, the keeper's
+such a run takes: SIGINT or SIGTERM to the controller, SIGKILL to it, SIGKILL to its supervisor alone. No next start
+helps. What is measured is the time from the signal until the command has ended (SIGINT, SIGTERM, the supervisor's
 death), or until nothing is left (SIGKILL): processes, its folder, System V segments. Then eight runs at once, and
 one each with 64 files, with 4 MB of shared memory, as another user, and with nice 19.
 
@@ -98,10 +98,10 @@ class Bench:
         return ended, time.monotonic() - begun, code, left
 
 
-def keeper_of(run: str, bench: Bench) -> int | None:
-    """The pid of a run's keeper."""
+def supervisor_of(run: str, bench: Bench) -> int | None:
+    """The pid of a run's supervisor."""
     found = processes_of(run, bench.folder / "none").items()
-    return next((pid for pid, what in found if " keeper " in what), None)
+    return next((pid for pid, what in found if " supervisor " in what), None)
 
 
 def signals(bench: Bench, whole: float, rounds: int, moments: random.Random) -> int:
@@ -115,15 +115,15 @@ def signals(bench: Bench, whole: float, rounds: int, moments: random.Random) -> 
         controller.kill()
         return True
 
-    def kill_keeper(_: subprocess.Popen[bytes], run: str) -> bool:
-        if keeper := keeper_of(run, bench):
-            os.kill(keeper, signal.SIGKILL)
-        return keeper is not None
+    def kill_supervisor(_: subprocess.Popen[bytes], run: str) -> bool:
+        if supervisor := supervisor_of(run, bench):
+            os.kill(supervisor, signal.SIGKILL)
+        return supervisor is not None
 
     kinds = (
         ("SIGINT or SIGTERM", interrupt, 130, INTERRUPTED),
         ("SIGKILL of the controller", kill, -signal.SIGKILL, LEFT),
-        ("SIGKILL of the keeper", kill_keeper, 2, LEFT),
+        ("SIGKILL of the supervisor", kill_supervisor, 2, LEFT),
     )
     print("| what | rounds | command ended, median (max) | nothing left, median (max) | bound | wrong |")
     print("|---|---|---|---|---|---|")

@@ -8,11 +8,11 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dj_regress::service::keeper::{Ending, Keeper, Spawn};
 use dj_regress::service::locate::{self, Programs};
 use dj_regress::service::postgres::Postgres;
 use dj_regress::service::run_directory::RunDirectory;
-use dj_regress::service::{Choice, Secret, Services};
+use dj_regress::service::supervisor::{Ending, Spawn, Supervisor};
+use dj_regress::service::{Secret, ServiceChoice, Services};
 use nix::unistd::{Uid, User, chown};
 use tokio_postgres::{Client, NoTls};
 
@@ -23,7 +23,7 @@ pub const PASSWORD: &str = "hunter2-hunter2";
 
 /// Postgres and Redis on loopback, with a password: what a CI job gives. They are no part of any run.
 pub struct Ci {
-    pub keeper: Keeper,
+    pub supervisor: Supervisor,
     pub room: Room,
     _run_directory: Arc<RunDirectory>,
     pub postgres: u16,
@@ -41,9 +41,9 @@ impl Ci {
         // Of a base of its own: a sweep of the tests must not find it.
         let base = room.base().join("ci");
         fs::create_dir(&base).unwrap();
-        let (run_directory, keeper) = common::keeper(&base).await;
+        let (run_directory, supervisor) = common::supervisor(&base).await;
         let (postgres, redis) = (free_port(), free_port());
-        let ci = Self { keeper, room, _run_directory: run_directory, postgres, redis };
+        let ci = Self { supervisor, room, _run_directory: run_directory, postgres, redis };
         ci.start_postgres(settings).await;
         ci.start_redis().await;
         ci
@@ -72,15 +72,15 @@ impl Ci {
             spawn.ending = Ending::Quit;
             spawn
         };
-        let pid = self.keeper.spawn(spawn("initdb", &initdb)).await.unwrap();
-        assert_eq!(self.keeper.exited(pid).await.unwrap().to_string(), "exit code 0");
+        let pid = self.supervisor.spawn(spawn("initdb", &initdb)).await.unwrap();
+        assert_eq!(self.supervisor.exited(pid).await.unwrap().to_string(), "exit code 0");
         let mut text = String::new();
         let port = self.postgres;
         writeln!(text, "port = {port}\nlisten_addresses = '127.0.0.1'\nfsync = off\ndynamic_shared_memory_type = mmap\nunix_socket_directories = ''")
             .unwrap();
         let configuration = folder.join("data/postgresql.conf");
         fs::write(&configuration, text + settings).unwrap();
-        self.keeper.spawn(spawn("postgres", &["-D".to_owned(), data])).await.unwrap();
+        self.supervisor.spawn(spawn("postgres", &["-D".to_owned(), data])).await.unwrap();
         let until = tokio::time::Instant::now() + DEADLINE;
         while self.connect("ci", "postgres").await.is_err() {
             assert!(
@@ -100,7 +100,7 @@ impl Ci {
             .chain(["--requirepass", PASSWORD, "--save", "", "--databases", "4"])
             .map(str::to_owned);
         let spawn = Spawn::new("redis", words.collect(), self.room.base(), &self.room.base().join("ci/redis.log"));
-        self.keeper.spawn(spawn).await.unwrap();
+        self.supervisor.spawn(spawn).await.unwrap();
         let until = tokio::time::Instant::now() + DEADLINE;
         while self.try_redis(0).await.is_err() {
             assert!(tokio::time::Instant::now() < until);
@@ -154,16 +154,17 @@ impl Ci {
         format!("redis://:{PASSWORD}@127.0.0.1:{}", self.redis)
     }
 
-    pub fn choice(&self, user: &str) -> Choice {
+    pub fn choice(&self, user: &str) -> ServiceChoice {
         let (postgres, redis) = (Secret::new(self.postgres_url(user)), Secret::new(self.redis_url()));
-        Choice::new(None, Some(&postgres), Some(&redis), Programs::Auto, &|_| None).unwrap()
+        ServiceChoice::new(None, Some(&postgres), Some(&redis), Programs::Auto, &|_| None).unwrap()
     }
 
     /// A run whose services are these.
-    pub async fn run(&self, user: &str) -> (Arc<RunDirectory>, Keeper, Services) {
-        let (run_directory, keeper) = self.room.keeper().await;
-        let services = Services::choose(&self.choice(user), &keeper, &run_directory, &self.room.cache).await.unwrap();
-        (run_directory, keeper, services)
+    pub async fn run(&self, user: &str) -> (Arc<RunDirectory>, Supervisor, Services) {
+        let (run_directory, supervisor) = self.room.supervisor().await;
+        let services =
+            Services::choose(&self.choice(user), &supervisor, &run_directory, &self.room.cache).await.unwrap();
+        (run_directory, supervisor, services)
     }
 }
 

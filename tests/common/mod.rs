@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dj_regress::cache::Cache;
-use dj_regress::service::keeper::Keeper;
 use dj_regress::service::locate::Programs;
 use dj_regress::service::run_directory::RunDirectory;
-use dj_regress::service::{Choice, Place, Services};
+use dj_regress::service::supervisor::Supervisor;
+use dj_regress::service::{Place, ServiceChoice, Services};
 use tempfile::TempDir;
 
-/// The program whose `keeper` subcommand is used: a test is not `dj-regress`.
+/// The program whose `supervisor` subcommand is used: a test is not `dj-regress`.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_dj-regress");
 
 /// How long anything may take before a test gives up.
@@ -38,31 +38,31 @@ impl Room {
         self.folder.path()
     }
 
-    pub async fn keeper(&self) -> (Arc<RunDirectory>, Keeper) {
-        keeper(self.base()).await
+    pub async fn supervisor(&self) -> (Arc<RunDirectory>, Supervisor) {
+        supervisor(self.base()).await
     }
 
     /// Services as processes of this test.
-    pub async fn services(&self, keeper: &Keeper, run_directory: &Arc<RunDirectory>) -> Services {
-        services(keeper, run_directory, &self.cache, Programs::Auto).await
+    pub async fn services(&self, supervisor: &Supervisor, run_directory: &Arc<RunDirectory>) -> Services {
+        services(supervisor, run_directory, &self.cache, Programs::Auto).await
     }
 }
 
-pub async fn keeper(base: &Path) -> (Arc<RunDirectory>, Keeper) {
+pub async fn supervisor(base: &Path) -> (Arc<RunDirectory>, Supervisor) {
     let run_directory = Arc::new(RunDirectory::create_in(base).unwrap());
-    let keeper = Keeper::start_program(Path::new(PROGRAM), &run_directory).await.unwrap();
-    (run_directory, keeper)
+    let supervisor = Supervisor::start_program(Path::new(PROGRAM), &run_directory).await.unwrap();
+    (run_directory, supervisor)
 }
 
 /// Services as processes of a test.
 pub async fn services(
-    keeper: &Keeper,
+    supervisor: &Supervisor,
     run_directory: &Arc<RunDirectory>,
     cache: &Cache,
     programs: Programs,
 ) -> Services {
-    let choice = Choice { place: Some(Place::Local), programs, ..Choice::default() };
-    Services::choose(&choice, keeper, run_directory, cache).await.unwrap()
+    let choice = ServiceChoice { place: Some(Place::Local), programs, ..ServiceChoice::default() };
+    Services::choose(&choice, supervisor, run_directory, cache).await.unwrap()
 }
 
 /// Waits until something holds; fails the test after [`DEADLINE`].

@@ -109,9 +109,9 @@ impl Hurt {
         text.lines().next().unwrap().parse().unwrap()
     }
 
-    pub fn keeper(&self) -> u32 {
+    pub fn supervisor(&self) -> u32 {
         let manifest: Value = serde_json::from_slice(&fs::read(self.folder().join("manifest.json")).unwrap()).unwrap();
-        u32::try_from(manifest["keeper"]["pid"].as_u64().unwrap()).unwrap()
+        u32::try_from(manifest["supervisor"]["pid"].as_u64().unwrap()).unwrap()
     }
 
     /// The processes of the run that run this program.
@@ -148,7 +148,7 @@ impl Hurt {
 
 impl Drop for Hurt {
     fn drop(&mut self) {
-        // Of a test that failed; the keeper ends the rest.
+        // Of a test that failed; the supervisor ends the rest.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

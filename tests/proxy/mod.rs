@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dj_regress::proxy::{PostgresProxy, RedisProxy};
-use dj_regress::service::keeper::Keeper;
 use dj_regress::service::postgres::{PORT, PostgresWants, SUPERUSER};
 use dj_regress::service::redis::{Redis, RedisWants};
 use dj_regress::service::run_directory::RunDirectory;
+use dj_regress::service::supervisor::Supervisor;
 use redis::aio::MultiplexedConnection;
 use redis::{ConnectionAddr, IntoConnectionInfo as _, RedisError};
 use tokio::time::timeout;
@@ -46,7 +46,7 @@ pub struct PostgresStage {
     pub proxy: PostgresProxy,
     /// Not through the proxy.
     pub direct: Client,
-    keeper: Keeper,
+    supervisor: Supervisor,
     _run_directory: Arc<RunDirectory>,
     room: Room,
 }
@@ -54,13 +54,13 @@ pub struct PostgresStage {
 impl PostgresStage {
     pub async fn new() -> Self {
         let room = Room::new();
-        let (run_directory, keeper) = room.keeper().await;
-        let services = room.services(&keeper, &run_directory).await;
+        let (run_directory, supervisor) = room.supervisor().await;
+        let services = room.services(&supervisor, &run_directory).await;
         let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
         let proxy = PostgresProxy::start(postgres.upstream(), &run_directory.path().join("pg-q")).await.unwrap();
         let direct = postgres.client("postgres").await.unwrap();
         direct.batch_execute("CREATE TABLE fruit (id int)").await.unwrap();
-        Self { proxy, direct, keeper, _run_directory: run_directory, room }
+        Self { proxy, direct, supervisor, _run_directory: run_directory, room }
     }
 
     /// Through the proxy.
@@ -88,7 +88,7 @@ impl PostgresStage {
     }
 
     pub async fn end(self) {
-        self.keeper.shutdown().await.unwrap();
+        self.supervisor.shutdown().await.unwrap();
         drop(self.room);
     }
 }
@@ -98,7 +98,7 @@ pub struct RedisStage {
     pub proxy: RedisProxy,
     pub redis: Redis,
     pub run_directory: Arc<RunDirectory>,
-    keeper: Keeper,
+    supervisor: Supervisor,
     room: Room,
 }
 
@@ -109,14 +109,14 @@ impl RedisStage {
 
     pub async fn with_preamble(preamble: &[&[&str]]) -> Self {
         let room = Room::new();
-        let (run_directory, keeper) = room.keeper().await;
-        let services = room.services(&keeper, &run_directory).await;
+        let (run_directory, supervisor) = room.supervisor().await;
+        let services = room.services(&supervisor, &run_directory).await;
         let redis = services.redis(&RedisWants::default(), run_directory.path()).await.unwrap();
         let preamble = preamble.iter().map(|command| command.iter().map(|&word| word.to_owned()).collect()).collect();
         let proxy = RedisProxy::start(redis.endpoint().clone(), preamble, &run_directory.path().join("wire.sock"))
             .await
             .unwrap();
-        Self { proxy, redis, run_directory, keeper, room }
+        Self { proxy, redis, run_directory, supervisor, room }
     }
 
     /// Through the proxy.
@@ -136,7 +136,7 @@ impl RedisStage {
     }
 
     pub async fn end(self) {
-        self.keeper.shutdown().await.unwrap();
+        self.supervisor.shutdown().await.unwrap();
         drop(self.room);
     }
 }

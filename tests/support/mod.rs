@@ -161,7 +161,7 @@ pub fn run_directory_of(pid: u32) -> Option<PathBuf> {
     folders.map(|entry| entry.path()).find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&prefix))
 }
 
-/// Pids of a run's processes: by the variable that the keeper gives them, or their working directory.
+/// Pids of a run's processes: by the variable that the supervisor gives them, or their working directory.
 pub fn processes_of(run_directory: &Path) -> Vec<u32> {
     let variable = format!("DJ_REGRESS_RUN={}", run_directory.display());
     let belongs = |process: &Path| {

@@ -32,7 +32,7 @@ pub enum Request {
     Prepare(Prepare),
     /// Compare texts of source files as syntax trees. Answered by `Compared`.
     Compare(Vec<Texts>),
-    /// Fork a copy that leads its own session and is a child of the keeper (by a double fork).
+    /// Fork a copy that leads its own session and is a child of the supervisor (by a double fork).
     /// Answered by `Done`; the copy says its own `Hello`.
     Fork(Fork),
     /// Become an actor of an arm. Answered by `Entered` with the code this actor really loaded.

@@ -1,4 +1,4 @@
-//! Copies of this process that belong to the keeper.
+//! Copies of this process that belong to the supervisor.
 
 use std::fs;
 

@@ -189,7 +189,7 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// Accepts and enters the connection under one lock: it is never neither in the queue nor known.
-    async fn next(self: &Arc<Self>) -> io::Result<(Arc<Stream>, Entry<P>)> {
+    async fn next(self: &Arc<Self>) -> io::Result<(Arc<Stream>, OpenConnection<P>)> {
         poll_fn(|cx| {
             let mut registry = self.registry.lock();
             loop {
@@ -205,7 +205,7 @@ impl<P: Protocol> Shared<P> {
                 let (id, faults) = (registry.next, self.faults.of_connection());
                 registry.next += 1;
                 registry.open.insert(id, Arc::clone(&counts));
-                return Poll::Ready(Ok((client, Entry { id, faults, counts, shared: Arc::clone(self) })));
+                return Poll::Ready(Ok((client, OpenConnection { id, faults, counts, shared: Arc::clone(self) })));
             }
         })
         .await
@@ -213,14 +213,14 @@ impl<P: Protocol> Shared<P> {
 }
 
 /// A connection's place among the open ones, given up when it ends, however it ends.
-struct Entry<P: Protocol> {
+struct OpenConnection<P: Protocol> {
     id: u64,
     faults: ConnectionFaults,
     counts: Arc<Mutex<ConnectionCounts<P::Observer>>>,
     shared: Arc<Shared<P>>,
 }
 
-impl<P: Protocol> Drop for Entry<P> {
+impl<P: Protocol> Drop for OpenConnection<P> {
     fn drop(&mut self) {
         let mut registry = self.shared.registry.lock();
         let mut counts = self.counts.lock();
@@ -235,11 +235,11 @@ async fn accept<P: Protocol>(shared: Arc<Shared<P>>) {
     loop {
         tokio::select! {
             next = shared.next() => match next {
-                Ok((client, entry)) => {
+                Ok((client, connection)) => {
                     connections.spawn(async move {
-                        let shared = &entry.shared;
-                        serve(&shared.protocol, &shared.upstream, client, &entry.counts, &entry.faults).await;
-                        drop(entry);
+                        let shared = &connection.shared;
+                        serve(&shared.protocol, &shared.upstream, client, &connection.counts, &connection.faults).await;
+                        drop(connection);
                     });
                 }
                 // Out of descriptors: others may be closed meanwhile.

@@ -106,7 +106,7 @@ impl Session<'_> {
         let pid = process.hello.pid;
         let answer = process.ask(request).await;
         if let Err(StepError::Died(_)) = answer {
-            let exit = tokio::time::timeout(EXIT_DEADLINE, self.context.keeper.exited(pid)).await;
+            let exit = tokio::time::timeout(EXIT_DEADLINE, self.context.supervisor.exited(pid)).await;
             let how = exit.ok().and_then(Result::ok).map(|exit| format!(" ({exit})"));
             return Err(self.died(format!("the actor {actor}{}", how.unwrap_or_default())));
         }

@@ -14,8 +14,8 @@ use crate::actor::StepError;
 use crate::case::Role;
 use crate::error::Result;
 use crate::runner::log::note;
-use crate::service::keeper::{Exit, Target};
 use crate::service::procfs;
+use crate::service::supervisor::{Exit, Target};
 
 /// What django-q2 logs when a cluster is up, in every release.
 const CLUSTER_IS_UP: &str = " running.";
@@ -37,7 +37,7 @@ impl Session<'_> {
                     return Err(StepError::Refused(message));
                 }
                 tokio::select! {
-                    exit = self.context.keeper.exited(pid) => {
+                    exit = self.context.supervisor.exited(pid) => {
                         let how = exit.map_or_else(|error| error.message, |exit| exit.to_string());
                         return Err(self.died(format!("the cluster {actor} ({how})")));
                     }
@@ -89,7 +89,7 @@ impl Session<'_> {
     /// Stops all real clusters, at the end of the arm. One that cannot end in order is killed at once: a process of it
     /// stands still, paused or held.
     pub async fn stop_all(&mut self) -> Result<(), StepError> {
-        let stands: Vec<u32> = procfs::Process::descendants(self.context.keeper.pid())
+        let stands: Vec<u32> = procfs::Process::descendants(self.context.supervisor.pid())
             .into_iter()
             .filter_map(|process| (process.state == 'T').then_some(process.session))
             .collect();
@@ -98,7 +98,7 @@ impl Session<'_> {
         if !standing.is_empty() {
             self.record.disturbed = true;
             let sessions: Vec<u32> = standing.iter().map(|cluster| cluster.pid).collect();
-            self.context.keeper.end_sessions(&sessions).await?;
+            self.context.supervisor.end_sessions(&sessions).await?;
         }
         // What was hurt may hang; nothing exact is lost with it.
         let within = if self.record.disturbed { DISTURBED } else { LIMIT };
@@ -108,7 +108,7 @@ impl Session<'_> {
     async fn stop(&mut self, stopping: Vec<Cluster>, within: Option<Duration>) -> Result<Readings, StepError> {
         let start = Instant::now();
         for cluster in &stopping {
-            self.context.keeper.signal(cluster.pid, Signal::SIGTERM).await?;
+            self.context.supervisor.signal(cluster.pid, Signal::SIGTERM).await?;
         }
         self.ended(&stopping, start, within).await
     }
@@ -125,7 +125,7 @@ impl Session<'_> {
         let mut exits = Vec::new();
         for Cluster { actor, pid, .. } in clusters {
             let left = within.saturating_sub(start.elapsed());
-            if let Ok(exit) = tokio::time::timeout(left, self.context.keeper.exited(*pid)).await {
+            if let Ok(exit) = tokio::time::timeout(left, self.context.supervisor.exited(*pid)).await {
                 exits.push(exit?);
             } else {
                 let seconds = within.as_secs_f64();
@@ -135,7 +135,7 @@ impl Session<'_> {
         let seconds = start.elapsed().as_secs_f64();
         let reached = exits.len() == clusters.len();
         let sessions: Vec<u32> = clusters.iter().map(|cluster| cluster.pid).collect();
-        if self.context.keeper.end_sessions(&sessions).await? > 0 {
+        if self.context.supervisor.end_sessions(&sessions).await? > 0 {
             self.record.disturbed = true;
         }
         let exit = match exits.iter().find(|exit| **exit != Exit::Code(0)).or(exits.first()) {
@@ -152,11 +152,11 @@ impl Session<'_> {
         if role == Role::Group {
             let clusters = self.actors.take_clusters(Some(actor));
             let sessions: Vec<u32> = clusters.iter().map(|cluster| cluster.pid).collect();
-            return Ok(self.context.keeper.end_sessions(&sessions).await.map(drop)?);
+            return Ok(self.context.supervisor.end_sessions(&sessions).await.map(drop)?);
         }
         let pids = self.pids(actor, role).await?;
         for pid in &pids {
-            self.context.keeper.signal(*pid, Signal::SIGKILL).await?;
+            self.context.supervisor.signal(*pid, Signal::SIGKILL).await?;
         }
         let deadline = Instant::now() + LIMIT;
         while pids.iter().any(|pid| procfs::Process::is_running(*pid)) {
@@ -180,12 +180,12 @@ impl Session<'_> {
     pub async fn signal(&mut self, actor: &str, role: Role, signal: Signal) -> Result<(), StepError> {
         if role == Role::Group {
             for cluster in self.actors.clusters.iter().filter(|cluster| cluster.actor == actor) {
-                self.context.keeper.signal_all(Target::Session(cluster.pid), signal).await?;
+                self.context.supervisor.signal_all(Target::Session(cluster.pid), signal).await?;
             }
             return Ok(());
         }
         for pid in self.pids(actor, role).await? {
-            self.context.keeper.signal(pid, signal).await?;
+            self.context.supervisor.signal(pid, signal).await?;
         }
         Ok(())
     }

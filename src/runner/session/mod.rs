@@ -146,7 +146,7 @@ impl<'s> Session<'s> {
     /// backends have not noticed yet.
     pub async fn end(mut self) -> Result<()> {
         self.servers.disconnect().await;
-        let mut ended = self.context.keeper.end_sessions(&self.actors.sessions).await.map(drop);
+        let mut ended = self.context.supervisor.end_sessions(&self.actors.sessions).await.map(drop);
         ended = ended.and(self.web.end().await);
         if let Some(redis) = self.servers.redis.take().and_then(Arc::into_inner) {
             ended = ended.and(redis.finish().await);

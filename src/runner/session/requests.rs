@@ -56,14 +56,14 @@ impl Session<'_> {
     /// Sends a step's requests; they are under way when this returns.
     pub async fn send_requests(&mut self, http: &Http, clock: &Arc<Clock>) -> Result<UnderWay, StepError> {
         let http = Arc::new(http.clone());
-        let asked = http.asked().or_else(|| self.state.web_actor()).unwrap_or_default();
-        let (socket, web) = self.answering(asked, clock).await?;
+        let target = http.asked().or_else(|| self.state.web_actor()).unwrap_or_default();
+        let (socket, web) = self.answering(target, clock).await?;
         let jar = self.web.jars.get(&http.by).cloned().unwrap_or_default();
         let barrier = Arc::new(Barrier::new(http.callers as usize));
         let mut callers = JoinSet::new();
         for index in 0..http.callers {
             let caller = Caller {
-                asked: asked.to_owned(),
+                target: target.to_owned(),
                 socket: socket.clone(),
                 http: Arc::clone(&http),
                 kept: Arc::clone(&self.web.kept),
@@ -187,7 +187,7 @@ impl Session<'_> {
                 Some(counters) => counters.requests,
                 None => journal.requests().filter(|(by, ..)| by == actor).count() as u64,
             };
-            let ours = self.web.exchanges.iter().filter(|exchange| exchange.asked == *actor).count() as u64;
+            let ours = self.web.exchanges.iter().filter(|exchange| exchange.target == *actor).count() as u64;
             let asks = |(name, _): &(&String, &HttpCounters)| {
                 matches!(self.state.actors.get(*name), Some(Actor::Proxy { to, .. }) if to == actor)
             };

@@ -4,25 +4,25 @@ use std::collections::HashMap;
 
 use super::Session;
 use crate::deadline;
-use crate::probe::measurement::Needs;
+use crate::probe::measurement::Requires;
 use crate::probe::registry::measurement;
 use crate::probe::triggers::{self, Write};
 use crate::runner::log::explain;
 
 impl Session<'_> {
     /// Whether a measurement needs something.
-    pub fn needs(&self, is_needed: impl Fn(Needs<'_>) -> bool) -> bool {
+    pub fn needs(&self, is_needed: impl Fn(Requires<'_>) -> bool) -> bool {
         self.state
             .invariants
             .values()
-            .any(|invariant| measurement(&invariant.of).is_some_and(|it| is_needed(it.needs())))
+            .any(|invariant| measurement(&invariant.of).is_some_and(|it| is_needed(it.requires())))
     }
 
     /// What measurements of this window (without a name: of the case) look at begins. An actor that one watches and that is
     /// not there yet is forked: its start-up is not counted.
     pub async fn begin_samples(&mut self, window: Option<&str>) -> Result<(), String> {
         let own = self.state.invariants.values().filter(|invariant| invariant.of.during() == window);
-        let actors = own.filter_map(|invariant| measurement(&invariant.of)?.needs().process_of.map(str::to_owned));
+        let actors = own.filter_map(|invariant| measurement(&invariant.of)?.requires().process_of.map(str::to_owned));
         let mut processes = HashMap::new();
         for actor in actors.collect::<Vec<_>>() {
             let process = self.process(&actor).await.map(|process| process.hello.pid);
@@ -64,7 +64,8 @@ impl Session<'_> {
 
     fn written_tables(&self) -> Vec<String> {
         let wanted = self.state.invariants.values();
-        let wanted = wanted.filter_map(|invariant| measurement(&invariant.of)?.needs().triggers_on.map(str::to_owned));
+        let wanted =
+            wanted.filter_map(|invariant| measurement(&invariant.of)?.requires().triggers_on.map(str::to_owned));
         let mut tables: Vec<String> = wanted.chain(self.context.writes_of.clone()).collect();
         tables.sort_unstable();
         tables.dedup();

@@ -15,7 +15,7 @@ const TEMPORARIES: [&str; 5] = ["client_body", "proxy", "fastcgi", "uwsgi", "scg
 
 /// What is different from arm to arm.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted<'a> {
+pub(super) struct NginxConfig<'a> {
     /// The folder of everything it writes, as it sees it.
     pub folder: &'a Path,
     /// The origin's socket, as it sees it.
@@ -34,7 +34,7 @@ pub(super) struct Wanted<'a> {
 /// names; it neither reads nor writes Age, and says its own Date; it forgets nothing after POST, PUT or DELETE; it
 /// renews what it keeps by a 304 for a while, but not its headers; it keeps whatever status says max-age; it knows no
 /// heuristics but a fixed time for a status that is named.
-pub(super) fn text(wanted: Wanted<'_>) -> Result<String> {
+pub(super) fn text(wanted: NginxConfig<'_>) -> Result<String> {
     let below = |name: &str| quoted("", &wanted.folder.join(name));
     let user = if wanted.is_root { "user root;\n" } else { "" };
     let mut temporary = String::new();
@@ -108,9 +108,9 @@ fn quoted(prefix: &str, path: &Path) -> Result<String> {
 mod tests {
     use super::*;
 
-    fn wanted() -> Wanted<'static> {
+    fn wanted() -> NginxConfig<'static> {
         let (folder, origin) = (Path::new("/a b/c"), Path::new("/o:1/web.sock"));
-        Wanted { folder, origin, timeout: None, is_root: false }
+        NginxConfig { folder, origin, timeout: None, is_root: false }
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_timeout_is_the_origins() {
-        let text = text(Wanted { timeout: Some(Duration::from_millis(1500)), is_root: true, ..wanted() }).unwrap();
+        let text = text(NginxConfig { timeout: Some(Duration::from_millis(1500)), is_root: true, ..wanted() }).unwrap();
         assert_eq!(text.matches("_timeout 1500ms;").count(), 3, "{text}");
         assert!(text.contains("\nuser root;\n"));
     }
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_path_that_would_be_read_otherwise_is_refused() {
         for path in ["/a\"b", "/a$b", "/a\\b", "/a\nb"] {
-            let error = text(Wanted { origin: Path::new(path), ..wanted() }).unwrap_err();
+            let error = text(NginxConfig { origin: Path::new(path), ..wanted() }).unwrap_err();
             assert!(error.message.starts_with("nginx cannot be told the path /a"), "{error}");
         }
     }

@@ -1,4 +1,4 @@
-//! A private nginx: processes of the keeper's.
+//! A private nginx: processes of the supervisor's.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use super::control;
 use crate::error::{Error, Result};
-use crate::service::keeper::{Keeper, Spawn};
 use crate::service::locate::NginxBinary;
+use crate::service::supervisor::{Spawn, Supervisor};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -19,14 +19,14 @@ const POLL: Duration = Duration::from_millis(2);
 /// Its master process, whose children are the worker and the two that tidy the cache up.
 #[derive(Debug)]
 pub(super) struct Local {
-    keeper: Keeper,
+    supervisor: Supervisor,
     pub pid: u32,
 }
 
 impl Local {
     /// Starts it in this folder, with this configuration; it answers at `control` when this returns.
     pub async fn start(
-        keeper: &Keeper,
+        supervisor: &Supervisor,
         binary: &NginxBinary,
         folder: &Path,
         config: &Path,
@@ -37,10 +37,10 @@ impl Local {
             command.extend([option.to_owned(), path.display().to_string()]);
         }
         let log = folder.join("nginx.log");
-        let pid = keeper.spawn(Spawn::new("nginx", command, folder, &log)).await?;
-        let local = Self { keeper: keeper.clone(), pid };
+        let pid = supervisor.spawn(Spawn::new("nginx", command, folder, &log)).await?;
+        let local = Self { supervisor: supervisor.clone(), pid };
         if let Err(error) = local.wait_until_ready(control, &log).await {
-            // The error says more than whether this goes well; the keeper ends what is left.
+            // The error says more than whether this goes well; the supervisor ends what is left.
             let _ = local.end().await;
             return Err(error);
         }
@@ -48,11 +48,11 @@ impl Local {
     }
 
     pub async fn end(&self) -> Result<()> {
-        self.keeper.end_tree(self.pid).await.map(drop)
+        self.supervisor.end_tree(self.pid).await.map(drop)
     }
 
     async fn wait_until_ready(&self, control: &Path, log: &Path) -> Result<()> {
-        let exited = self.keeper.exited(self.pid);
+        let exited = self.supervisor.exited(self.pid);
         tokio::pin!(exited);
         let deadline = Instant::now() + START_DEADLINE;
         while control::ask(control).await.is_err() {

@@ -17,7 +17,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::Wanted;
+use config::NginxConfig;
 use local::Local;
 use nix::unistd::Uid;
 use tokio::time::timeout;
@@ -25,8 +25,8 @@ use tokio::time::timeout;
 use self::contained::Contained;
 use self::folder::{ACCESS_LOG, CACHE, CONFIG, CONTROL, SOCKET, make_folder};
 use super::docker::{self, Daemon, Owner};
-use super::keeper::Keeper;
 use super::locate::NginxBinary;
+use super::supervisor::Supervisor;
 use crate::error::{Context as _, Error, Result};
 use crate::proxy::HttpCounters;
 
@@ -68,12 +68,12 @@ impl Nginx {
     /// # Errors
     ///
     /// Cannot run if it ends or does not answer within 30 s; with the end of its log.
-    pub(super) async fn start_local(keeper: &Keeper, binary: &NginxBinary, spec: &NginxSpec) -> Result<Self> {
+    pub(super) async fn start_local(supervisor: &Supervisor, binary: &NginxBinary, spec: &NginxSpec) -> Result<Self> {
         let folder = make_folder(&spec.folder)?;
         let is_root = Uid::effective().is_root();
-        let wanted = Wanted { folder: &folder, origin: &spec.origin, timeout: spec.timeout, is_root };
+        let wanted = NginxConfig { folder: &folder, origin: &spec.origin, timeout: spec.timeout, is_root };
         let config = write_config(&folder, wanted)?;
-        let local = Local::start(keeper, binary, &folder, &config, &folder.join(CONTROL)).await?;
+        let local = Local::start(supervisor, binary, &folder, &config, &folder.join(CONTROL)).await?;
         Self::link(Host::Local(local), spec, folder)
     }
 
@@ -90,7 +90,7 @@ impl Nginx {
         };
         let origin = Path::new(contained::ORIGIN).join(name);
         let inside = Path::new(docker::INSIDE);
-        write_config(&folder, Wanted { folder: inside, origin: &origin, timeout: spec.timeout, is_root: true })?;
+        write_config(&folder, NginxConfig { folder: inside, origin: &origin, timeout: spec.timeout, is_root: true })?;
         let wanted = contained::Wanted { owner, image, folder: &folder, origin_folder };
         let contained = Contained::start(daemon, wanted).await?;
         Self::link(Host::Contained(contained), spec, folder)
@@ -145,7 +145,7 @@ impl Nginx {
     }
 }
 
-fn write_config(folder: &Path, wanted: Wanted<'_>) -> Result<PathBuf> {
+fn write_config(folder: &Path, wanted: NginxConfig<'_>) -> Result<PathBuf> {
     let path = folder.join(CONFIG);
     fs::write(&path, config::text(wanted)?).cannot_run(|| format!("write {}", path.display()))?;
     Ok(path)

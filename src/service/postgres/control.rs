@@ -9,17 +9,17 @@ use tokio::time::timeout;
 
 use super::local::{Local, STOP_DEADLINE};
 use crate::error::{Context as _, Error, Result};
-use crate::service::keeper::Target;
 use crate::service::lifecycle::{Change, Lifecycle};
 use crate::service::shared_memory;
+use crate::service::supervisor::Target;
 
 impl Lifecycle for Local {
     async fn change(&self, change: Change) -> Result<()> {
-        let signal = |signal| self.keeper.signal_all(Target::Tree(self.pid()), signal);
+        let signal = |signal| self.supervisor.signal_all(Target::Tree(self.pid()), signal);
         match change {
             // As a crash of the machine does it: nothing is left, not even what a postmaster removes at its end.
             Change::Kill => {
-                self.keeper.end_tree(self.pid()).await?;
+                self.supervisor.end_tree(self.pid()).await?;
                 self.sweep()
             }
             Change::Stop => self.shut_down(Signal::SIGINT).await,
@@ -43,9 +43,9 @@ impl Local {
     /// Sends the postmaster a signal that ends it, and waits until it is gone.
     pub async fn shut_down(&self, signal: Signal) -> Result<()> {
         // A paused one would not hear it.
-        self.keeper.signal_all(Target::Tree(self.pid()), Signal::SIGCONT).await?;
-        self.keeper.signal(self.pid(), signal).await?;
-        match timeout(STOP_DEADLINE, self.keeper.exited(self.pid())).await {
+        self.supervisor.signal_all(Target::Tree(self.pid()), Signal::SIGCONT).await?;
+        self.supervisor.signal(self.pid(), signal).await?;
+        match timeout(STOP_DEADLINE, self.supervisor.exited(self.pid())).await {
             Ok(exit) => exit.map(|_| ()),
             Err(_) => Err(Error::cannot_run(format!(
                 "Postgres (process {}) did not stop within {} s of {signal}",

@@ -42,7 +42,7 @@ impl Postgres {
     pub async fn died(&self) -> String {
         let exited = async {
             match &self.host {
-                Host::Local(local) => match local.keeper.exited(local.pid()).await {
+                Host::Local(local) => match local.supervisor.exited(local.pid()).await {
                     Ok(exit) => exit.to_string(),
                     // The run ends for that.
                     Err(_) => std::future::pending().await,
@@ -127,7 +127,7 @@ impl Local {
         let data = self.data();
         let deadline = Instant::now() + ORPHANS_DEADLINE;
         loop {
-            let mut left = Process::descendants(self.keeper.pid());
+            let mut left = Process::descendants(self.supervisor.pid());
             left.retain(|process| !process.is_zombie() && process.working_directory().as_ref() == Some(&data));
             if left.is_empty() {
                 return Ok(());
@@ -136,7 +136,7 @@ impl Local {
                 return Err(Error::cannot_run(format!("processes of {} do not end", data.display())));
             }
             for process in left {
-                self.keeper.signal(process.pid, Signal::SIGKILL).await?;
+                self.supervisor.signal(process.pid, Signal::SIGKILL).await?;
             }
             sleep(POLL).await;
         }

@@ -18,9 +18,9 @@ use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
 use crate::proxy::POSTGRES_PORT as PORT;
 use crate::service::files::{Take, copy_folder, end_of_log, give};
-use crate::service::keeper::{Ending, Exit, Keeper, Spawn};
 use crate::service::locate::PostgresBinaries;
 use crate::service::run_directory::RunDirectory;
+use crate::service::supervisor::{Ending, Exit, Spawn, Supervisor};
 use crate::service::user::ServerUser;
 
 /// A fast shutdown writes a checkpoint to tmpfs.
@@ -32,10 +32,10 @@ const INITDB_DEADLINE: Duration = Duration::from_mins(1);
 /// Between two attempts to connect.
 const POLL: Duration = Duration::from_millis(2);
 
-/// An instance below the run directory; its processes are the keeper's.
+/// An instance below the run directory; its processes are the supervisor's.
 #[derive(Debug)]
 pub(super) struct Local {
-    pub keeper: Keeper,
+    pub supervisor: Supervisor,
     programs: PathBuf,
     /// Holds `data` and the socket.
     pub directory: PathBuf,
@@ -55,7 +55,7 @@ pub(super) struct Local {
 impl Local {
     /// Starts an instance below the run directory, from the cached data directory where there is one.
     pub async fn start(
-        keeper: &Keeper,
+        supervisor: &Supervisor,
         run_directory: &RunDirectory,
         cache: &Cache,
         binaries: &PostgresBinaries,
@@ -66,7 +66,7 @@ impl Local {
         let programs = reachable_programs(run_directory, binaries, user.as_ref())?;
         let directory = instance_directory(run_directory, user.as_ref())?;
         let mut local = Self {
-            keeper: keeper.clone(),
+            supervisor: supervisor.clone(),
             programs,
             directory,
             user,
@@ -143,8 +143,8 @@ impl Local {
         let mut process = self.process("initdb", command, &log);
         // Its own servers take shared memory that would outlive a SIGKILL: it stops between two of them.
         process.ending = Ending::Quit;
-        let pid = self.keeper.spawn(process).await?;
-        match tokio::time::timeout(INITDB_DEADLINE, self.keeper.exited(pid)).await {
+        let pid = self.supervisor.spawn(process).await?;
+        match tokio::time::timeout(INITDB_DEADLINE, self.supervisor.exited(pid)).await {
             Ok(exit) => match exit? {
                 Exit::Code(0) => {}
                 exit => return Err(initdb_failed(exit, &end_of_log(&log))),
@@ -166,9 +166,9 @@ impl Local {
         let command = vec![text(&self.programs.join("postgres"))?, "-D".to_owned(), text(&data)?];
         let mut process = self.process("postgres", command, &log);
         process.ending = Ending::Quit;
-        let pid = self.keeper.spawn(process).await?;
+        let pid = self.supervisor.spawn(process).await?;
         self.pid.store(pid, Ordering::Relaxed);
-        let exited = self.keeper.exited(pid);
+        let exited = self.supervisor.exited(pid);
         tokio::pin!(exited);
         let deadline = Instant::now() + START_DEADLINE;
         loop {
@@ -181,7 +181,7 @@ impl Local {
             };
             if Instant::now() > deadline {
                 // Its data directory may be needed for another attempt.
-                self.keeper.signal(pid, Signal::SIGQUIT).await?;
+                self.supervisor.signal(pid, Signal::SIGQUIT).await?;
                 let _ = tokio::time::timeout(STOP_DEADLINE, &mut exited).await;
                 let seconds = START_DEADLINE.as_secs();
                 let message = format!("Postgres did not answer within {seconds} s: {why}{}", end_of_log(&log));

@@ -15,10 +15,10 @@ use crate::cache::Cache;
 use crate::error::{Context as _, Result};
 use crate::service::address::PostgresUrl;
 use crate::service::docker::{self, Daemon, Owner};
-use crate::service::keeper::Keeper;
 use crate::service::locate::PostgresBinaries;
 use crate::service::run_directory::RunDirectory;
 use crate::service::secret::{self, Secret};
+use crate::service::supervisor::Supervisor;
 
 impl Postgres {
     /// Starts an instance of these programs below the run directory.
@@ -28,13 +28,13 @@ impl Postgres {
     /// Usage if a setting cannot be set; cannot run if the server cannot be reached, started or connected to within
     /// 30 s; with the end of its log.
     pub(in crate::service) async fn start_local(
-        keeper: &Keeper,
+        supervisor: &Supervisor,
         run_directory: &RunDirectory,
         cache: &Cache,
         binaries: &PostgresBinaries,
         wants: &PostgresWants,
     ) -> Result<Self> {
-        let (local, admin) = Local::start(keeper, run_directory, cache, binaries, wants).await?;
+        let (local, admin) = Local::start(supervisor, run_directory, cache, binaries, wants).await?;
         let state = State { is_new: local.generation.is_none(), ..State::default() };
         let app = Login { user: APP.to_owned(), password: None };
         let postgres = Self::new(Host::Local(local), admin, app, String::new(), state).await?;

@@ -25,15 +25,15 @@ impl Redis {
     pub fn died(&self) -> impl Future<Output = String> + Send + 'static {
         let (url, database) = (self.url.clone(), self.database);
         let local = match &self.host {
-            Host::Local(local) => Some((local.keeper.clone(), local.pid(), local.log.clone())),
+            Host::Local(local) => Some((local.supervisor.clone(), local.pid(), local.log.clone())),
             Host::Contained(_) | Host::External(_) => None,
         };
         async move {
-            let Some((keeper, pid, log)) = local else {
+            let Some((supervisor, pid, log)) = local else {
                 away(&url, database).await;
                 return format!("{url} does not answer");
             };
-            match keeper.exited(pid).await {
+            match supervisor.exited(pid).await {
                 Ok(exit) => format!("{exit}{}", end_of_log(&log)),
                 // The run ends for that.
                 Err(_) => std::future::pending().await,

@@ -11,9 +11,9 @@ use tokio::time::timeout;
 use super::wants::RedisWants;
 use crate::error::{Error, Result};
 use crate::service::address::RedisUrl;
-use crate::service::keeper::{Keeper, Spawn, Target};
 use crate::service::lifecycle::{Change, Lifecycle};
 use crate::service::locate::RedisBinary;
+use crate::service::supervisor::{Spawn, Supervisor, Target};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -21,10 +21,10 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// Between two attempts to connect.
 const POLL: Duration = Duration::from_millis(2);
 
-/// A server in a folder of an arm; its process is the keeper's.
+/// A server in a folder of an arm; its process is the supervisor's.
 #[derive(Debug)]
 pub(super) struct Local {
-    pub keeper: Keeper,
+    pub supervisor: Supervisor,
     command: Vec<String>,
     directory: PathBuf,
     pub url: RedisUrl,
@@ -34,7 +34,12 @@ pub(super) struct Local {
 }
 
 impl Local {
-    pub async fn start(keeper: &Keeper, binary: &RedisBinary, wants: &RedisWants, directory: &Path) -> Result<Self> {
+    pub async fn start(
+        supervisor: &Supervisor,
+        binary: &RedisBinary,
+        wants: &RedisWants,
+        directory: &Path,
+    ) -> Result<Self> {
         let (socket, log) = (directory.join("redis.sock"), directory.join("redis.log"));
         let mut command = vec![binary.program.display().to_string()];
         let path = socket.display().to_string();
@@ -51,8 +56,8 @@ impl Local {
         options.extend(wants.policy.clone().map(|policy| ("--maxmemory-policy", policy)));
         command.extend(options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
         let url = RedisUrl::of_socket(socket.clone());
-        let (keeper, directory, pid) = (keeper.clone(), directory.to_owned(), AtomicU32::new(0));
-        let local = Self { keeper, command, directory, url, socket, log, pid };
+        let (supervisor, directory, pid) = (supervisor.clone(), directory.to_owned(), AtomicU32::new(0));
+        let local = Self { supervisor, command, directory, url, socket, log, pid };
         local.launch().await?;
         Ok(local)
     }
@@ -60,7 +65,7 @@ impl Local {
     /// Starts the server and waits until it answers.
     pub async fn launch(&self) -> Result<()> {
         let spawn = Spawn::new("redis", self.command.clone(), &self.directory, &self.log);
-        self.pid.store(self.keeper.spawn(spawn).await?, Ordering::Relaxed);
+        self.pid.store(self.supervisor.spawn(spawn).await?, Ordering::Relaxed);
         self.wait_until_ready().await
     }
 
@@ -69,7 +74,7 @@ impl Local {
     }
 
     async fn wait_until_ready(&self) -> Result<()> {
-        let exited = self.keeper.exited(self.pid());
+        let exited = self.supervisor.exited(self.pid());
         tokio::pin!(exited);
         let deadline = Instant::now() + START_DEADLINE;
         loop {
@@ -92,10 +97,10 @@ impl Local {
 
 impl Lifecycle for Local {
     async fn change(&self, change: Change) -> Result<()> {
-        let signal = |signal| self.keeper.signal_all(Target::Tree(self.pid()), signal);
+        let signal = |signal| self.supervisor.signal_all(Target::Tree(self.pid()), signal);
         match change {
             Change::Kill => {
-                self.keeper.end_tree(self.pid()).await?;
+                self.supervisor.end_tree(self.pid()).await?;
                 match std::fs::remove_file(&self.socket) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
                         Err(Error::cannot_run(format!("remove {}: {error}", self.socket.display())))
@@ -106,8 +111,8 @@ impl Lifecycle for Local {
             Change::Stop => {
                 // A paused one would not hear it.
                 signal(Signal::SIGCONT).await?;
-                self.keeper.signal(self.pid(), Signal::SIGTERM).await?;
-                match timeout(STOP_DEADLINE, self.keeper.exited(self.pid())).await {
+                self.supervisor.signal(self.pid(), Signal::SIGTERM).await?;
+                match timeout(STOP_DEADLINE, self.supervisor.exited(self.pid())).await {
                     Ok(exit) => exit.map(drop),
                     Err(_) => Err(Error::cannot_run(format!(
                         "Redis (process {}) did not stop within {} s of SIGTERM",

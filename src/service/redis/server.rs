@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 use crate::proxy::Endpoint;
 use crate::service::address::RedisUrl;
 use crate::service::docker::{self, Daemon, Owner};
-use crate::service::keeper::Keeper;
 use crate::service::lifecycle::{Change, Lifecycle};
 use crate::service::locate::RedisBinary;
+use crate::service::supervisor::Supervisor;
 
 /// A Redis that answers; until it is killed or stopped. Nothing that it holds survives either: it writes nothing down.
 #[derive(Debug)]
@@ -42,12 +42,12 @@ impl Redis {
     ///
     /// Cannot run if it ends or does not answer within 30 s; with the end of its log.
     pub(in crate::service) async fn start_local(
-        keeper: &Keeper,
+        supervisor: &Supervisor,
         binary: &RedisBinary,
         wants: &RedisWants,
         folder: &Path,
     ) -> Result<Self> {
-        let local = Local::start(keeper, binary, wants, folder).await?;
+        let local = Local::start(supervisor, binary, wants, folder).await?;
         let url = local.url.clone();
         Ok(Self { host: Host::Local(local), url, database: 0 })
     }

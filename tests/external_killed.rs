@@ -16,7 +16,7 @@ use dj_regress::cache::Cache;
 use dj_regress::service::locate::Programs;
 use dj_regress::service::postgres::PostgresWants;
 use dj_regress::service::redis::RedisWants;
-use dj_regress::service::{Choice, Secret, Services, sweep_base};
+use dj_regress::service::{Secret, ServiceChoice, Services, sweep_base};
 use serde_json::json;
 
 const POSTGRES_URL: &str = "DJ_REGRESS_TEST_POSTGRES";
@@ -38,7 +38,7 @@ fn controller_of(ci: &Ci, room: &Room) -> Controller {
 }
 
 #[tokio::test]
-async fn a_killed_controllers_keeper_undoes_what_it_has_made_elsewhere() {
+async fn a_killed_controllers_supervisor_undoes_what_it_has_made_elsewhere() {
     let (ci, room) = (Ci::start().await, Room::new());
     ci.set(1, "of a stranger").await;
     let before = ci.everything().await;
@@ -49,15 +49,15 @@ async fn a_killed_controllers_keeper_undoes_what_it_has_made_elsewhere() {
     everything_is_undone(&ci, &before).await;
     assert_eq!(ci.keys(1).await.len(), 1);
     eventually("the folder is gone", || !controller.run_directory().exists());
-    ci.keeper.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_sweep_undoes_it_when_the_keeper_was_killed_too() {
+async fn a_sweep_undoes_it_when_the_supervisor_was_killed_too() {
     let (ci, room) = (Ci::start().await, Room::new());
     let before = ci.everything().await;
     let mut controller = controller_of(&ci, &room);
-    kill_pid(controller.pid("keeper"));
+    kill_pid(controller.pid("supervisor"));
     controller.kill();
     assert_ne!(ci.everything().await, before);
     let swept = sweep_base(room.base()).unwrap();
@@ -68,7 +68,7 @@ async fn a_sweep_undoes_it_when_the_keeper_was_killed_too() {
     }
     assert!(swept[0].was_elsewhere() && swept[0].lines().join("\n").contains("  removed database dj_regress_"));
     assert!(!said.contains("hunter2") && !controller.run_directory().exists());
-    ci.keeper.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 /// The server goes on with what it was told: nobody need be there any more.
@@ -93,7 +93,7 @@ async fn what_was_still_being_made_when_the_run_was_killed_is_undone_too() {
         assert!(tokio::time::Instant::now() < until);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    kill_pid(controller.pid("keeper"));
+    kill_pid(controller.pid("supervisor"));
     controller.kill();
     let base = room.base().to_owned();
     let swept = tokio::task::spawn_blocking(move || sweep_base(&base).unwrap());
@@ -102,7 +102,7 @@ async fn what_was_still_being_made_when_the_run_was_killed_is_undone_too() {
     locking.batch_execute("COMMIT").await.unwrap();
     assert_eq!(swept.await.unwrap()[0].not_undone, None);
     everything_is_undone(&ci, &before).await;
-    ci.keeper.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn clean_says_which_databases_it_has_removed() {
     let (ci, room) = (Ci::start().await, Room::new());
     let before = ci.everything().await;
     let mut controller = controller_of(&ci, &room);
-    kill_pid(controller.pid("keeper"));
+    kill_pid(controller.pid("supervisor"));
     controller.kill();
     let output = Command::new(PROGRAM).arg("clean").env("TMPDIR", room.base()).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
@@ -119,7 +119,7 @@ async fn clean_says_which_databases_it_has_removed() {
         assert!(said.contains(&part) && !said.contains("hunter2"), "{part}: {said}");
     }
     everything_is_undone(&ci, &before).await;
-    ci.keeper.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -139,9 +139,9 @@ async fn what_cannot_be_undone_now_is_undone_by_a_later_sweep() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     controller.kill();
-    let log = controller.run_directory().join("keeper.log");
-    eventually("the keeper has tried", || fs::read_to_string(&log).unwrap_or_default().contains("cannot undo"));
-    eventually("the keeper is gone", || !common::is_running(controller.pid("keeper")));
+    let log = controller.run_directory().join("supervisor.log");
+    eventually("the supervisor has tried", || fs::read_to_string(&log).unwrap_or_default().contains("cannot undo"));
+    eventually("the supervisor is gone", || !common::is_running(controller.pid("supervisor")));
     let said = fs::read_to_string(&log).unwrap();
     assert!(!said.contains("hunter2"), "{said}");
     let swept = sweep_base(room.base()).unwrap();
@@ -160,7 +160,7 @@ async fn what_cannot_be_undone_now_is_undone_by_a_later_sweep() {
     assert_eq!(swept[0].not_undone, None);
     everything_is_undone(&ci, &before).await;
     assert!(!controller.run_directory().exists());
-    ci.keeper.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 fn kill_pid(pid: u32) {
@@ -174,15 +174,16 @@ fn kill_pid(pid: u32) {
 #[ignore = "played in a process of its own"]
 async fn controller() {
     let (Some(base), Ok(cache)) = (std::env::var_os(ROLE), Cache::open()) else { return };
-    let (run_directory, keeper) = common::keeper(Path::new(&base)).await;
+    let (run_directory, supervisor) = common::supervisor(Path::new(&base)).await;
     let set = |name: &str| Secret::new(std::env::var(name).unwrap());
-    let choice = Choice::new(None, Some(&set(POSTGRES_URL)), Some(&set(REDIS_URL)), Programs::Auto, &|_| None).unwrap();
-    let services = Services::choose(&choice, &keeper, &run_directory, &cache).await.unwrap();
+    let choice =
+        ServiceChoice::new(None, Some(&set(POSTGRES_URL)), Some(&set(REDIS_URL)), Programs::Auto, &|_| None).unwrap();
+    let services = Services::choose(&choice, &supervisor, &run_directory, &cache).await.unwrap();
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let database = arm(&postgres).await;
     let _connected = app(&postgres, &database).await;
     let redis = services.redis(&RedisWants::default(), run_directory.path()).await.unwrap();
     let mut connection = redis.connection().await.unwrap();
     redis::cmd("SET").arg("own").arg(1).query_async::<()>(&mut connection).await.unwrap();
-    Controller::say(json!({"run": run_directory.path(), "keeper": keeper.pid()})).await;
+    Controller::say(json!({"run": run_directory.path(), "supervisor": supervisor.pid()})).await;
 }

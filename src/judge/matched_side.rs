@@ -22,16 +22,16 @@ pub enum Expected {
 
 impl Expected {
     /// Whose bound this value meets.
-    pub fn met(&self, value: &Value) -> Met {
+    pub fn met(&self, value: &Value) -> MatchedSide {
         match self {
-            Self::Guard(bound) if bound.holds(value) => Met::Holds,
-            Self::Guard(_) => Met::Fails,
+            Self::Guard(bound) if bound.holds(value) => MatchedSide::Holds,
+            Self::Guard(_) => MatchedSide::Fails,
             Self::Telling { fixed, broken } => {
                 match (fixed.as_ref().is_some_and(|b| b.holds(value)), broken.holds(value)) {
-                    (true, false) => Met::Fixed,
-                    (false, true) => Met::Broken,
+                    (true, false) => MatchedSide::Fixed,
+                    (false, true) => MatchedSide::Broken,
                     // Both: `check` refuses bounds that overlap, but a control's may.
-                    _ => Met::Neither,
+                    _ => MatchedSide::Neither,
                 }
             }
         }
@@ -40,7 +40,7 @@ impl Expected {
 
 /// Whose bound a value meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Met {
+pub enum MatchedSide {
     /// That of the fixed state.
     Fixed,
     /// That of the reverted state.
@@ -53,7 +53,7 @@ pub enum Met {
     Fails,
 }
 
-impl fmt::Display for Met {
+impl fmt::Display for MatchedSide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Fixed => "fixed",
@@ -77,17 +77,17 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Some("<= 1"), ">= 5", json!(1), Met::Fixed)]
-    #[case(Some("<= 1"), ">= 5", json!(5), Met::Broken)]
-    #[case(Some("<= 1"), ">= 5", json!(3), Met::Neither)]
-    #[case(Some("<= 1"), ">= 0", json!(1), Met::Neither)]
-    #[case(None, ">= 5", json!(5), Met::Broken)]
-    #[case(None, ">= 5", json!(1), Met::Neither)]
+    #[case(Some("<= 1"), ">= 5", json!(1), MatchedSide::Fixed)]
+    #[case(Some("<= 1"), ">= 5", json!(5), MatchedSide::Broken)]
+    #[case(Some("<= 1"), ">= 5", json!(3), MatchedSide::Neither)]
+    #[case(Some("<= 1"), ">= 0", json!(1), MatchedSide::Neither)]
+    #[case(None, ">= 5", json!(5), MatchedSide::Broken)]
+    #[case(None, ">= 5", json!(1), MatchedSide::Neither)]
     fn a_value_meets_one_sides_bound_or_nobodys(
         #[case] fixed: Option<&str>,
         #[case] broken: &str,
         #[case] value: Value,
-        #[case] expected: Met,
+        #[case] expected: MatchedSide,
     ) {
         let sides = Expected::Telling { fixed: fixed.map(|text| bound(&json!(text))), broken: bound(&json!(broken)) };
         assert_eq!(sides.met(&value), expected);
@@ -96,6 +96,6 @@ mod tests {
     #[test]
     fn a_guard_holds_or_fails() {
         let guard = Expected::Guard(bound(&json!(true)));
-        assert_eq!((guard.met(&json!(true)), guard.met(&json!(false))), (Met::Holds, Met::Fails));
+        assert_eq!((guard.met(&json!(true)), guard.met(&json!(false))), (MatchedSide::Holds, MatchedSide::Fails));
     }
 }

@@ -17,15 +17,15 @@ use dj_regress::service::Lifecycle as _;
 use dj_regress::service::locate::Programs;
 use dj_regress::service::postgres::PostgresWants;
 use dj_regress::service::redis::{Redis, RedisWants};
-use dj_regress::service::{Choice, Needs, Place, Secret, Services};
+use dj_regress::service::{Place, Secret, ServiceChoice, ServiceNeeds, Services};
 
 #[tokio::test]
 async fn a_run_makes_databases_of_its_own_and_drops_them() {
     let ci = Ci::start().await;
     ci.execute("CREATE DATABASE dj_regress_of_a_stranger").await;
     let before = ci.everything().await;
-    let (_run_directory, keeper, services) = ci.run("ci").await;
-    assert_eq!(services.place(), Place::Given);
+    let (_run_directory, supervisor, services) = ci.run("ci").await;
+    assert_eq!(services.place(), Place::External);
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let database = arm(&postgres).await;
     let row = app(&postgres, &database).await.query_one("SELECT current_user::text, name FROM fruit", &[]).await;
@@ -37,14 +37,14 @@ async fn a_run_makes_databases_of_its_own_and_drops_them() {
     ci.execute(&format!("COMMENT ON DATABASE {database} IS NULL")).await;
     postgres.finish().await.unwrap();
     assert_eq!(ci.everything().await, before);
-    keeper.shutdown().await.unwrap();
-    ci.keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn what_looks_like_a_runs_own_and_has_another_label_stays() {
     let ci = Ci::start().await;
-    let (_run_directory, keeper, services) = ci.run("ci").await;
+    let (_run_directory, supervisor, services) = ci.run("ci").await;
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let foreign = postgres.database_name(7);
     ci.execute(&format!("CREATE DATABASE {foreign}")).await;
@@ -54,8 +54,8 @@ async fn what_looks_like_a_runs_own_and_has_another_label_stays() {
     }
     postgres.finish().await.unwrap();
     assert!(ci.everything().await.contains(&foreign));
-    keeper.shutdown().await.unwrap();
-    ci.keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn a_user_with_few_rights_is_enough() {
     ci.execute(&format!("CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")).await;
     let before = ci.everything().await;
     for (user, has_own_role) in [("builder", true), ("maker", false)] {
-        let (_run_directory, keeper, services) = ci.run(user).await;
+        let (_run_directory, supervisor, services) = ci.run(user).await;
         let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
         let database = arm(&postgres).await;
         assert_eq!(postgres.app().user != user, has_own_role);
@@ -80,20 +80,21 @@ async fn a_user_with_few_rights_is_enough() {
         );
         postgres.finish().await.unwrap();
         assert_eq!(ci.everything().await, before, "{user}");
-        keeper.shutdown().await.unwrap();
+        supervisor.shutdown().await.unwrap();
     }
-    let (run_directory, keeper) = ci.room.keeper().await;
-    let refused = Services::choose(&ci.choice("reader"), &keeper, &run_directory, &ci.room.cache).await.unwrap_err();
+    let (run_directory, supervisor) = ci.room.supervisor().await;
+    let refused =
+        Services::choose(&ci.choice("reader"), &supervisor, &run_directory, &ci.room.cache).await.unwrap_err();
     assert!(refused.message.contains("may not make databases") && refused.hint.unwrap().contains("CREATEDB"));
-    keeper.shutdown().await.unwrap();
-    ci.keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn statistics_are_had_where_the_server_counts_and_from_nobody_else() {
     let ci = Ci::start_with("shared_preload_libraries = 'pg_stat_statements'\n").await;
-    let (_run_directory, keeper, services) = ci.run("ci").await;
-    let needs = Needs { statistics: true, ..Needs::default() };
+    let (_run_directory, supervisor, services) = ci.run("ci").await;
+    let needs = ServiceNeeds { statistics: true, ..ServiceNeeds::default() };
     assert_eq!((services.refusal(&needs), services.notes()), (None, vec![]));
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let database = arm(&postgres).await;
@@ -108,39 +109,39 @@ async fn statistics_are_had_where_the_server_counts_and_from_nobody_else() {
     let of_url: i64 = postgres.client("postgres").await.unwrap().query_one(extension, &[]).await.unwrap().get(0);
     assert_eq!(of_url, 0, "the database of the URL is left as it is");
     postgres.finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 
     let plain = Ci::start().await;
-    let (_run_directory, keeper, services) = plain.run("ci").await;
+    let (_run_directory, supervisor, services) = plain.run("ci").await;
     assert!(services.refusal(&needs).is_some());
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
     for ci in [ci, plain] {
-        ci.keeper.shutdown().await.unwrap();
+        ci.supervisor.shutdown().await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn what_only_a_server_of_our_own_can_do_is_refused() {
     let ci = Ci::start().await;
-    let (run_directory, keeper, services) = ci.run("ci").await;
+    let (run_directory, supervisor, services) = ci.run("ci").await;
     let asked = [
-        Needs { image: Some("postgres:17".to_owned()), ..Needs::default() },
-        Needs { own_postgres: true, ..Needs::default() },
-        Needs { redis_settings: true, ..Needs::default() },
-        Needs { server_faults: true, ..Needs::default() },
+        ServiceNeeds { image: Some("postgres:17".to_owned()), ..ServiceNeeds::default() },
+        ServiceNeeds { own_postgres: true, ..ServiceNeeds::default() },
+        ServiceNeeds { redis_settings: true, ..ServiceNeeds::default() },
+        ServiceNeeds { server_faults: true, ..ServiceNeeds::default() },
     ];
     for needs in asked {
         assert!(services.refusal(&needs).is_some(), "{needs:?}");
     }
-    assert_eq!(services.refusal(&Needs { redis: true, ..Needs::default() }), None);
+    assert_eq!(services.refusal(&ServiceNeeds { redis: true, ..ServiceNeeds::default() }), None);
     let private = PostgresWants { private: true, ..PostgresWants::default() };
     assert!(services.postgres(&private).await.is_err());
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let redis = services.redis(&RedisWants::default(), run_directory.path()).await.unwrap();
     assert!(postgres.kill().await.is_err() && redis.kill().await.is_err());
     assert!(postgres.pause().await.is_err() && redis.stop().await.is_err());
-    keeper.shutdown().await.unwrap();
-    ci.keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -148,7 +149,7 @@ async fn an_arm_takes_an_empty_database_of_redis_and_leaves_it_so() {
     let ci = Ci::start().await;
     ci.set(3, "of a stranger").await;
     ci.set(1, "of a stranger").await;
-    let (run_directory, keeper, services) = ci.run("ci").await;
+    let (run_directory, supervisor, services) = ci.run("ci").await;
     assert!(services.redis_version().await.unwrap().contains(' '));
     let wants = RedisWants::default();
     let take = || services.redis(&wants, run_directory.path());
@@ -166,11 +167,11 @@ async fn an_arm_takes_an_empty_database_of_redis_and_leaves_it_so() {
     // Whoever loses one keeps nobody waiting for it.
     drop(third);
     take().await.unwrap().finish().await.unwrap();
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
     for (database, kept) in [(0, 0), (1, 1), (2, 0), (3, 1)] {
         assert_eq!(ci.keys(database).await.len(), kept, "database {database}");
     }
-    ci.keeper.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -179,21 +180,21 @@ async fn a_redis_without_an_empty_database_is_refused_and_left_alone() {
     for database in 0..4 {
         ci.set(database, "of a stranger").await;
     }
-    let (run_directory, keeper, services) = ci.run("ci").await;
-    let why = services.refusal(&Needs { redis: true, ..Needs::default() }).unwrap();
+    let (run_directory, supervisor, services) = ci.run("ci").await;
+    let why = services.refusal(&ServiceNeeds { redis: true, ..ServiceNeeds::default() }).unwrap();
     assert!(why.contains("none of the 4 databases") && why.contains("is empty"), "{why}");
     assert!(services.redis(&RedisWants::default(), run_directory.path()).await.is_err());
     for database in 0..4 {
         assert_eq!(ci.keys(database).await, BTreeSet::from(["of a stranger".to_owned()]));
     }
-    keeper.shutdown().await.unwrap();
-    ci.keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn keys_without_the_runs_mark_are_not_flushed() {
     let ci = Ci::start().await;
-    let (run_directory, keeper, services) = ci.run("ci").await;
+    let (run_directory, supervisor, services) = ci.run("ci").await;
     let redis = services.redis(&RedisWants::default(), run_directory.path()).await.unwrap();
     let mut connection = redis.connection().await.unwrap();
     redis::cmd("FLUSHDB").query_async::<()>(&mut connection).await.unwrap();
@@ -201,15 +202,15 @@ async fn keys_without_the_runs_mark_are_not_flushed() {
     let error = redis.finish().await.unwrap_err();
     assert!(error.message.contains("its 1 keys stay"), "{error}");
     assert_eq!(ci.keys(3).await, BTreeSet::from(["whose".to_owned()]));
-    keeper.shutdown().await.unwrap();
-    ci.keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_password_is_in_no_message_and_only_in_files_of_the_owner() {
     let ci = Ci::start().await;
     let choice = ci.choice("ci");
-    let (run_directory, keeper, services) = ci.run("ci").await;
+    let (run_directory, supervisor, services) = ci.run("ci").await;
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let redis = services.redis(&RedisWants::default(), run_directory.path()).await.unwrap();
     let mut said = format!("{choice:?} {services:?} {} {postgres:?} {redis:?} {run_directory:?}", services.describe());
@@ -223,16 +224,16 @@ async fn a_password_is_in_no_message_and_only_in_files_of_the_owner() {
         (nowhere(&of_postgres, ci.postgres), Secret::new(&of_redis)),
         (Secret::new(&of_postgres), nowhere(&of_redis, ci.redis)),
     ] {
-        let choice = Choice::new(None, Some(&postgres), Some(&redis), Programs::Auto, &|_| None).unwrap();
-        let (run_directory, keeper) = ci.room.keeper().await;
-        match Services::choose(&choice, &keeper, &run_directory, &ci.room.cache).await {
+        let choice = ServiceChoice::new(None, Some(&postgres), Some(&redis), Programs::Auto, &|_| None).unwrap();
+        let (run_directory, supervisor) = ci.room.supervisor().await;
+        match Services::choose(&choice, &supervisor, &run_directory, &ci.room.cache).await {
             Ok(services) => {
-                let why = services.refusal(&Needs { redis: true, ..Needs::default() });
+                let why = services.refusal(&ServiceNeeds { redis: true, ..ServiceNeeds::default() });
                 write!(said, "{services:?} {}", why.unwrap()).unwrap();
             }
             Err(error) => write!(said, "{error:?}").unwrap(),
         }
-        keeper.shutdown().await.unwrap();
+        supervisor.shutdown().await.unwrap();
     }
     assert!(said.contains("127.0.0.1") && !said.contains("hunter2"), "{said}");
     let own = postgres.app().password.as_ref().unwrap().reveal();
@@ -245,8 +246,8 @@ async fn a_password_is_in_no_message_and_only_in_files_of_the_owner() {
     postgres.finish().await.unwrap();
     redis.finish().await.unwrap();
     assert!(!fs::read_to_string(&manifest).unwrap().contains("\"postgres\": {"));
-    keeper.shutdown().await.unwrap();
-    ci.keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 #[test]
@@ -299,7 +300,7 @@ async fn a_doctor_says_whether_a_run_could_use_what_is_given() {
     // Those of others are not even connected to.
     let findings = said(["DATABASE_URL", "REDIS_URL"], "postgres://me:hunter2@does.not.exist/app");
     assert_eq!(findings, [(true, "postgres://me@does.not.exist:5432/app, with --services external only".to_owned())]);
-    ci.keeper.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }
 
 /// The variables of a CI job are somebody's own where nobody asked for them.
@@ -311,16 +312,16 @@ fn the_variables_of_ci_count_only_where_given_is_asked_for() {
         _ => None,
     };
     let choice = |place, variable: &dyn Fn(&str) -> Option<String>| {
-        Choice::new(place, None, None, Programs::Auto, variable).unwrap().postgres_url.map(|url| url.to_string())
+        ServiceChoice::new(place, None, None, Programs::Auto, variable).unwrap().postgres_url.map(|url| url.to_string())
     };
     assert_eq!(choice(None, &set), None);
     assert_eq!(choice(Some(Place::Local), &set), None);
-    assert_eq!(choice(Some(Place::Given), &set).as_deref(), Some("postgres://me@ci:5432/app"));
+    assert_eq!(choice(Some(Place::External), &set).as_deref(), Some("postgres://me@ci:5432/app"));
     let own = |name: &str| match name {
         "DJ_REGRESS_POSTGRES_URL" => Some("postgres://me@own/app".to_owned()),
         _ => set(name),
     };
-    for place in [None, Some(Place::Given)] {
+    for place in [None, Some(Place::External)] {
         assert_eq!(choice(place, &own).as_deref(), Some("postgres://me@own:5432/app"));
     }
     let other = |name: &str| match name {
@@ -330,6 +331,6 @@ fn the_variables_of_ci_count_only_where_given_is_asked_for() {
         _ => None,
     };
     let socket = PathBuf::from("/run/postgresql/.s.PGSQL.5432");
-    let given = choice(Some(Place::Given), &other);
+    let given = choice(Some(Place::External), &other);
     assert_eq!(given, Some(format!("postgres://me@{}/me", socket.display())));
 }

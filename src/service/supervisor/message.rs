@@ -1,4 +1,4 @@
-//! What controller and keeper say to each other: one JSON object per line.
+//! What controller and supervisor say to each other: one JSON object per line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ pub(super) struct Request {
     pub order: Order,
 }
 
-/// What the keeper is asked to do.
+/// What the supervisor is asked to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
     Spawn(Box<Spawn>),
@@ -23,7 +23,7 @@ pub(super) enum Order {
     EndTree(u32),
 }
 
-/// What the keeper says.
+/// What the supervisor says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     /// It is in its own session and holds its lock.
@@ -89,7 +89,7 @@ pub enum Ending {
     Quit,
 }
 
-/// What a signal goes to. Only descendants of the keeper are ever reached.
+/// What a signal goes to. Only descendants of the supervisor are ever reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// The process with this id.

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::text;
-use crate::judge::{Expected, Met, Verdict};
+use crate::judge::{Expected, MatchedSide, Verdict};
 use crate::runner::{ArmReport, CaseReport};
 
 /// Columns of a terminal that a table may take.
@@ -14,7 +14,7 @@ const REASON: usize = 300;
 
 /// A case over releases.
 #[derive(Debug, Clone)]
-pub struct Sheet {
+pub struct ReleaseTable {
     /// The case's name.
     pub name: String,
     /// What goes wrong.
@@ -51,7 +51,7 @@ pub struct Cell {
     /// As it is shown.
     pub value: String,
     /// Whose bound it meets.
-    pub met: Met,
+    pub met: MatchedSide,
 }
 
 /// A change from one release to the next that was measured.
@@ -62,7 +62,7 @@ struct Flip<'r> {
     between: Vec<&'r str>,
 }
 
-impl Sheet {
+impl ReleaseTable {
     /// The row of a release, from the report on the case at it.
     pub fn row(&self, release: &str, report: &CaseReport) -> Row {
         Row { release: release.to_owned(), found: self.found(report) }
@@ -116,7 +116,8 @@ impl Sheet {
 
     /// The invariants that are shown: those that tell the states apart, and the guards that fail somewhere.
     fn columns(&self, rows: &[Row]) -> Vec<&String> {
-        let fails = |name: &String| rows.iter().any(|row| cell(row, name).is_some_and(|cell| cell.met == Met::Fails));
+        let fails =
+            |name: &String| rows.iter().any(|row| cell(row, name).is_some_and(|cell| cell.met == MatchedSide::Fails));
         let is_shown = |(name, expected): &(&String, &Expected)| match expected {
             Expected::Telling { .. } => true,
             Expected::Guard(_) => fails(name),
@@ -170,7 +171,7 @@ fn cell<'r>(row: &'r Row, name: &str) -> Option<&'r Cell> {
 
 /// Where an invariant meets another side's bound than at the release before.
 fn flips<'r>(rows: &'r [Row], name: &str) -> Vec<Flip<'r>> {
-    let known: Vec<(usize, Met)> =
+    let known: Vec<(usize, MatchedSide)> =
         rows.iter().enumerate().filter_map(|(index, row)| Some((index, cell(row, name)?.met))).collect();
     let changes = known.windows(2).filter(|pair| pair[0].1 != pair[1].1);
     let flips = changes.map(|pair| Flip {
@@ -234,27 +235,49 @@ mod tests {
     use super::*;
     use crate::case::Bound;
 
-    fn sheet(names: &[&str]) -> Sheet {
+    fn sheet(names: &[&str]) -> ReleaseTable {
         let bound = |value| Bound::parse(&value).expect("a bound");
         let telling = || Expected::Telling { fixed: Some(bound(json!(1))), broken: bound(json!(2)) };
         let mut expected: IndexMap<String, Expected> =
             names.iter().map(|name| ((*name).to_owned(), telling())).collect();
         expected.insert("kept".to_owned(), Expected::Guard(bound(json!(true))));
-        Sheet { name: "shop/charges".into(), title: "charged twice".into(), axis: "django-q2".into(), expected }
+        ReleaseTable { name: "shop/charges".into(), title: "charged twice".into(), axis: "django-q2".into(), expected }
     }
 
-    fn row(release: &str, cells: &[(&str, &str, Met)]) -> Row {
-        let cell =
-            |(name, value, met): &(&str, &str, Met)| ((*name).into(), Cell { value: (*value).into(), met: *met });
+    fn row(release: &str, cells: &[(&str, &str, MatchedSide)]) -> Row {
+        let cell = |(name, value, met): &(&str, &str, MatchedSide)| {
+            ((*name).into(), Cell { value: (*value).into(), met: *met })
+        };
         Row { release: release.to_owned(), found: Found::Measured(cells.iter().map(cell).collect()) }
     }
 
     #[test]
     fn a_table_says_where_each_invariant_flips() {
         let rows = [
-            row("1.8.0", &[("charges", "2", Met::Broken), ("rows", "2", Met::Broken), ("kept", "yes", Met::Holds)]),
-            row("1.9.0", &[("charges", "1", Met::Fixed), ("rows", "2", Met::Broken), ("kept", "no", Met::Fails)]),
-            row("1.10.0", &[("charges", "1", Met::Fixed), ("rows", "2", Met::Broken), ("kept", "yes", Met::Holds)]),
+            row(
+                "1.8.0",
+                &[
+                    ("charges", "2", MatchedSide::Broken),
+                    ("rows", "2", MatchedSide::Broken),
+                    ("kept", "yes", MatchedSide::Holds),
+                ],
+            ),
+            row(
+                "1.9.0",
+                &[
+                    ("charges", "1", MatchedSide::Fixed),
+                    ("rows", "2", MatchedSide::Broken),
+                    ("kept", "no", MatchedSide::Fails),
+                ],
+            ),
+            row(
+                "1.10.0",
+                &[
+                    ("charges", "1", MatchedSide::Fixed),
+                    ("rows", "2", MatchedSide::Broken),
+                    ("kept", "yes", MatchedSide::Holds),
+                ],
+            ),
         ];
         insta::assert_snapshot!(sheet(&["charges", "rows"]).lines(&rows).join("\n"), @r"
         shop/charges: charged twice
@@ -270,10 +293,10 @@ mod tests {
     fn what_was_not_measured_says_why_and_leaves_an_interval() {
         let uv = "resolve a, b with uv: \n  × No solution found when resolving dependencies:\n  ╰─▶ Because there is no\n      b,  we give up.";
         let rows = [
-            row("1.7.3", &[("charges", "2", Met::Broken)]),
+            row("1.7.3", &[("charges", "2", MatchedSide::Broken)]),
             Row { release: "1.7.4".into(), found: Found::Skipped(plain(uv)) },
             Row { release: "1.7.5".into(), found: Found::Inconclusive("ImportError: x".into()) },
-            row("1.7.6", &[("charges", "1", Met::Fixed)]),
+            row("1.7.6", &[("charges", "1", MatchedSide::Fixed)]),
             Row { release: "1.8.0".into(), found: Found::Inconclusive("ImportError: x".into()) },
         ];
         insta::assert_snapshot!(sheet(&["charges"]).lines(&rows).join("\n"), @r"
@@ -304,7 +327,7 @@ mod tests {
     fn no_line_is_wider_than_a_terminal() {
         let names: Vec<String> = (0..9).map(|index| format!("an invariant with a name {index}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let cells: Vec<_> = names.iter().map(|name| (*name, "123456", Met::Neither)).collect();
+        let cells: Vec<_> = names.iter().map(|name| (*name, "123456", MatchedSide::Neither)).collect();
         let skipped = Row { release: "1.9.0".into(), found: Found::Skipped("no good reason ".repeat(30)) };
         let lines = sheet(&names).lines(&[row("1.8.0", &cells), skipped]);
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");

@@ -1,4 +1,4 @@
-//! How the keeper ends a session, and in the end everything.
+//! How the supervisor ends a session, and in the end everything.
 
 use std::fs;
 use std::io;
@@ -91,7 +91,7 @@ impl Keeping {
         if let Err(error) = removed
             && error.kind() != io::ErrorKind::NotFound
         {
-            eprintln!("keeper: cannot remove {}: {error}", self.directory.display());
+            eprintln!("supervisor: cannot remove {}: {error}", self.directory.display());
         }
         is_undone
     }
@@ -107,7 +107,7 @@ impl Keeping {
         let mut child = match undo.spawn() {
             Ok(child) => child,
             Err(error) => {
-                eprintln!("keeper: cannot undo: {error}");
+                eprintln!("supervisor: cannot undo: {error}");
                 return false;
             }
         };
@@ -119,7 +119,7 @@ impl Keeping {
                 Err(_) => return false,
             }
         }
-        eprintln!("keeper: undoing takes over {} s", UNDO_DEADLINE.as_secs());
+        eprintln!("supervisor: undoing takes over {} s", UNDO_DEADLINE.as_secs());
         let _ = child.kill().and_then(|()| child.wait());
         false
     }

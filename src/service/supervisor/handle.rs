@@ -1,4 +1,4 @@
-//! The controller's side of the keeper.
+//! The controller's side of the supervisor.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,19 +19,19 @@ use super::{COMMAND, NOT_UNDONE};
 use crate::deadline;
 use crate::error::{Context, Error, Result};
 use crate::service::choice::{POSTGRES_VARIABLE, REDIS_VARIABLE};
-use crate::service::run_directory::{KEEPER_LOG as LOG, RunDirectory};
+use crate::service::run_directory::{RunDirectory, SUPERVISOR_LOG as LOG};
 use crate::service::undo;
 
-/// Longer than the keeper itself waits for anything: for processes, then for servers of others.
+/// Longer than the supervisor itself waits for anything: for processes, then for servers of others.
 const SHUTDOWN_DEADLINE: Duration = undo::DEADLINE.saturating_add(Duration::from_secs(20));
 
 /// Longer than it takes over any order, of which it may have a few to follow first.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
-/// A handle on the keeper; clones share it. When the last one goes without [`Keeper::shutdown`], the keeper ends
+/// A handle on the supervisor; clones share it. When the last one goes without [`Supervisor::shutdown`], the supervisor ends
 /// everything all the same.
 #[derive(Debug, Clone)]
-pub struct Keeper {
+pub struct Supervisor {
     shared: Arc<Shared>,
 }
 
@@ -44,7 +44,7 @@ struct Shared {
     heard: Arc<Heard>,
 }
 
-/// What the keeper has said so far.
+/// What the supervisor has said so far.
 #[derive(Debug, Default)]
 struct Heard {
     state: Mutex<State>,
@@ -68,7 +68,7 @@ struct Waiting {
     is_spawn: bool,
 }
 
-/// How a keeper ended.
+/// How a supervisor ended.
 #[derive(Debug)]
 pub(in crate::service) enum Ended {
     /// Nothing is left.
@@ -79,8 +79,8 @@ pub(in crate::service) enum Ended {
     Died(String),
 }
 
-impl Keeper {
-    /// Starts a keeper for this run: this program again, with the hidden subcommand `keeper`.
+impl Supervisor {
+    /// Starts a supervisor for this run: this program again, with the hidden subcommand `supervisor`.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl Keeper {
         Self::start_program(Path::new("/proc/self/exe"), run_directory).await
     }
 
-    /// As [`Keeper::start`], for a controller that is not `dj-regress` itself (a test).
+    /// As [`Supervisor::start`], for a controller that is not `dj-regress` itself (a test).
     ///
     /// # Errors
     ///
@@ -101,60 +101,60 @@ impl Keeper {
         let mut child = Command::new(program)
             .arg(COMMAND)
             .arg(run_directory.path())
-            // They may hold passwords, and nothing below a keeper needs them.
+            // They may hold passwords, and nothing below a supervisor needs them.
             .env_remove(POSTGRES_VARIABLE)
             .env_remove(REDIS_VARIABLE)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
-            .cannot_run(|| "start the keeper".to_owned())?;
+            .cannot_run(|| "start the supervisor".to_owned())?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Error::bug("the keeper has no pipes"));
+            return Err(Error::bug("the supervisor has no pipes"));
         };
         let mut output = BufReader::new(output);
         let mut line = String::new();
-        let hear = async { output.read_line(&mut line).await.cannot_run(|| "hear the keeper".to_owned()) };
-        deadline::within(ANSWER_DEADLINE, || "start the keeper".to_owned(), hear).await?;
+        let hear = async { output.read_line(&mut line).await.cannot_run(|| "hear the supervisor".to_owned()) };
+        deadline::within(ANSWER_DEADLINE, || "start the supervisor".to_owned(), hear).await?;
         let Ok(Reply::Ready { pid }) = serde_json::from_str(&line) else {
             let log = std::fs::read_to_string(&log_path).unwrap_or_default();
-            return Err(Error::cannot_run(format!("the keeper did not start: {}{}", line, log.trim_end())));
+            return Err(Error::cannot_run(format!("the supervisor did not start: {}{}", line, log.trim_end())));
         };
-        run_directory.set_keeper(pid)?;
+        run_directory.set_supervisor(pid)?;
         let heard = Arc::new(Heard::default());
         tokio::spawn(Arc::clone(&heard).listen(output));
         let (input, child) = (tokio::sync::Mutex::new(Some(input)), tokio::sync::Mutex::new(child));
         Ok(Self { shared: Arc::new(Shared { pid, log: log_path, input, child, heard }) })
     }
 
-    /// The keeper's process id.
+    /// The supervisor's process id.
     pub fn pid(&self) -> u32 {
         self.shared.pid
     }
 
-    /// Starts a process below the keeper, in its own session; gives its pid, which is its session id too.
+    /// Starts a process below the supervisor, in its own session; gives its pid, which is its session id too.
     ///
     /// # Errors
     ///
-    /// Cannot run if it cannot be started or the keeper is gone.
+    /// Cannot run if it cannot be started or the supervisor is gone.
     pub async fn spawn(&self, spawn: Spawn) -> Result<u32> {
         self.request(Order::Spawn(Box::new(spawn))).await
     }
 
-    /// Signals a descendant of the keeper; nothing else is ever reached. Says whether it was still there.
+    /// Signals a descendant of the supervisor; nothing else is ever reached. Says whether it was still there.
     ///
     /// # Errors
     ///
-    /// Cannot run if the kernel refuses or the keeper is gone.
+    /// Cannot run if the kernel refuses or the supervisor is gone.
     pub async fn signal(&self, pid: u32, signal: Signal) -> Result<bool> {
         Ok(self.signal_all(Target::Process(pid), signal).await? > 0)
     }
 
-    /// Signals descendants of the keeper; says how many were reached.
+    /// Signals descendants of the supervisor; says how many were reached.
     ///
     /// # Errors
     ///
-    /// Cannot run if the kernel refuses or the keeper is gone.
+    /// Cannot run if the kernel refuses or the supervisor is gone.
     pub async fn signal_all(&self, target: Target, signal: Signal) -> Result<u32> {
         self.request(Order::Signal { target, signal: signal as i32 }).await
     }
@@ -164,7 +164,7 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// Cannot run if one does not go within 10 s or the keeper is gone.
+    /// Cannot run if one does not go within 10 s or the supervisor is gone.
     pub async fn end_sessions(&self, sessions: &[u32]) -> Result<u32> {
         let ended = self.request(Order::EndSessions(sessions.to_vec())).await?;
         // A later process may get one of their pids.
@@ -177,16 +177,16 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// Cannot run if one does not go within 10 s or the keeper is gone.
+    /// Cannot run if one does not go within 10 s or the supervisor is gone.
     pub async fn end_tree(&self, pid: u32) -> Result<u32> {
         self.request(Order::EndTree(pid)).await
     }
 
-    /// How a process below the keeper ended (children and orphans that the keeper adopted); waits until it does.
+    /// How a process below the supervisor ended (children and orphans that the supervisor adopted); waits until it does.
     ///
     /// # Errors
     ///
-    /// Cannot run if the keeper is gone.
+    /// Cannot run if the supervisor is gone.
     pub async fn exited(&self, pid: u32) -> Result<Exit> {
         let mut changes = self.shared.heard.changed.subscribe();
         loop {
@@ -205,7 +205,7 @@ impl Keeper {
         }
     }
 
-    /// Resolves when the keeper has died: nobody but the controller can end what it leaves.
+    /// Resolves when the supervisor has died: nobody but the controller can end what it leaves.
     pub async fn died(&self) -> Error {
         let mut changes = self.shared.heard.changed.subscribe();
         while !self.is_gone() {
@@ -214,17 +214,17 @@ impl Keeper {
         gone()
     }
 
-    /// Whether the keeper has ended.
+    /// Whether the supervisor has ended.
     pub fn is_gone(&self) -> bool {
         self.shared.heard.lock().gone
     }
 
-    /// Ends everything below the keeper and the keeper itself; the run directory is gone then. Call it on any clone;
-    /// the others find the keeper gone.
+    /// Ends everything below the supervisor and the supervisor itself; the run directory is gone then. Call it on any clone;
+    /// the others find the supervisor gone.
     ///
     /// # Errors
     ///
-    /// Cannot run if the keeper does not end within 50 s, or was itself killed.
+    /// Cannot run if the supervisor does not end within 50 s, or was itself killed.
     pub async fn shutdown(&self) -> Result<()> {
         match self.end().await? {
             Ended::Well => Ok(()),
@@ -235,17 +235,17 @@ impl Keeper {
         }
     }
 
-    /// As [`Keeper::shutdown`], told apart by what is left to do.
+    /// As [`Supervisor::shutdown`], told apart by what is left to do.
     pub(in crate::service) async fn end(&self) -> Result<Ended> {
         // The end of its input is the order.
         drop(self.shared.input.lock().await.take());
         let mut child = self.shared.child.lock().await;
         let Ok(status) = timeout(SHUTDOWN_DEADLINE, child.wait()).await else {
-            child.kill().await.cannot_run(|| "end the keeper".to_owned())?;
+            child.kill().await.cannot_run(|| "end the supervisor".to_owned())?;
             let (pid, seconds) = (self.shared.pid, SHUTDOWN_DEADLINE.as_secs());
-            return Ok(Ended::Died(format!("the keeper (process {pid}) did not end within {seconds} s")));
+            return Ok(Ended::Died(format!("the supervisor (process {pid}) did not end within {seconds} s")));
         };
-        let status = status.cannot_run(|| "wait for the keeper".to_owned())?;
+        let status = status.cannot_run(|| "wait for the supervisor".to_owned())?;
         if status.success() {
             return Ok(Ended::Well);
         }
@@ -254,7 +254,7 @@ impl Keeper {
             let message = format!("not everything that this run has made elsewhere is gone: {}", log.trim_end());
             return Ok(Ended::NotUndone(Error::cannot_run(message).hint("dj-regress clean  (tries again)")));
         }
-        Ok(Ended::Died(format!("the keeper ended by itself ({status})")))
+        Ok(Ended::Died(format!("the supervisor ended by itself ({status})")))
     }
 
     async fn request(&self, order: Order) -> Result<u32> {
@@ -270,7 +270,7 @@ impl Keeper {
             number
         };
         let mut line = serde_json::to_vec(&Request { number, order })
-            .map_err(|error| Error::bug(format!("an order for the keeper: {error}")))?;
+            .map_err(|error| Error::bug(format!("an order for the supervisor: {error}")))?;
         line.push(b'\n');
         let answer = async {
             match self.shared.input.lock().await.as_mut() {
@@ -282,7 +282,7 @@ impl Keeper {
         let Ok(answer) = timeout(ANSWER_DEADLINE, answer).await else {
             // One that hangs keeps nothing: its death is seen, and dealt with, by whoever plays the run.
             let _ = kill(Pid::from_raw(self.shared.pid.cast_signed()), Signal::SIGKILL);
-            let message = format!("the keeper (process {}) did not answer", self.shared.pid);
+            let message = format!("the supervisor (process {}) did not answer", self.shared.pid);
             return Err(deadline::passed(ANSWER_DEADLINE, &message));
         };
         answer
@@ -290,7 +290,7 @@ impl Keeper {
 }
 
 fn gone() -> Error {
-    Error::cannot_run("the keeper of this run has died: every process below it is ended")
+    Error::cannot_run("the supervisor of this run has died: every process below it is ended")
 }
 
 impl Heard {

@@ -1,4 +1,4 @@
-//! The keeper's own process: one thread that waits for the controller's orders and for signals.
+//! The supervisor's own process: one thread that waits for the controller's orders and for signals.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -19,25 +19,25 @@ use super::message::{Ending, Exit, Order, Reply, Request, Spawn, Target};
 use super::tree::pid_of;
 use super::{NOT_UNDONE, RUN_VARIABLE, tree};
 use crate::service::procfs::Process;
-use crate::service::run_directory::KEEPER_LOCK;
+use crate::service::run_directory::SUPERVISOR_LOCK;
 
-/// `dj-regress keeper RUN_DIRECTORY`: keeps until standard input closes, then ends everything it ever started.
+/// `dj-regress supervisor RUN_DIRECTORY`: keeps until standard input closes, then ends everything it ever started.
 pub fn run(directory: &Path) -> ExitCode {
     match Keeping::begin(directory) {
         Ok(mut keeping) => {
             if let Err(error) = keeping.serve() {
-                eprintln!("keeper: {error}");
+                eprintln!("supervisor: {error}");
             }
             if keeping.end() { ExitCode::SUCCESS } else { ExitCode::from(NOT_UNDONE) }
         }
         Err(error) => {
-            eprintln!("keeper: cannot start: {error}");
+            eprintln!("supervisor: cannot start: {error}");
             ExitCode::from(2)
         }
     }
 }
 
-/// The state of a running keeper.
+/// The state of a running supervisor.
 pub(super) struct Keeping {
     pub(super) directory: PathBuf,
     pub(super) signals: SignalFd,
@@ -55,7 +55,7 @@ impl Keeping {
         nix::sys::prctl::set_child_subreaper(true)?;
         umask(Mode::from_bits_truncate(0o022));
         let signals = receive_signals()?;
-        let lock = File::options().create(true).append(true).open(directory.join(KEEPER_LOCK))?;
+        let lock = File::options().create(true).append(true).open(directory.join(SUPERVISOR_LOCK))?;
         lock.lock()?;
         say(&Reply::Ready { pid: std::process::id() })?;
         Ok(Self { directory: directory.to_owned(), signals, quitters: Vec::new(), _lock: lock })
@@ -233,7 +233,7 @@ fn close_inherited_files() -> io::Result<()> {
 }
 
 /// Default dispositions (they are inherited by what we spawn), then all that could end us blocked and readable as a
-/// file: so nothing but SIGKILL and the end of the pipe ends a keeper.
+/// file: so nothing but SIGKILL and the end of the pipe ends a supervisor.
 fn receive_signals() -> io::Result<SignalFd> {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     let caught = [Signal::SIGCHLD, Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
