@@ -32,7 +32,9 @@ fn section(page: &mut String, name: &str, definition: &Value) {
         let _ = write!(page, "\n{text}\n");
     }
     for (condition, part) in parts(definition) {
-        let _ = write!(page, "\n{condition}");
+        if !condition.is_empty() {
+            let _ = write!(page, "\n{condition}");
+        }
         keys(page, part);
         words(page, part);
     }
