@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::plan::{Choice, States};
 use crate::service::Secret;
@@ -17,6 +19,55 @@ pub struct Cli {
     /// Options of `run`.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+impl Cli {
+    /// Reads the words of a command line, the program's name first.
+    ///
+    /// # Errors
+    ///
+    /// What clap says of them; help and the version are told in the same way.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(command_first(words.into_iter().collect()))
+    }
+}
+
+/// Options may stand before the command, too: `--output-dir out run` is read as `run --output-dir out`.
+fn command_first(mut words: Vec<OsString>) -> Vec<OsString> {
+    let cli = Cli::command();
+    let takes_value = |word: &OsStr| {
+        let word = word.to_str().unwrap_or_default();
+        let names = |argument: &clap::Arg| match word.strip_prefix("--") {
+            Some(long) => {
+                argument.get_long() == Some(long) || argument.get_all_aliases().is_some_and(|all| all.contains(&long))
+            }
+            None => {
+                argument.get_short().is_some_and(|short| word.strip_prefix('-') == Some(short.to_string().as_str()))
+            }
+        };
+        cli.get_arguments().any(|argument| argument.get_action().takes_values() && names(argument))
+    };
+    let mut index = 1;
+    while let Some(word) = words.get(index) {
+        if word == "--" {
+            break;
+        } else if word.as_encoded_bytes().starts_with(b"-") {
+            index += if takes_value(word) { 2 } else { 1 };
+        } else {
+            if word == "help" || cli.find_subcommand(word).is_some() {
+                let command = words.remove(index);
+                words.insert(1, command);
+            }
+            break;
+        }
+    }
+    words
+}
+
+/// Where services may run. `external` was called `given`.
+fn places() -> PossibleValuesParser {
+    let external = PossibleValue::new("external").alias("given");
+    PossibleValuesParser::new(["auto", "docker", "local"].map(PossibleValue::new).into_iter().chain([external]))
 }
 
 /// The subcommands.
@@ -74,8 +125,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub selection: CaseArgs,
     /// Where results and logs go; the previous run is kept beside it as `<FOLDER>.old`
-    #[arg(long, default_value = "regress.out", value_name = "FOLDER")]
-    pub outputdir: PathBuf,
+    #[arg(long, alias = "outputdir", default_value = "regress.out", value_name = "FOLDER")]
+    pub output_dir: PathBuf,
     /// Arms to run at the same time [default: the number of processors]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
@@ -86,11 +137,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "STATES", value_enum, default_value_t)]
     pub state: States,
     /// Run the applied state twice, against itself: counts must be equal, bytes within 1 %
-    #[arg(long, conflicts_with = "state")]
-    pub control: bool,
+    #[arg(long, alias = "control", conflicts_with = "state")]
+    pub self_check: bool,
     /// Where Postgres and Redis run: in containers, as processes of the run's own, or where the two URLs say; with
-    /// `auto`, given if a URL is, else the first that is there
-    #[arg(long, value_name = "PLACE", default_value = "auto", value_parser = ["auto", "docker", "local", "given"])]
+    /// `auto`, external if a URL is given, else the first that is there
+    #[arg(long, value_name = "PLACE", default_value = "auto", value_parser = places())]
     pub services: String,
     /// A Postgres to use, without TLS: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, better in
     /// `$DJ_REGRESS_POSTGRES_URL`. The run makes and drops databases of its own there and touches no other
@@ -120,7 +171,8 @@ pub struct RunArgs {
 /// Options of `clean`.
 #[derive(Debug, Clone, Args)]
 pub struct CleanArgs {
-    /// Empty the cache as well: environments, wheels, overlays, the templates of Postgres, the images that hold them
+    /// Remove the cache as well: environments, wheels, overlays, what uv and pip have downloaded, the templates of
+    /// Postgres, the images that hold them
     #[arg(long)]
     pub cache: bool,
 }
@@ -177,8 +229,8 @@ pub struct AxisArgs {
 #[derive(Debug, Clone, Args)]
 pub struct MachineArgs {
     /// Where results and logs go; the previous run is kept beside it as `<FOLDER>.old`
-    #[arg(long, default_value = "regress.out", value_name = "FOLDER")]
-    pub outputdir: PathBuf,
+    #[arg(long, alias = "outputdir", default_value = "regress.out", value_name = "FOLDER")]
+    pub output_dir: PathBuf,
     /// Arms to run at the same time [default: the number of processors]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
@@ -186,7 +238,7 @@ pub struct MachineArgs {
     #[arg(long, value_name = "PYTHON")]
     pub python: Option<String>,
     /// Where Postgres and Redis run, as for `run`
-    #[arg(long, value_name = "PLACE", default_value = "auto", value_parser = ["auto", "docker", "local", "given"])]
+    #[arg(long, value_name = "PLACE", default_value = "auto", value_parser = places())]
     pub services: String,
     /// A Postgres to use, as for `run`
     #[arg(long, value_name = "URL")]
@@ -213,4 +265,74 @@ pub struct NewArgs {
     /// The release of django-q2 that has the bug
     #[arg(long, value_name = "RELEASE", default_value = "1.11.1")]
     pub release: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn read(words: &str) -> Result<Cli, String> {
+        let words = ["dj-regress"].into_iter().chain(words.split_ascii_whitespace()).map(OsString::from);
+        Cli::read(words).map_err(|error| error.to_string())
+    }
+
+    #[rstest]
+    #[case("--output-dir o run foo")]
+    #[case("run --output-dir o foo")]
+    #[case("--output-dir=o -j2 run foo")]
+    #[case("-j 2 --outputdir o --verbose run foo")]
+    #[case("--output-dir o foo")]
+    #[case("foo --output-dir o")]
+    fn options_stand_before_the_command_or_after_it(#[case] words: &str) {
+        let cli = read(words).expect("it is understood");
+        let arguments = match cli.command {
+            Some(Command::Run(arguments)) => arguments,
+            None => cli.run,
+            Some(other) => panic!("{words}: {other:?}"),
+        };
+        assert_eq!(arguments.selection.cases, ["foo"]);
+        assert_eq!(arguments.output_dir, PathBuf::from("o"));
+    }
+
+    #[rstest]
+    #[case("--cases-dir list list a", "list", Some("a"))]
+    #[case("--cases-dir=list a list", "list", None)]
+    #[case("--cases-dir list -- list", "list", None)]
+    fn a_value_or_a_case_may_be_called_as_a_command(
+        #[case] words: &str,
+        #[case] folder: &str,
+        #[case] listed: Option<&str>,
+    ) {
+        let cli = read(words).expect("it is understood");
+        let selection = match cli.command {
+            Some(Command::List(selection)) => selection,
+            _ => cli.run.selection,
+        };
+        assert_eq!(selection.cases_dir, PathBuf::from(folder));
+        assert_eq!(selection.cases.first().map(String::as_str), listed.or(selection.cases.first().map(String::as_str)));
+        assert_eq!(selection.cases.last().map(String::as_str), listed.or(Some("list")));
+    }
+
+    #[test]
+    fn an_option_that_the_command_does_not_have_is_named() {
+        let said = read("--output-dir o list").expect_err("`list` writes nothing");
+        assert!(
+            said.contains("unexpected argument '--output-dir'") && said.contains("Usage: dj-regress list"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn the_names_of_before_are_understood_and_not_shown() {
+        let cli = read("run --outputdir o --control --services given").expect("it is understood");
+        let Some(Command::Run(arguments)) = cli.command else { panic!("it is a run") };
+        assert!(arguments.self_check && arguments.output_dir.as_os_str() == "o");
+        assert!("given".parse::<crate::service::Place>().is_ok_and(|place| place.name() == "external"));
+        for command in ["--help", "run --help", "matrix --help", "bisect --help"] {
+            let help = read(command).expect_err("help is told as an error is");
+            assert!(!["--outputdir", "--control", "given]"].iter().any(|name| help.contains(name)), "{help}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Errors that the user or the machine can cause, told apart from bugs in dj-regress.
 
 use std::fmt;
+use std::path::Path;
 
 /// What an error means for the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,12 @@ impl Error {
     /// SIGINT or SIGTERM came.
     pub fn interrupted() -> Self {
         Self::new(ErrorKind::Interrupted, "interrupted")
+    }
+
+    /// A folder cannot be there, if it or a part of its path is a file.
+    pub fn file_in_the_way(folder: &Path) -> Option<Self> {
+        let file = folder.ancestors().find(|part| part.exists()).filter(|part| !part.is_dir());
+        file.map(|file| Self::usage(format!("`{}` is a file", file.display())))
     }
 
     /// A bug in dj-regress.

@@ -1,16 +1,18 @@
 //! Arguments in, exit code out.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use dj_regress::cli::Cli;
 use dj_regress::command;
-use dj_regress::error::ErrorKind;
 use dj_regress::exit::Exit;
+use dj_regress::report::terminal;
+use nix::sys::stat::{Mode, umask};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    // What is made here, and what installers make in the cache, nobody else may change.
+    let mask = umask(Mode::empty());
+    umask(mask | Mode::S_IWGRP | Mode::S_IWOTH);
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors. A reader that has gone needs no text.
@@ -21,15 +23,7 @@ fn main() -> ExitCode {
     match command::execute(cli) {
         Ok(exit) => exit,
         Err(error) => {
-            let mut stderr = std::io::stderr();
-            let _ = writeln!(stderr, "error: {error}");
-            if let Some(hint) = &error.hint {
-                let _ = writeln!(stderr, "hint: {hint}");
-            }
-            if error.kind == ErrorKind::Bug {
-                let _ =
-                    writeln!(stderr, "this is a bug in dj-regress: please report it with the command and this text");
-            }
+            terminal::error(&error);
             Exit::from(&error).into()
         }
     }

@@ -132,7 +132,7 @@ pub enum States {
     /// All of them.
     #[default]
     All,
-    /// The fixed state twice, against itself: `--control`.
+    /// The fixed state twice, against itself: `--self-check`.
     #[value(skip)]
     Twins,
 }

@@ -81,6 +81,37 @@ fn a_folder_without_cases_exits_4() {
     ");
 }
 
+#[test]
+fn a_folder_of_cases_that_is_none_is_named() {
+    let context = Context::new();
+    fs::write(context.path("afile"), "").unwrap();
+    for command in ["run", "list", "check", "explain", "matrix --releases 1.9.0"] {
+        let said = context.run(&format!("{command} --cases-dir nowhere"));
+        let hint = "name a case file, or with `--cases-dir` the folder of the cases";
+        assert_eq!(said.stderr, format!("error: there is no folder `nowhere`\nhint: {hint}\n"));
+        assert_eq!(said.code, Some(4));
+        let said = context.run(&format!("{command} --cases-dir afile"));
+        let hint = "`--cases-dir` names the folder of the cases";
+        assert_eq!((said.code, said.stderr), (Some(3), format!("error: `afile` is a file\nhint: {hint}\n")));
+    }
+    let said = context.run("new mine --cases-dir afile/x");
+    assert_eq!((said.code, said.stderr.as_str()), (Some(3), "error: `afile` is a file\n"));
+    let said = support::said(context.command("doctor").env("DJ_REGRESS_CACHE", "afile"));
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.starts_with("error: cannot write to the cache folder afile: `afile` is a file\n"), "{said}");
+}
+
+#[test]
+fn a_command_that_is_mistyped_is_guessed() {
+    insta::assert_snapshot!(Context::new().run("doctr"), @r"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    error: no case, folder of cases or case file is called `doctr`
+    hint: did you mean the command `doctor`?
+    ");
+}
+
 #[rstest]
 #[case::unknown_option("run --joobs 2")]
 #[case::no_lanes("run --jobs 0")]
@@ -109,6 +140,7 @@ fn planted_cases_are_good_cases(#[values("verdicts", "language")] folder: &str) 
 
 /// What `| head -1` does: one line is read, then nobody listens.
 #[rstest]
+#[case::help("run --help", "Run cases")]
 #[case::list("list", "verdicts/backwards")]
 #[case::check("check", "ok verdicts/backwards")]
 #[case::schema("schema", "{")]
@@ -126,18 +158,24 @@ fn a_reader_that_goes_away_is_no_error(#[case] arguments: &str, #[case] first: &
 
 /// `script` gives the program a terminal.
 #[rstest]
-#[case::a_terminal("", true)]
-#[case::no_color("NO_COLOR=1", false)]
-fn there_is_colour_in_a_terminal_that_wants_it(#[case] variable: &str, #[case] colour: bool) {
+#[case::a_terminal("TERM=xterm", true, true)]
+#[case::no_color("TERM=xterm NO_COLOR=1", false, true)]
+#[case::dumb("TERM=dumb", false, false)]
+fn there_is_colour_in_a_terminal_that_wants_it(
+    #[case] variable: &str,
+    #[case] colour: bool,
+    #[case] has_status_line: bool,
+) {
     let Some(script) = on_path("script") else { return skip("`script` (util-linux) is not here") };
     let context = Context::new().planted("verdicts");
-    let run = format!("{variable} {} run --frozen verdicts/not_fixed 2>/dev/null", support::PROGRAM);
+    let run = format!("{variable} {} run --frozen verdicts/not_fixed", support::PROGRAM);
     let mut in_terminal = std::process::Command::new(script);
     in_terminal.args(["--quiet", "--return", "--command", &run, "/dev/null"]);
     in_terminal.current_dir(context.path("")).stdin(Stdio::null()).env_remove("NO_COLOR");
     let said = said(&mut in_terminal);
     assert_eq!(said.code, Some(1), "{said}");
-    assert_eq!(said.stdout.contains("\x1b["), colour, "{said}");
+    assert_eq!(said.stdout.contains("\x1b[31"), colour, "{said}");
+    assert_eq!(said.stdout.contains('\x1b'), has_status_line, "{said}");
 }
 
 #[test]

@@ -255,7 +255,7 @@ fn a_url_that_the_program_refuses_is_not_repeated() {
     let said = |arguments: &[&str], variables: &[(&str, &str)]| {
         let mut command = Command::new(PROGRAM);
         command.arg("run").args(arguments).envs(variables.iter().copied()).current_dir(env!("CARGO_MANIFEST_DIR"));
-        let output = command.args(["--outputdir", "/nonexistent"]).output().unwrap();
+        let output = command.args(["--output-dir", "/nonexistent"]).output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     };
@@ -264,9 +264,9 @@ fn a_url_that_the_program_refuses_is_not_repeated() {
         said(&["--postgres-url", tls], &[]),
         said(&[], &[("DJ_REGRESS_POSTGRES_URL", tls)]),
         said(&["--services", "local", "--postgres-url", tls], &[]),
-        said(&["--services", "given"], &[("DATABASE_URL", tls)]),
+        said(&["--services", "external"], &[("DATABASE_URL", tls)]),
         said(&["--redis-url", "redis://:hunter2@cache"], &[]),
-        said(&["--services", "given"], &[("DATABASE_URL", "mysql://me:hunter2@db/app")]),
+        said(&["--services", "external"], &[("DATABASE_URL", "mysql://me:hunter2@db/app")]),
     ];
     for (text, part) in
         all.iter().zip(["TLS", "TLS", "no use", "DATABASE_URL asks for TLS", "no Postgres", "no Postgres"])
@@ -287,7 +287,7 @@ async fn a_doctor_says_whether_a_run_could_use_what_is_given() {
             _ => None,
         };
         let mut findings = dj_regress::service::report(&ci.room.cache, &set);
-        findings.retain(|finding| finding.subject.starts_with("given"));
+        findings.retain(|finding| finding.subject.starts_with("external"));
         assert!(!format!("{findings:?}").contains("hunter2"), "{findings:?}");
         findings.into_iter().map(|finding| (finding.is_good, finding.found)).collect::<Vec<_>>()
     };
@@ -299,7 +299,7 @@ async fn a_doctor_says_whether_a_run_could_use_what_is_given() {
     assert!(!findings[0].0 && findings[0].1.contains("password authentication failed"), "{findings:?}");
     // Those of others are not even connected to.
     let findings = said(["DATABASE_URL", "REDIS_URL"], "postgres://me:hunter2@does.not.exist/app");
-    assert_eq!(findings, [(true, "postgres://me@does.not.exist:5432/app, with --services given only".to_owned())]);
+    assert_eq!(findings, [(true, "postgres://me@does.not.exist:5432/app, with --services external only".to_owned())]);
     ci.supervisor.shutdown().await.unwrap();
 }
 

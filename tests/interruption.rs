@@ -107,7 +107,7 @@ fn the_output_directory_of_an_interrupted_run_is_free_again() {
     running.wait();
     let context = Context::new().planted("verdicts");
     let output = running.context.path("regress.out");
-    let said = context.run(&format!("run --outputdir {} verdicts/skipped_postgres", output.display()));
+    let said = context.run(&format!("run --output-dir {} verdicts/skipped_postgres", output.display()));
     assert_eq!(said.code, Some(4), "{said}");
 }
 
@@ -143,7 +143,7 @@ fn what_a_killed_controller_and_supervisor_leave_is_swept(#[case] arguments: &st
 fn two_runs_at_the_same_time_do_not_touch_each_other() {
     let context = Context::new().planted("verdicts");
     let mut runs: Vec<Child> = ["a", "b"]
-        .map(|output| format!("run --outputdir {output} verdicts/proven verdicts/reproduced"))
+        .map(|output| format!("run --output-dir {output} verdicts/proven verdicts/reproduced"))
         .iter()
         .map(|arguments| context.command(arguments).stdout(Stdio::null()).spawn().unwrap())
         .collect();

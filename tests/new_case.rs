@@ -11,11 +11,12 @@ use support::{Context, case};
 #[test]
 fn a_skeleton_is_a_good_case_that_runs_to_a_verdict_as_it_stands() {
     let context = Context::new();
+    let _filters = context.filters();
     insta::assert_snapshot!(context.run("new django_q/mine --issue django-q2#300 --release 1.9.0"), @"
     exit: 0
     ----- stdout -----
     wrote cases/django_q/mine.yaml
-    next: run it as it stands, with `dj-regress run django_q/mine`; then replace what says EXAMPLE
+    next: run it as it stands, with `[PROGRAM] run django_q/mine`; then replace what says EXAMPLE
     ----- stderr -----
     ");
     insta::assert_snapshot!(context.run("check").ok(), @"ok django_q/mine");

@@ -61,15 +61,15 @@ invariants:
 #[test]
 fn the_applied_state_against_itself_measures_equal() {
     let context = flaky();
-    let said = context.run("run flips --control");
+    let said = context.run("run flips --self-check");
     assert_eq!(said.code, Some(1), "{said}");
     assert!(said.stdout.contains("two runs of the same state differ: `drawn`"), "{said}");
     let context = Context::new().planted("language");
-    let said = context.run("run language/steps_beat_every --control");
+    let said = context.run("run language/steps_beat_every --self-check");
     assert_eq!(said.code, Some(0), "{said}");
     // That a wrong fix does not meet its bounds is declared.
     let context = Context::new().planted("verdicts");
-    let said = context.run("run verdicts/not_fixed_as_declared --control");
+    let said = context.run("run verdicts/not_fixed_as_declared --self-check");
     assert_eq!(said.code, Some(0), "{said}");
 }
 

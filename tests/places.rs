@@ -32,7 +32,7 @@ invariants: {{keys: {{of: redis, field: keys, applied: 2, reverted: 1}}}}
 /// The program with this CI's servers named in its environment.
 fn on_given(context: &Context, ci: &Ci, arguments: &str) -> Command {
     let mut command = context.command(arguments);
-    command.env("DJ_REGRESS_SERVICES", "given");
+    command.env("DJ_REGRESS_SERVICES", "external");
     command.env("DJ_REGRESS_POSTGRES_URL", ci.postgres_url("ci")).env("DJ_REGRESS_REDIS_URL", ci.redis_url());
     command
 }
@@ -94,7 +94,7 @@ async fn a_run_on_given_servers_says_the_same_and_leaves_nothing_there() {
     assert_eq!(said_given.code, Some(0), "{said_given}");
     let given = context.results();
     let all = everything(&said_given, &context.path("regress.out"));
-    assert!(holds(&all, "given: postgres://ci@127.0.0.1:") && holds(&all, flagship));
+    assert!(holds(&all, "external: postgres://ci@127.0.0.1:") && holds(&all, flagship));
     for secret in [PASSWORD, "hunter2"] {
         assert!(!holds(&all, secret), "the password is in what the run said, or in {}", context.path(".").display());
     }
@@ -132,7 +132,7 @@ async fn a_case_that_needs_a_server_of_its_own_is_skipped_on_given_ones_and_says
     let said = said(&mut on_given(&context, &ci, &format!("run {cases}")));
     assert_eq!(said.code, Some(0), "{said}");
     let results = context.results();
-    let why = |what: &str| format!("needs {what}, and services are given: somebody else runs them");
+    let why = |what: &str| format!("needs {what}, and services are external: somebody else runs them");
     assert_eq!(reason(&results, "faults/processes_of_postgres"), why("a Postgres of its own"));
     assert_eq!(reason(&results, "faults/redis"), why("settings of Redis"));
     for fault in ["fill", "flush", "evict"] {
@@ -140,7 +140,7 @@ async fn a_case_that_needs_a_server_of_its_own_is_skipped_on_given_ones_and_says
     }
     assert_eq!(case(&results, "redis_only")["verdict"], "PROVEN");
     // What this server does not have is said, too.
-    let note = "given: no pg_stat_statements: the server has not loaded it, or the extension is not there";
+    let note = "external: no pg_stat_statements: the server has not loaded it, or the extension is not there";
     assert!(said.stdout.lines().any(|line| line == format!("# {note}")), "{said}");
     assert_eq!(results["setting"]["notes"], serde_json::json!([note]));
     assert!(!holds(&everything(&said, &context.path("regress.out")), PASSWORD));

@@ -49,9 +49,9 @@ fn the_command_that_runs_a_case_again_has_the_options_that_matter() {
     fs::rename(context.path("cases"), context.path("stories")).unwrap();
     let said =
         context.run("run --cases-dir stories --python python3 --jobs 1 verdicts/inconclusive_edit_matches_twice");
-    let again =
-        "run it again: dj-regress run --cases-dir stories --python python3 verdicts/inconclusive_edit_matches_twice";
-    assert!(said.stdout.contains(again), "{said}");
+    let options = "--cases-dir stories --python python3";
+    let again = format!("run it again: {} run {options} verdicts/inconclusive_edit_matches_twice\n", support::PROGRAM);
+    assert!(said.stdout.contains(&again), "{said}");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn an_output_directory_that_another_run_writes_is_refused() {
     ----- stdout -----
     ----- stderr -----
     error: another run is writing regress.out
-    hint: wait for it, or name another folder with `--outputdir`
+    hint: wait for it, or name another folder with `--output-dir`
     ");
 }
 
@@ -128,12 +128,12 @@ fn an_output_directory_that_holds_something_else_is_refused_and_left_alone() {
     let context = Context::new().planted("verdicts");
     fs::create_dir(context.path("thesis")).unwrap();
     fs::write(context.path("thesis/chapter-1.txt"), "years of work").unwrap();
-    insta::assert_snapshot!(context.run("run --outputdir thesis verdicts/proven"), @r"
+    insta::assert_snapshot!(context.run("run --output-dir thesis verdicts/proven"), @r"
     exit: 3
     ----- stdout -----
     ----- stderr -----
     error: thesis holds something that is not a dj-regress run
-    hint: name another folder with `--outputdir`
+    hint: name another folder with `--output-dir`
     ");
     assert_eq!(fs::read_to_string(context.path("thesis/chapter-1.txt")).unwrap(), "years of work");
 }

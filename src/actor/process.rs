@@ -22,6 +22,8 @@ pub enum StepError {
     Failed(Failed),
     /// Its connection closed: the process is gone.
     Died(String),
+    /// Its process is gone, and this is the last line of its log.
+    Ended(String, String),
     /// It did not answer within the deadline.
     Late(String),
     /// It runs other code than this state's.
@@ -39,6 +41,7 @@ impl fmt::Display for StepError {
                 write!(f, "{}: {}", failed.exception, words.join(" "))
             }
             Self::Died(who) => write!(f, "{who} died"),
+            Self::Ended(who, line) => write!(f, "{who} died; the log ends with `{line}`"),
             Self::Late(what) => {
                 let seconds = deadline::step().as_secs();
                 write!(f, "{what} did not answer within {seconds} s ({}=SECONDS allows more)", deadline::VARIABLE)

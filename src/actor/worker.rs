@@ -39,8 +39,12 @@ pub fn shop(cache: &Cache) -> Result<PathBuf> {
     content(cache, "shop", &embedded::<Shop>())
 }
 
-/// Cargo leaves the extension module in `deps/` beside the program.
-fn library() -> Result<PathBuf> {
+/// The extension module, which cargo leaves in `deps/` beside the program.
+///
+/// # Errors
+///
+/// Cannot run if it is not there.
+pub fn library() -> Result<PathBuf> {
     let name = "libdj_regress_worker.so";
     let program = std::env::current_exe().cannot_run(|| "find this program".to_owned())?;
     let folder = program.parent().unwrap_or(Path::new("."));

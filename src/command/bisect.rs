@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::judge::{Expected, MatchedSide};
 use crate::plan::{self, Answer, Axis};
-use crate::report::{self, Cell, Found, Progress, ReleaseTable, Reporter, Results, Row};
+use crate::report::{Cell, Found, Progress, ReleaseTable, Reporter, Results, Row, text};
 use crate::runner::{CaseReport, Event};
 
 /// Columns of a terminal.
@@ -98,18 +98,17 @@ struct One {
 
 impl Reporter for One {
     fn event(&mut self, event: &Event) -> Result<()> {
-        let written = match event {
+        match event {
             Event::Preparing(what) | Event::Hurt(what) => self.progress.announce(what),
             Event::ArmStarted { case, .. } => self.progress.show(case),
             Event::ArmFinished { .. } => self.progress.show(""),
             Event::CaseFinished(case) => {
                 // Whoever waited has gone with an error of its own.
                 let _ = self.finished.send((**case).clone());
-                self.progress.show("")
+                self.progress.show("");
             }
-            Event::Ready(_) | Event::Finished(_) => Ok(()),
-        };
-        report::unless_gone(written)?;
+            Event::Ready(_) | Event::Finished(_) => {}
+        }
         self.results.lock().event(event)
     }
 }
@@ -131,8 +130,7 @@ fn step(row: &Row) -> String {
         Found::Skipped(why) => format!("SKIPPED {why}"),
         Found::Inconclusive(why) => format!("INCONCLUSIVE {why}"),
     };
-    let room = WIDTH - row.release.chars().count().min(WIDTH / 2) - 3;
-    if line.chars().count() <= room { line } else { line.chars().take(room - 1).chain(['…']).collect() }
+    text::cut(&line, WIDTH - row.release.chars().count().min(WIDTH / 2) - 3)
 }
 
 /// The answer, in a sentence.

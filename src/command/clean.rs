@@ -1,35 +1,36 @@
 //! `clean`: what interrupted runs left behind.
 
-use std::fmt::Write as _;
-use std::fs;
-
 use crate::cache::Cache;
 use crate::cli::CleanArgs;
-use crate::error::{Context as _, Result};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::service;
 
-/// Sweeps; with `--cache` empties the cache too.
+/// Sweeps; with `--cache` removes the cache too. What was removed is said at once, whatever comes after it.
 pub fn clean(arguments: &CleanArgs) -> Result<Exit> {
-    let (mut text, mut is_clean) = (String::new(), true);
+    let (mut is_clean, mut is_anything) = (true, false);
+    let mut say = |line: &str| {
+        is_anything = true;
+        super::print(&format!("{line}\n"))
+    };
     for swept in service::sweep()? {
         is_clean &= swept.not_undone.is_none();
-        for line in swept.lines() {
-            let _ = writeln!(text, "{line}");
-        }
+        swept.lines().iter().try_for_each(|line| say(line))?;
     }
     if arguments.cache {
-        let cache = Cache::open()?;
-        fs::remove_dir_all(cache.root()).cannot_run(|| format!("remove {}", cache.root().display()))?;
-        let _ = writeln!(text, "removed {}", cache.root().display());
+        if let Some(root) = Cache::remove(&Cache::location()?)? {
+            say(&format!("removed {}", root.display()))?;
+        }
         for (image, result) in service::docker::remove_made_images()? {
             is_clean &= result.is_ok();
-            let _ = match result {
-                Ok(()) => writeln!(text, "removed the image {image}"),
-                Err(error) => writeln!(text, "left the image {image}: {}", error.message),
-            };
+            match result {
+                Ok(()) => say(&format!("removed the image {image}"))?,
+                Err(error) => say(&format!("left the image {image}: {}", error.message))?,
+            }
         }
     }
-    super::print(if text.is_empty() { "nothing to clean\n" } else { &text })?;
+    if !is_anything {
+        super::print("nothing to clean\n")?;
+    }
     Ok(if is_clean { Exit::AsDeclared } else { Exit::CannotRun })
 }

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use crate::cache::Cache;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::{python, service};
+use crate::{actor, python, service};
 
 /// Looks at services and Python; installs and starts nothing.
 pub fn doctor() -> Result<Exit> {
     let cache = Cache::open()?;
     let services = service::report(&cache, &|name| std::env::var(name).ok());
-    let findings: Vec<service::Finding> = services.into_iter().chain(python::report(&cache)).collect();
+    let findings: Vec<service::Finding> =
+        services.into_iter().chain(python::report(&cache)).chain([extension()]).collect();
     let width = findings.iter().map(|finding| finding.subject.len()).max().unwrap_or(0);
     let mut text = String::new();
     for finding in &findings {
@@ -23,4 +24,13 @@ pub fn doctor() -> Result<Exit> {
     }
     super::print(&text)?;
     Ok(if findings.iter().all(|finding| finding.is_good) { Exit::AsDeclared } else { Exit::CannotRun })
+}
+
+/// Whether the module that actors load is beside this program.
+fn extension() -> service::Finding {
+    let (is_good, found, hint) = match actor::worker::library() {
+        Ok(library) => (true, library.display().to_string(), None),
+        Err(error) => (false, error.message, error.hint),
+    };
+    service::Finding { subject: "extension module".to_owned(), is_good, found, hint }
 }

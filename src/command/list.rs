@@ -6,15 +6,16 @@ use crate::case::model::Case;
 use crate::cli::CaseArgs;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::report::text;
 
 /// Prints a line per case: name, what it declares, title.
 pub fn list(arguments: &CaseArgs) -> Result<Exit> {
-    let cases = super::load(arguments)?;
-    let width = cases.iter().map(|case| case.name.len()).max().unwrap_or(0);
+    let cases = super::selection::load(arguments)?;
+    let width = cases.iter().map(|case| text::columns(&case.name)).max().unwrap_or(0);
     let declares: Vec<String> = cases.iter().map(declares).collect();
     let verdicts = declares.iter().map(String::len).max().unwrap_or(0);
     let text = cases.iter().zip(&declares).fold(String::new(), |mut text, (case, declares)| {
-        let _ = writeln!(text, "{:<width$}   {declares:<verdicts$}   {}", case.name, case.title);
+        let _ = writeln!(text, "{}   {declares:<verdicts$}   {}", text::padded(&case.name, width), case.title);
         text
     });
     super::print(&text)?;

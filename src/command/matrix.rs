@@ -9,13 +9,13 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::plan::{self, Axis, Choice, States, Version};
 use crate::python::{self, Locks};
-use crate::report::{Matrix, OutputDirectory, Progress, ReleaseTable, Reporter, Results};
+use crate::report::{Matrix, OutputDirectory, ReleaseTable, Reporter, Results, terminal};
 use crate::runner::{Options, RunReport};
 use crate::service;
 
 /// Runs the selected cases at each release.
 pub fn matrix(arguments: &MatrixArgs) -> Result<Exit> {
-    let cases = super::load(&arguments.selection)?;
+    let cases = super::selection::load(&arguments.selection)?;
     let cache = Cache::open()?;
     let (axis, releases) = releases(&arguments.axis, &cache)?;
     let machine = Machine::new(&arguments.machine, &arguments.selection.cases_dir, cache)?;
@@ -60,8 +60,7 @@ pub(super) fn releases(arguments: &AxisArgs, cache: &Cache) -> Result<(Axis, Vec
     }
     let found = python::releases(cache, axis.head())?;
     if let Some(why) = &found.stale {
-        // A terminal that has gone misses nothing but this.
-        let _ = Progress::new().announce(&format!("{why}: these are the releases of the last time"));
+        terminal::note(&format!("{why}: these are the releases of the last time"));
     }
     let known: Vec<Version> = found.versions.iter().filter_map(|version| Version::parse(version)).collect();
     let chosen = choice.of(&known);
@@ -102,7 +101,7 @@ impl Machine {
         let urls = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
         let services = super::run::choice(&arguments.services, urls, &arguments.programs)?;
         service::sweep()?;
-        let output = OutputDirectory::create(&arguments.outputdir)?;
+        let output = OutputDirectory::create(&arguments.output_dir)?;
         let options = Options {
             lanes: super::run::lanes(arguments.jobs),
             states: States::Reverted,

@@ -8,22 +8,26 @@ mod list;
 mod matrix;
 mod new;
 mod run;
+mod selection;
+mod shell;
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::case::load;
-use crate::case::model::Case;
+use clap::CommandFactory as _;
+
 use crate::case::schema;
-use crate::cli::{CaseArgs, Cli, Command, RunArgs};
-use crate::error::Result;
+use crate::cli::{Cli, Command, RunArgs};
+use crate::error::{Error, ErrorKind, Result};
 use crate::exit::Exit;
-use crate::report;
+use crate::report::terminal::print;
 use crate::service::{supervisor, undo};
 
 /// Does what the command line says.
 pub fn execute(cli: Cli) -> Result<ExitCode> {
-    match cli.command.unwrap_or(Command::Run(cli.run)) {
+    let Some(command) = cli.command else {
+        return run::run(&cli.run).map(Into::into).map_err(|error| or_command(error, &cli.run.selection.cases));
+    };
+    match command {
         Command::Run(arguments) => run::run(&arguments).map(Into::into),
         Command::Explain(arguments) => run::run(&RunArgs { verbose: true, ..arguments }).map(Into::into),
         Command::Matrix(arguments) => matrix::matrix(&arguments).map(Into::into),
@@ -39,14 +43,14 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-/// The cases that are selected, read and checked.
-fn load(arguments: &CaseArgs) -> Result<Vec<Case>> {
-    let paths = load::discover(&arguments.cases, &arguments.cases_dir)?;
-    load::load_files(&paths, &arguments.cases_dir)
-}
-
-/// Prints to standard output; a reader that has gone is no error.
-fn print(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    report::unless_gone(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+/// The error of a run for which no command was named; its only case may have been meant to be one.
+fn or_command(error: Error, cases: &[String]) -> Error {
+    let ([word], ErrorKind::NothingSelected) = (cases, error.kind) else { return error };
+    let cli = Cli::command();
+    let near = |name: &&str| strsim::damerau_levenshtein(name, word) <= 2;
+    let commands = cli.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+    match commands.filter(near).min_by_key(|name| strsim::damerau_levenshtein(name, word)) {
+        Some(name) => error.hint(format!("did you mean the command `{name}`?")),
+        None => error,
+    }
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Component, Path};
 
+use super::shell;
 use crate::case::load;
 use crate::cli::NewArgs;
 use crate::error::{Context as _, Error, Result};
@@ -21,7 +22,10 @@ pub fn new(arguments: &NewArgs) -> Result<Exit> {
     // What is written is a good case, whatever was asked for.
     load::load_str(&text, &path, &arguments.cases_dir)?;
     let folder = path.parent().unwrap_or(&arguments.cases_dir);
-    fs::create_dir_all(folder).cannot_run(|| format!("create {}", folder.display()))?;
+    fs::create_dir_all(folder).map_err(|error| {
+        let other = || Error::cannot_run(format!("create {}: {error}", folder.display()));
+        Error::file_in_the_way(folder).unwrap_or_else(other)
+    })?;
     let mut file = File::create_new(&path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
             Error::usage(format!("{} is there already", path.display())).hint("name another case, or remove the file")
@@ -32,11 +36,12 @@ pub fn new(arguments: &NewArgs) -> Result<Exit> {
     let option = if arguments.cases_dir == Path::new("cases") {
         String::new()
     } else {
-        format!(" --cases-dir {}", arguments.cases_dir.display())
+        format!(" --cases-dir {}", shell::quoted(&arguments.cases_dir))
     };
     super::print(&format!(
-        "wrote {}\nnext: run it as it stands, with `dj-regress run{option} {name}`; then replace what says EXAMPLE\n",
-        path.display()
+        "wrote {}\nnext: run it as it stands, with `{} run{option} {name}`; then replace what says EXAMPLE\n",
+        path.display(),
+        shell::program()
     ))?;
     Ok(Exit::AsDeclared)
 }

@@ -1,15 +1,17 @@
 //! `run`: cases in, verdicts out.
 
-use std::io::Write as _;
+use std::ffi::OsStr;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use super::shell;
 use crate::cache::Cache;
+use crate::case::load;
 use crate::case::model::Case;
 use crate::cli::RunArgs;
 use crate::deadline;
@@ -17,41 +19,43 @@ use crate::error::{Context as _, Error, Result};
 use crate::exit::Exit;
 use crate::plan::States;
 use crate::python::{Environments, Locks};
-use crate::report::{Console, OutputDirectory, Reporter, Results, Style};
+use crate::report::{Console, OutputDirectory, Reporter, Results, Style, terminal};
 use crate::runner::{Event, Options, Run, RunReport};
 use crate::service::{self, Secret, ServiceChoice};
 
 /// Runs the selected cases.
 pub fn run(arguments: &RunArgs) -> Result<Exit> {
-    let cases = super::load(&arguments.selection)?;
+    let cases_dir = &arguments.selection.cases_dir;
+    let paths = super::selection::select(&arguments.selection)?;
+    let cases = load::load_files(&paths, cases_dir)?;
     let urls = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
     let services = choice(&arguments.services, urls, &arguments.programs)?;
     let cache = Cache::open()?;
     for swept in service::sweep()?.iter().filter(|swept| swept.was_elsewhere()) {
         // On servers of others: somebody may have wondered.
         for line in swept.lines() {
-            let _ = writeln!(std::io::stderr(), "# an interrupted run: {line}");
+            terminal::note(&format!("an interrupted run: {line}"));
         }
     }
-    let output = OutputDirectory::create(&arguments.outputdir)?;
+    let output = OutputDirectory::create(&arguments.output_dir)?;
     let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
     let style = Style {
         timings: arguments.timings,
         verbose: arguments.verbose,
         writes: arguments.writes.clone(),
-        rerun: rerun(arguments, &services),
+        reruns: reruns(&cases, &paths, arguments, &services),
     };
     let reporters: Vec<Box<dyn Reporter + Send>> =
         vec![Box::new(Console::new(&names, style)), Box::new(Results::new(output.path()))];
     let options = Options {
         lanes: lanes(arguments.jobs),
-        states: if arguments.control { States::Twins } else { arguments.state },
+        states: if arguments.self_check { States::Twins } else { arguments.state },
         services,
         logs: output.logs()?,
         writes_of: arguments.writes.clone(),
         skip_uninstallable: false,
     };
-    let locks = Locks::new(&arguments.selection.cases_dir, arguments.frozen);
+    let locks = Locks::new(cases_dir, arguments.frozen);
     let report = play(cache, cases, (locks, arguments.python.clone()), &options, reporters)?;
     Ok(Exit::of_run(&report))
 }
@@ -76,6 +80,9 @@ pub(super) fn play(
         Box::new(move |what| drop(announce.send(Event::Preparing(what)))),
     );
     let report = runtime.block_on(async {
+        if let Some(why) = service::run_directory::tmpdir_refusal() {
+            terminal::note(&why);
+        }
         let (told, mut failed) = oneshot::channel();
         let (over, is_over) = oneshot::channel();
         let reporting = tokio::spawn(report(reporters, received, told, is_over));
@@ -172,34 +179,51 @@ async fn interrupted() -> Error {
     Error::interrupted()
 }
 
-/// The command that runs a case again, without its name: the options that differ from the defaults.
+/// For each case the command that runs it again, from where the user is: with the options that matter to it.
+fn reruns(cases: &[Case], paths: &[PathBuf], arguments: &RunArgs, services: &ServiceChoice) -> Vec<String> {
+    let command = rerun(arguments, services);
+    let inside = |path: &Path| {
+        let (path, folder) = (path.canonicalize().ok()?, arguments.selection.cases_dir.canonicalize().ok()?);
+        path.strip_prefix(folder).is_ok().then_some(())
+    };
+    let word = |(case, path): (&Case, &PathBuf)| match inside(path) {
+        Some(()) => shell::argument(Path::new(&case.name)),
+        None => shell::argument(path),
+    };
+    cases.iter().zip(paths).map(|pair| format!("{command} {}", word(pair))).collect()
+}
+
+/// That command without the case: the options that differ from their defaults.
 fn rerun(arguments: &RunArgs, services: &ServiceChoice) -> String {
-    let mut words = vec!["dj-regress".to_owned(), "run".to_owned()];
+    let mut words = vec![shell::program(), "run".to_owned()];
+    let mut option = |name: &str, value: &dyn AsRef<OsStr>| words.extend([name.to_owned(), shell::quoted(value)]);
     if arguments.selection.cases_dir != Path::new("cases") {
-        words.push(format!("--cases-dir {}", arguments.selection.cases_dir.display()));
+        option("--cases-dir", &arguments.selection.cases_dir);
+    }
+    if arguments.output_dir != Path::new("regress.out") {
+        option("--output-dir", &arguments.output_dir);
     }
     if let Some(python) = &arguments.python {
-        words.push(format!("--python {python}"));
+        option("--python", python);
     }
-    if arguments.control {
-        words.push("--control".to_owned());
-    }
-    if arguments.state != States::All {
-        let name = arguments.state.to_possible_value().map(|value| value.get_name().to_owned());
-        words.push(format!("--state {}", name.unwrap_or_default()));
+    if let (true, Some(state)) = (arguments.state != States::All, arguments.state.to_possible_value()) {
+        option("--state", &state.get_name());
     }
     if arguments.services != "auto" {
-        words.push(format!("--services {}", arguments.services));
+        option("--services", &arguments.services);
     }
     // Shown without their passwords: who runs it again has them.
     if let Some(url) = services.postgres_url.as_ref().filter(|_| arguments.postgres_url.is_some()) {
-        words.push(format!("--postgres-url {url}"));
+        option("--postgres-url", &url.to_string());
     }
     if let Some(url) = services.redis_url.as_ref().filter(|_| arguments.redis_url.is_some()) {
-        words.push(format!("--redis-url {url}"));
+        option("--redis-url", &url.to_string());
     }
     if arguments.programs != "auto" {
-        words.push(format!("--programs {}", arguments.programs));
+        option("--programs", &arguments.programs);
+    }
+    if arguments.self_check {
+        words.push("--self-check".to_owned());
     }
     words.join(" ")
 }

@@ -35,6 +35,20 @@ fn lines(log: &Path, (begin, end): (u64, u64), matching: &str) -> Result<u64, St
     }
 }
 
+/// How far from its end a log is read for its last line.
+const LAST: u64 = 4096;
+
+/// The last line of a log that says anything, where there is one.
+pub fn last_line(log: &Path) -> Option<String> {
+    let mut file = File::open(log).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LAST))).ok()?;
+    let mut end = Vec::new();
+    file.take(LAST).read_to_end(&mut end).ok()?;
+    let end = String::from_utf8_lossy(&end);
+    end.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +62,17 @@ mod tests {
         assert_eq!(lines(&log, (0, 100), "KeyError"), Ok(3));
         assert_eq!(lines(&log, (12, 29), "KeyError"), Ok(1));
         assert_eq!(lines(&log, (12, 12), "KeyError"), Ok(0));
+        assert_eq!(last_line(&log).as_deref(), Some("KeyError: 3"));
+    }
+
+    #[test]
+    fn the_last_line_that_says_anything_is_found_at_the_end_of_a_long_log() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let log = folder.path().join("log");
+        assert_eq!(last_line(&log), None);
+        std::fs::write(&log, "\n \n").expect("a file");
+        assert_eq!(last_line(&log), None);
+        std::fs::write(&log, format!("{}\nno module\u{301}\n\n", "é".repeat(5000))).expect("a file");
+        assert_eq!(last_line(&log).as_deref(), Some("no module\u{301}"));
     }
 }

@@ -12,7 +12,7 @@ pub mod exchange;
 pub mod fetches;
 pub mod journal;
 pub mod ledger;
-mod log;
+pub mod log;
 pub mod measurement;
 mod memory;
 pub mod peaks;

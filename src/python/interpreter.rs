@@ -25,9 +25,16 @@ pub fn any() -> Result<PathBuf> {
 }
 
 fn is_new_enough(python: &Path) -> bool {
-    let mut ask = Command::new(python);
-    ask.args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]);
-    installer::answer(&mut ask).is_ok_and(|output| output.status.success())
+    succeeds(python, &["-c", "import sys; sys.exit(sys.version_info < (3, 10))"])
+}
+
+/// Whether it makes virtual environments that have pip: some distributions leave that out.
+pub fn has_pip(python: &Path) -> bool {
+    succeeds(python, &["-c", "import ensurepip, venv"])
+}
+
+fn succeeds(python: &Path, arguments: &[&str]) -> bool {
+    installer::answer(Command::new(python).args(arguments)).is_ok_and(|output| output.status.success())
 }
 
 /// Whether an interpreter of this version (`3.13`) or path is there.
@@ -41,5 +48,5 @@ pub fn is_installed(python: &str) -> bool {
 
 /// A version manager's shim can be there for a Python that is not.
 fn runs(python: &Path) -> bool {
-    installer::answer(Command::new(python).arg("-V")).is_ok_and(|output| output.status.success())
+    succeeds(python, &["-V"])
 }

@@ -8,6 +8,7 @@ use crate::service::Finding;
 pub fn report(cache: &Cache) -> Vec<Finding> {
     let python = interpreter::any();
     let uv = interpreter::on_path("uv").map(|uv| uv.display().to_string());
+    let can_install = python.as_ref().is_ok_and(|python| interpreter::has_pip(python));
     let cached = super::uv::cached(cache).map(|uv| format!("{} (installed by dj-regress)", uv.display()));
     vec![
         Finding {
@@ -18,11 +19,13 @@ pub fn report(cache: &Cache) -> Vec<Finding> {
         },
         Finding {
             subject: "uv".to_owned(),
-            is_good: true,
-            found: uv
-                .or(cached)
-                .unwrap_or_else(|| "not here: the first run installs it into the cache with pip".to_owned()),
-            hint: None,
+            is_good: uv.is_some() || cached.is_some() || can_install,
+            hint: (uv.is_none() && cached.is_none() && !can_install)
+                .then(|| "install uv, or Python with venv and pip, e.g. `apt-get install python3-venv`".to_owned()),
+            found: uv.or(cached).unwrap_or_else(|| {
+                let how = if can_install { "the first run installs it into the cache with pip" } else { "nor pip" };
+                format!("not here: {how}")
+            }),
         },
     ]
 }

@@ -33,27 +33,26 @@ pub enum Resolution<'p> {
 #[derive(Debug, Clone)]
 pub struct Uv {
     program: PathBuf,
+    cache: Cache,
 }
 
 impl Uv {
     /// Finds uv, or installs it with pip. Needs a package index only in the second case.
     pub fn find(cache: &Cache) -> Result<Self> {
         if let Some(program) = interpreter::on_path("uv") {
-            return Ok(Self { program });
+            return Ok(Self { program, cache: cache.clone() });
         }
         let folder = cache.directory(&folder_name(), |folder| {
             let python = interpreter::any()?;
             run(Command::new(&python).args(["-m", "venv"]).arg(folder), "make a tool environment")?;
-            run(
-                Command::new(folder.join("bin/python"))
-                    .args(["-m", "pip", "install", "--quiet"])
-                    .arg(format!("uv=={VERSION}")),
-                "install uv",
-            )
-            .map_err(|error| error.hint("install uv by hand (`pip install uv`), or make a package index reachable"))?;
+            let mut pip = Command::new(folder.join("bin/python"));
+            pip.args(["-m", "pip", "install", "--quiet"]).arg(format!("uv=={VERSION}"));
+            run(installer::keep_in(cache, &mut pip), "install uv").map_err(|error| {
+                error.hint("install uv by hand (`pip install uv`), or make a package index reachable")
+            })?;
             Ok(())
         })?;
-        Ok(Self { program: folder.join("bin/uv") })
+        Ok(Self { program: folder.join("bin/uv"), cache: cache.clone() })
     }
 
     /// The program's path.
@@ -120,6 +119,7 @@ impl Uv {
             .env_remove("PYTHONDONTWRITEBYTECODE")
             .env_remove("PYTHONPATH");
         command.env("UV_NO_PROGRESS", "1").env("NO_COLOR", "1");
+        installer::keep_in(&self.cache, &mut command);
         command
     }
 }

@@ -1,10 +1,10 @@
-//! The console: the one place that writes to the terminal during a run.
+//! The console: what a run says.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 
 use super::text::{self, ms};
 use super::under_way::UnderWay;
-use super::{Progress, Reporter};
+use super::{Progress, Reporter, terminal};
 use crate::error::Result;
 use crate::judge::Verdict;
 use crate::probe::writer::Writer;
@@ -19,8 +19,8 @@ pub struct Style {
     pub verbose: bool,
     /// The table whose writers were asked for.
     pub writes: Option<String>,
-    /// The command that reruns a case: everything but its name.
-    pub rerun: String,
+    /// For each case, in their order, the command that runs it again.
+    pub reruns: Vec<String>,
 }
 
 /// Prints one line per case, and what a reader needs where a case is not as declared.
@@ -39,14 +39,13 @@ pub struct Console<W: Write> {
 impl Console<io::Stdout> {
     /// A console on standard output, for these cases.
     pub fn new(names: &[String], style: Style) -> Self {
-        let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
-            out: io::stdout(),
+            out: terminal::out(),
             style,
-            width: names.iter().map(String::len).max().unwrap_or(0),
+            width: names.iter().map(|name| text::columns(name)).max().unwrap_or(0),
             cases: names.len(),
             number: 0,
-            colour,
+            colour: terminal::has_colour(),
             progress: Progress::new(),
             under_way: UnderWay::default(),
         }
@@ -56,25 +55,34 @@ impl Console<io::Stdout> {
 impl<W: Write> Reporter for Console<W> {
     fn event(&mut self, event: &Event) -> Result<()> {
         let written = match event {
-            Event::Preparing(what) | Event::Hurt(what) => self.progress.announce(what),
+            Event::Preparing(what) | Event::Hurt(what) => {
+                self.progress.announce(what);
+                Ok(())
+            }
+            Event::ArmStarted { case, state } => {
+                self.progress.show(&self.under_way.begins(case, state));
+                Ok(())
+            }
+            Event::ArmFinished { case, state, .. } => {
+                self.progress.show(&self.under_way.ends(case, state));
+                Ok(())
+            }
             Event::Ready(setting) => self.ready(setting),
-            Event::ArmStarted { case, state } => self.progress.show(&self.under_way.begins(case, state)),
-            Event::ArmFinished { case, state, .. } => self.progress.show(&self.under_way.ends(case, state)),
             Event::CaseFinished(case) => self.case(case),
             Event::Finished(run) => self.finished(run),
         };
-        super::unless_gone(written)
+        terminal::unless_gone(written)
     }
 }
 
 impl<W: Write> Console<W> {
     fn ready(&mut self, setting: &Setting) -> io::Result<()> {
-        self.progress.show("")?;
+        self.progress.show("");
         text::setting(setting).iter().try_for_each(|line| writeln!(self.out, "{line}"))
     }
 
     fn case(&mut self, case: &CaseReport) -> io::Result<()> {
-        self.progress.show("")?;
+        self.progress.show("");
         self.number += 1;
         let (word, ok) =
             if case.as_declared { ("ok", self.paint("ok", "32")) } else { ("not ok", self.paint("not ok", "31;1")) };
@@ -82,11 +90,10 @@ impl<W: Write> Console<W> {
         let digits = self.cases.to_string().len() + "not ok".len() - word.len();
         write!(
             self.out,
-            "{ok} {:<digits$} + {:<width$}   {:<14} ",
+            "{ok} {:<digits$} + {}   {:<14} ",
             self.number,
-            case.name,
+            text::padded(&text::plain(&case.name), self.width),
             case.verdict.map_or("measured", Verdict::word),
-            width = self.width
         )?;
         if case.verdict == Some(Verdict::Skipped) {
             writeln!(self.out, "# SKIP {}", case.reason.as_deref().unwrap_or_default())?;
@@ -127,7 +134,10 @@ impl<W: Write> Console<W> {
         for arm in case.played().filter(|arm| arm.broken.is_some() || !case.as_declared) {
             writeln!(self.out, "#   log ({}): {}", text::arm(arm), arm.log.display())?;
         }
-        writeln!(self.out, "#   run it again: {} {}", self.style.rerun, case.name)
+        match self.style.reruns.get(self.number - 1) {
+            Some(rerun) => writeln!(self.out, "#   run it again: {rerun}"),
+            None => Ok(()),
+        }
     }
 
     fn fix(&mut self, case: &CaseReport, fix: &FixReport) -> io::Result<()> {
@@ -189,7 +199,7 @@ impl<W: Write> Console<W> {
     }
 
     fn finished(&mut self, run: &RunReport) -> io::Result<()> {
-        self.progress.show("")?;
+        self.progress.show("");
         let skipped = if run.skipped > 0 { format!(", {} skipped", run.skipped) } else { String::new() };
         let summary = if run.otherwise == 0 && run.as_declared == 0 {
             format!("nothing was run: {} skipped", count(run.skipped))

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::release_table::{ReleaseTable, Row};
-use super::{Progress, Reporter, text};
+use super::{Progress, Reporter, terminal, text};
 use crate::error::Result;
 use crate::runner::{CaseReport, Event, RunReport};
 
@@ -26,16 +26,25 @@ impl Matrix<io::Stdout> {
     /// Tables on standard output: each with its releases, and the name that the case has at each.
     pub fn new(sheets: impl IntoIterator<Item = (ReleaseTable, Vec<(String, String)>)>) -> Self {
         let filling = |(sheet, releases)| Filling { sheet, releases, rows: Vec::new() };
-        Self { out: io::stdout(), progress: Progress::new(), sheets: sheets.into_iter().map(filling).collect() }
+        Self { out: terminal::out(), progress: Progress::new(), sheets: sheets.into_iter().map(filling).collect() }
     }
 }
 
 impl<W: Write> Reporter for Matrix<W> {
     fn event(&mut self, event: &Event) -> Result<()> {
-        super::unless_gone(match event {
-            Event::Preparing(what) | Event::Hurt(what) => self.progress.announce(what),
-            Event::ArmStarted { case, .. } => self.progress.show(case),
-            Event::ArmFinished { .. } => self.progress.show(""),
+        terminal::unless_gone(match event {
+            Event::Preparing(what) | Event::Hurt(what) => {
+                self.progress.announce(what);
+                Ok(())
+            }
+            Event::ArmStarted { case, .. } => {
+                self.progress.show(case);
+                Ok(())
+            }
+            Event::ArmFinished { .. } => {
+                self.progress.show("");
+                Ok(())
+            }
             Event::Ready(setting) => self.say(&text::setting(setting)),
             Event::CaseFinished(case) => self.case(case),
             Event::Finished(run) => self.finished(run),
@@ -64,7 +73,7 @@ impl<W: Write> Matrix<W> {
     }
 
     fn say(&mut self, lines: &[String]) -> io::Result<()> {
-        self.progress.show("")?;
+        self.progress.show("");
         for line in lines {
             writeln!(self.out, "{line}")?;
         }

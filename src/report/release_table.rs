@@ -189,7 +189,7 @@ fn were(releases: &[&str]) -> String {
 
 /// Columns in groups that fit beside the head.
 fn side_by_side<'c>(head: &[String], columns: &'c [Vec<String>]) -> Vec<&'c [Vec<String>]> {
-    let width = |column: &[String]| column.iter().map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: &[String]| column.iter().map(|cell| text::columns(cell)).max().unwrap_or(0);
     let (mut groups, mut start, mut used) = (Vec::new(), 0, 0);
     for (index, column) in columns.iter().enumerate() {
         let more = width(column) + 3;
@@ -208,7 +208,7 @@ fn plain(reason: &str) -> String {
     let told = ["╰─▶", "cause: "].iter().find_map(|mark| reason.rsplit_once(mark)).map_or(reason, |(_, why)| why);
     let told = told.split_once("hint: ").map_or(told, |(why, _)| why);
     let line = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= REASON { line } else { line.chars().take(REASON - 1).chain(['…']).collect() }
+    text::cut(&line, REASON)
 }
 
 /// Lines of no more than [`WIDTH`], broken between words; each begins with `start`, those after the first with two blanks
@@ -218,7 +218,7 @@ fn wrap(text: &str, start: &str) -> Vec<String> {
     for word in text.split_whitespace() {
         let line = lines.last_mut().unwrap_or_else(|| unreachable!("there is always a line"));
         let is_fresh = line.ends_with(' ') || line.is_empty();
-        if !is_fresh && line.chars().count() + 1 + word.chars().count() > WIDTH {
+        if !is_fresh && text::columns(line) + 1 + text::columns(word) > WIDTH {
             lines.push(format!("{start}  {word}"));
         } else {
             line.push_str(if is_fresh { "" } else { " " });

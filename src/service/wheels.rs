@@ -35,7 +35,7 @@ impl Tools {
     ///
     /// Cannot run if there is no Python with pip (or uv), or the packages cannot be had.
     pub fn install(cache: &Cache) -> Result<Self> {
-        let folder = cache.directory(&Self::name(), fill)?;
+        let folder = cache.directory(&Self::name(), |folder| fill(folder, cache))?;
         Self::at(&folder)
     }
 
@@ -66,8 +66,15 @@ impl Tools {
     }
 }
 
+/// Whether there is something to install the wheels with: uv, or a Python that makes virtual environments with pip.
+pub(super) fn can_install() -> bool {
+    let makes_environments =
+        |python: PathBuf| output_of(&python, &["-c".as_ref(), "import ensurepip, venv".as_ref()]).is_some();
+    python().is_ok_and(|python| !on_path("uv").is_empty() || makes_environments(python))
+}
+
 /// Installs into `<folder>/packages` with uv, else with pip from a new venv.
-fn fill(folder: &Path) -> Result<()> {
+fn fill(folder: &Path, cache: &Cache) -> Result<()> {
     let requirements = folder.join(REQUIREMENTS_NAME);
     fs::write(&requirements, REQUIREMENTS).cannot_run(|| format!("write {}", requirements.display()))?;
     let python = python()?;
@@ -85,13 +92,15 @@ fn fill(folder: &Path) -> Result<()> {
     if let Some(uv) = on_path("uv").first() {
         // Links into uv's cache would let a change of mode reach it.
         let mut install = Command::new(uv);
-        run(install.arg("pip").args(wanted).arg("--link-mode=copy").arg("--python").arg(&python), "uv pip install")?;
+        install.arg("pip").args(wanted).arg("--link-mode=copy").arg("--python").arg(&python);
+        run(installer::keep_in(cache, &mut install), "uv pip install")?;
     } else {
         let environment = folder.join("venv");
         run(Command::new(&python).args(["-m", "venv"]).arg(&environment), "python3 -m venv")
             .map_err(|error| error.hint("apt-get install python3-venv, or install uv"))?;
         let mut install = Command::new(environment.join("bin/python"));
-        run(install.args(["-m", "pip", "--disable-pip-version-check", "--quiet"]).args(wanted), "pip install")?;
+        install.args(["-m", "pip", "--disable-pip-version-check", "--quiet"]).args(wanted);
+        run(installer::keep_in(cache, &mut install), "pip install")?;
         fs::remove_dir_all(&environment).cannot_run(|| format!("remove {}", environment.display()))?;
     }
     // Some installers drop the mode of files that are no entry points.

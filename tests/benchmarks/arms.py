@@ -30,7 +30,7 @@ def timings(arguments: list[str]) -> tuple[list[dict[str, float]], str]:
     """Runs the cases once; per arm, seconds by part; and what the run stood on."""
     with tempfile.TemporaryDirectory(prefix="arms-") as folder:
         output = Path(folder) / "regress.out"
-        command = [str(PROGRAM), "run", *arguments, "--outputdir", str(output)]
+        command = [str(PROGRAM), "run", *arguments, "--output-dir", str(output)]
         ended = subprocess.run(command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         if ended.returncode:
             sys.exit(f"{ended.stdout.decode()}{PROGRAM.name} exited with {ended.returncode}")

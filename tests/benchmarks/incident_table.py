@@ -34,7 +34,7 @@ def results() -> dict[str, Any]:
     """The cases of one run, by name."""
     with tempfile.TemporaryDirectory(prefix="incident-") as folder:
         output = Path(folder) / "regress.out"
-        command = [str(PROGRAM), "run", STAGING, PRODUCTION, "--outputdir", str(output)]
+        command = [str(PROGRAM), "run", STAGING, PRODUCTION, "--output-dir", str(output)]
         ended = subprocess.run(command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         if ended.returncode:
             sys.exit(f"{ended.stdout.decode()}{PROGRAM.name} exited with {ended.returncode}")

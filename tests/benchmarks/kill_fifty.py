@@ -2,9 +2,9 @@
 """SIGKILLs the controller at random moments of runs with faults, and looks for what is left afterwards.
 
     cargo build
-    tests/benchmarks/kill_fifty.py [-n ROUNDS] [--seed SEED] [--places local,docker,given] [--program PATH]
+    tests/benchmarks/kill_fifty.py [-n ROUNDS] [--seed SEED] [--places local,docker,external] [--program PATH]
 
-Each round runs planted cases (faults, a real cluster) on local, docker or given services in turn, and
+Each round runs planted cases (faults, a real cluster) on local, docker or external services in turn, and
 SIGKILLs the controller at a moment drawn evenly from the time that such a run takes; in every third round
 its supervisor, too. Then comes the next start: `clean`, or another run. Nothing of the killed run may be left
 after a while: processes, containers, databases, roles, Redis keys, System V segments, files of /dev/shm and
@@ -131,7 +131,7 @@ class Bench:
         """Starts a command; what it says is kept."""
         env = os.environ | {"TMPDIR": str(self.temporary)}
         # Paths of sockets are short, whatever the folder is.
-        if place == "given":
+        if place == "external":
             env |= {
                 "DJ_REGRESS_POSTGRES_URL": self.servers.postgres_url,
                 "DJ_REGRESS_REDIS_URL": self.servers.redis_url,
@@ -148,7 +148,7 @@ class Bench:
 
     def run(self, place: str, output: str, *cases: str) -> subprocess.Popen[bytes]:
         """Starts a run."""
-        words = ("run", "--frozen", "--services", place, "--outputdir", output, *cases)
+        words = ("run", "--frozen", "--services", place, "--output-dir", output, *cases)
         return self.start(place, words, output)
 
     def folders_of(self, run: str) -> list[Path]:
@@ -301,7 +301,7 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("-n", type=int, default=50, metavar="ROUNDS", help="kills [default: 50]")
     parser.add_argument("--seed", type=int, default=4, help="of the moments [default: 4]")
-    parser.add_argument("--places", default="local,docker,given", help="[default: local,docker,given]")
+    parser.add_argument("--places", default="local,docker,external", help="[default: local,docker,external]")
     parser.add_argument(
         "--program", type=Path, default=REPOSITORY / "target/debug/dj-regress", help="a built dj-regress"
     )

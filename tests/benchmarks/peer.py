@@ -120,7 +120,7 @@ def measure(peer: Path, rounds: int, folder: Path, env: dict[str, str]) -> str:
     with docker(folder), image(), server(peer) as reached:
         reach = " ".join(f"{name}={shlex.quote(value)}" for name, value in reached.items())
         output = shlex.quote(str(folder / "regress.out"))
-        ours = f"cd {shlex.quote(str(REPOSITORY))} && {PROGRAM} run {CASE} --outputdir {output}"
+        ours = f"cd {shlex.quote(str(REPOSITORY))} && {PROGRAM} run {CASE} --output-dir {output}"
         commands = {
             OURS: f"{ours} --state both",
             MATRIX: ours,

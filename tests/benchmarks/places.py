@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Tells whether every case says the same on local, docker and given services, with the same counts.
+"""Tells whether every case says the same on local, docker and external services, with the same counts.
 
     cargo build --release
-    tests/benchmarks/places.py [--program PATH] [--places local,docker,given] [CASE ...]
+    tests/benchmarks/places.py [--program PATH] [--places local,docker,external] [CASE ...]
 
-The given ones are a Postgres and a Redis on loopback, with passwords, as a CI job has them. Counts are the
+The external ones are a Postgres and a Redis on loopback, with passwords, as a CI job has them. Counts are the
 whole numbers of all invariants in all arms. Where the case itself gives a range, a limit or no bound, a count
 may differ (bytes; how often a real cluster does something in a while): that is told with -v only.
 
-Exits with 1 if a verdict differs. SKIPPED, with its reason, is no difference on given services.
+Exits with 1 if a verdict differs. SKIPPED, with its reason, is no difference on external services.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 from given_servers import GivenServers
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PLACES = ("local", "docker", "given")
+PLACES = ("local", "docker", "external")
 DEADLINE = 3600.0
 # The outcome was as declared, was not, or nothing was left to run.
 EXPECTED = (0, 1, 4, 5)
@@ -38,9 +38,9 @@ def run(program: Path, place: str, cases: list[str], servers: GivenServers, fold
     """Runs the cases in one place; their reports by name."""
     output = folder / place
     env = {name: value for name, value in os.environ.items() if not name.startswith("DJ_REGRESS_SERVICES")}
-    if place == "given":
+    if place == "external":
         env |= {"DJ_REGRESS_POSTGRES_URL": servers.postgres_url, "DJ_REGRESS_REDIS_URL": servers.redis_url}
-    command = [str(program), "run", "--frozen", "--services", place, "--outputdir", str(output), *cases]
+    command = [str(program), "run", "--frozen", "--services", place, "--output-dir", str(output), *cases]
     print(f"# {place}", file=sys.stderr)
     ended = subprocess.run(
         command, cwd=REPOSITORY, env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr, timeout=DEADLINE
@@ -100,7 +100,7 @@ def compare(name: str, reports: dict[str, dict[str, Any]], verbose: bool) -> tup
             notes.append(f"{place}: {case['verdict']}, not as declared: {'; '.join(reasons)}")
     verdicts = {(case["verdict"], case["as_declared"]) for case in ran.values()}
     # Only where somebody else runs the servers may a case be skipped.
-    agree = len(verdicts) <= 1 and not any(place not in ran for place in cases if place != "given")
+    agree = len(verdicts) <= 1 and not any(place not in ran for place in cases if place != "external")
     if not agree:
         notes.insert(0, "the verdicts differ")
     first, others = next(iter(ran), ""), list(ran)[1:]

@@ -91,6 +91,7 @@ impl Context {
         for folder in [folder.as_path(), self.folder.path()] {
             settings.add_filter(&format!("{}\\b", folder.display()).replace('.', "\\."), "[FOLDER]");
         }
+        settings.add_filter(&PROGRAM.replace('.', "\\."), "[PROGRAM]");
         for (found, shown) in [
             (r"# installing \S+ \(once\)\n", ""),
             (r"# PostgreSQL \d[^\n]*\n", "# [SERVICES]\n"),

@@ -14,7 +14,6 @@ use crate::probe::ledger::PROBE;
 use crate::probe::sql;
 use crate::proxy::{PostgresProxy, RedisProxy};
 use crate::runner::context::Placement;
-use crate::service::supervisor::Exit;
 
 /// The kernel tells of a death at once; this is for a process that only closed its connection.
 const EXIT_DEADLINE: Duration = Duration::from_secs(1);
@@ -108,12 +107,8 @@ impl Session<'_> {
         let answer = process.ask(request).await;
         if let Err(StepError::Died(_)) = answer {
             let exit = tokio::time::timeout(EXIT_DEADLINE, self.context.supervisor.exited(pid)).await;
-            let how = match exit {
-                Ok(Ok(Exit::Code(code))) => format!(" (exit code {code})"),
-                Ok(Ok(Exit::Signal(signal))) => format!(" (signal {signal})"),
-                _ => String::new(),
-            };
-            return Err(StepError::Died(format!("the actor {actor}{how}")));
+            let how = exit.ok().and_then(Result::ok).map(|exit| format!(" ({exit})"));
+            return Err(self.died(format!("the actor {actor}{}", how.unwrap_or_default())));
         }
         answer
     }

@@ -39,7 +39,7 @@ impl Session<'_> {
                 tokio::select! {
                     exit = self.context.supervisor.exited(pid) => {
                         let how = exit.map_or_else(|error| error.message, |exit| exit.to_string());
-                        return Err(StepError::Died(format!("the cluster {actor} ({how})")));
+                        return Err(self.died(format!("the cluster {actor} ({how})")));
                     }
                     () = tokio::time::sleep(POLL) => {}
                 }

@@ -40,6 +40,7 @@ use crate::case::resolve::{ResolvedActor, ResolvedState};
 use crate::error::{Context as _, Result};
 use crate::probe::journal::Journal;
 use crate::probe::ledger::PROBE;
+use crate::probe::log;
 use crate::proxy::Counters;
 use crate::service::redis::RedisWants;
 
@@ -153,6 +154,14 @@ impl<'s> Session<'s> {
         drop(self.actors.wires);
         self.context.leave(self.servers.server, self.servers.database).await;
         ended
+    }
+
+    /// That somebody died, with what the arm's log says last.
+    pub(super) fn died(&self, who: String) -> StepError {
+        match log::last_line(&self.log) {
+            Some(line) => StepError::Ended(who, line),
+            None => StepError::Died(who),
+        }
     }
 }
 

@@ -1,58 +1,94 @@
 //! The cache folder: what is kept between runs and may be deleted at any time.
 
+mod folders;
+mod ownership;
+mod removal;
+mod room;
+
 use std::collections::BTreeMap;
 use std::env;
-use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+pub use folders::VARIABLE;
+pub use room::free;
+
+use self::folders::FOLDERS;
+use self::ownership::Links;
 use crate::error::{Context, Error, Result};
 
-/// The variable that names the cache folder.
-pub const VARIABLE: &str = "DJ_REGRESS_CACHE";
-
-/// The cache folder of this user.
+/// The cache folder of this user. While one is open, `clean` leaves it alone.
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: PathBuf,
+    _in_use: Arc<File>,
 }
 
 impl Cache {
-    /// Opens (and makes) `$DJ_REGRESS_CACHE`, else `$XDG_CACHE_HOME/dj-regress`, else `~/.cache/dj-regress`.
+    /// Opens (and makes) the cache at [`Cache::location`].
     ///
     /// # Errors
     ///
-    /// Cannot run if there is no such folder and none can be made, or it cannot be written to.
+    /// As [`Cache::location`] and [`Cache::at`].
     pub fn open() -> Result<Self> {
-        let given = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let root = given(VARIABLE)
-            .or_else(|| given("XDG_CACHE_HOME").map(|folder| folder.join("dj-regress")))
-            .or_else(|| env::home_dir().map(|home| home.join(".cache/dj-regress")));
-        match root {
-            Some(root) => Self::at(&root),
-            None => Err(Error::cannot_run("no cache folder: there is no home directory")
-                .hint(format!("set {VARIABLE} to a folder that can be written to"))),
-        }
+        Self::at(&Self::location()?)
+    }
+
+    /// Where the cache of this user is: `$DJ_REGRESS_CACHE`, else `$XDG_CACHE_HOME/dj-regress`, else
+    /// `~/.cache/dj-regress`.
+    ///
+    /// # Errors
+    ///
+    /// Cannot run if there is no home directory, and no variable names a folder.
+    pub fn location() -> Result<PathBuf> {
+        let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        set(VARIABLE)
+            .or_else(|| set("XDG_CACHE_HOME").map(|folder| folder.join("dj-regress")))
+            .or_else(|| env::home_dir().map(|home| home.join(".cache/dj-regress")))
+            .ok_or_else(|| {
+                Error::cannot_run("no cache folder: there is no home directory")
+                    .hint(format!("set {VARIABLE} to a folder that can be written to"))
+            })
     }
 
     /// Opens (and makes) the cache at this folder.
     ///
     /// # Errors
     ///
-    /// Cannot run if it cannot be made or written to.
+    /// Cannot run if it cannot be made or written to, holds anything else than a cache, or others can write to it.
     pub fn at(root: &Path) -> Result<Self> {
-        let prepare = || -> std::io::Result<PathBuf> {
-            fs::create_dir_all(root.join("locks"))?;
-            let root = root.canonicalize()?;
-            // A folder may exist and yet be read-only.
-            tempfile::tempfile_in(root.join("locks"))?;
-            Ok(root)
+        let cannot = |error: io::Error| {
+            let why = Error::file_in_the_way(root).map_or_else(|| error.to_string(), |file| file.message);
+            Error::cannot_run(format!("cannot write to the cache folder {}: {why}", root.display()))
+                .hint(format!("set {VARIABLE} to a folder that can be written to"))
         };
-        match prepare() {
-            Ok(root) => Ok(Self { root }),
-            Err(error) => {
-                Err(Error::cannot_run(format!("cannot write to the cache folder {}: {error}", root.display()))
-                    .hint(format!("set {VARIABLE} to a folder that can be written to")))
+        loop {
+            make_folder(root).map_err(cannot)?;
+            let root = root.canonicalize().map_err(cannot)?;
+            ownership::check_place(&root)?;
+            ownership::check_private(&root)?;
+            let is_marked = ownership::is_marked(&root);
+            if !is_marked && let Some(other) = ownership::other_content(&root, Links::AreFollowed).map_err(cannot)? {
+                let message =
+                    format!("{} is not a cache of dj-regress: it holds `{}`", root.display(), other.display());
+                return Err(
+                    Error::cannot_run(message).hint(format!("set {VARIABLE} to a new folder, or to an empty one"))
+                );
+            }
+            let prepare = || -> io::Result<Option<File>> {
+                make_folder(&root.join("locks"))?;
+                // A folder may exist and yet be read-only.
+                tempfile::tempfile_in(root.join("locks"))?;
+                if !is_marked {
+                    ownership::mark(&root)?;
+                }
+                in_use(&root.join(ownership::MARKER))
+            };
+            if let Some(file) = prepare().map_err(cannot)? {
+                return Ok(Self { root, _in_use: Arc::new(file) });
             }
         }
     }
@@ -64,6 +100,12 @@ impl Cache {
 
     /// A path inside the cache; nothing is made.
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        let relative = relative.as_ref();
+        debug_assert!(
+            FOLDERS.iter().any(|(known, _)| relative.starts_with(known)),
+            "`clean` does not know {}",
+            relative.display()
+        );
         self.root.join(relative)
     }
 
@@ -89,7 +131,7 @@ impl Cache {
     ///
     /// Those of `build`; cannot run if the cache cannot be written to.
     pub fn directory(&self, name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-        let path = self.root.join(name);
+        let path = self.path(name);
         if path.is_dir() {
             return Ok(path);
         }
@@ -99,14 +141,16 @@ impl Cache {
         }
         let parent = path.parent().unwrap_or(&self.root);
         let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
-        fs::create_dir_all(parent).cannot_run(|| format!("make {}", parent.display()))?;
+        make_folder(parent).cannot_run(|| format!("make {}", parent.display()))?;
         remove_siblings(parent, &prefix);
+        let needed = FOLDERS.iter().find(|(known, _)| Path::new(name).starts_with(known)).map_or(0, |(_, size)| *size);
+        room::check(parent, needed)?;
         let temporary = tempfile::Builder::new()
             .prefix(&prefix)
             .permissions(fs::Permissions::from_mode(0o755))
             .tempdir_in(parent)
             .cannot_run(|| format!("make a folder in {}", parent.display()))?;
-        build(temporary.path())?;
+        room::explain(build(temporary.path()), parent, needed)?;
         fs::rename(temporary.path(), &path).cannot_run(|| format!("make {}", path.display()))?;
         // It has moved: there is nothing left to remove.
         let _ = temporary.keep();
@@ -142,6 +186,29 @@ pub fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
         hasher.update(file.as_bytes()).update(&[0]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
     }
     hasher.finalize().to_hex().to_string()
+}
+
+/// Makes a folder to which nobody else can write, whatever the umask is.
+fn make_folder(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(0o755).create(path) {
+        Err(error) if !path.is_dir() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The marker, held so that `clean` leaves the cache alone; nothing if the cache was removed meanwhile.
+fn in_use(marker: &Path) -> io::Result<Option<File>> {
+    let file = match File::open(marker) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    file.lock_shared()?;
+    let is_still_there =
+        fs::metadata(marker).is_ok_and(|found| file.metadata().is_ok_and(|ours| ours.ino() == found.ino()));
+    Ok(is_still_there.then_some(file))
 }
 
 /// Removes what builders that died left behind; called with their lock held.
