@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use crate::case::requirement;
 use crate::plan::{Choice, States};
 use crate::service::Secret;
 
@@ -131,7 +132,7 @@ pub struct RunArgs {
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
     /// The Python for cases that pin none: a version (`3.12`) or the path of an interpreter
-    #[arg(long, value_name = "PYTHON")]
+    #[arg(long, value_name = "PYTHON", value_parser = requirement::interpreter)]
     pub python: Option<String>,
     /// States to run; a verdict needs `both`
     #[arg(long, value_name = "STATES", value_enum, default_value_t)]
@@ -221,7 +222,8 @@ pub struct AxisArgs {
     #[arg(long, value_name = "RELEASES", required_unless_present = "pythons")]
     pub releases: Option<Choice>,
     /// Python versions instead of releases: `3.10,3.11,3.12`; a case's own pin is replaced
-    #[arg(long, value_name = "VERSIONS", value_delimiter = ',', conflicts_with = "releases")]
+    #[arg(long, value_name = "VERSIONS", value_delimiter = ',', conflicts_with = "releases",
+          value_parser = requirement::interpreter)]
     pub pythons: Vec<String>,
 }
 
@@ -235,7 +237,7 @@ pub struct MachineArgs {
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
     /// The Python for cases that pin none: a version (`3.12`) or the path of an interpreter
-    #[arg(long, value_name = "PYTHON")]
+    #[arg(long, value_name = "PYTHON", value_parser = requirement::interpreter)]
     pub python: Option<String>,
     /// Where Postgres and Redis run, as for `run`
     #[arg(long, value_name = "PLACE", default_value = "auto", value_parser = places())]

@@ -6,6 +6,8 @@ mod variant;
 
 use std::fmt;
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -14,7 +16,7 @@ pub use release::{Choice, Version};
 pub use search::{Answer, search};
 pub use variant::{Axis, expectations};
 
-use crate::case::model::{Case, Delta, Fix};
+use crate::case::{self, Case, Change, Fix, States as Resolved, limit};
 
 /// Which code and settings an arm runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -79,28 +81,14 @@ pub struct Arm {
     pub repetition: u32,
     /// The value of the case's growth var, for an arm that is a point of a growth.
     pub growth: Option<Value>,
+    /// What it runs: the state with its variables put in.
+    pub resolved: Arc<case::State>,
 }
 
 impl Arm {
-    fn new(case: usize, fix: Option<&String>, state: State) -> Self {
-        Self { case, fix: fix.cloned(), state, repetition: 0, growth: None }
-    }
-
-    /// What this arm changes of the base.
-    pub fn delta<'c>(&self, case: &'c Case) -> Option<&'c Delta> {
-        match self.state {
-            State::Reverted => None,
-            State::Applied | State::Without(_) | State::Only(_) => {
-                self.fix.as_ref().and_then(|fix| case.fixes.get(fix)).map(|fix| &fix.delta)
-            }
-            State::Control => case.control.as_ref().map(|control| &control.delta),
-        }
-    }
-
-    /// The vars that this arm sets against the case's own.
-    pub fn overrides(&self, case: &Case) -> IndexMap<String, Value> {
-        let growth = case.growth.as_ref().zip(self.growth.clone());
-        growth.map(|(growth, value)| (growth.var.clone(), value)).into_iter().collect()
+    fn new(case: usize, fix: Option<&String>, state: State, resolved: &Resolved) -> Self {
+        let resolved = Arc::clone(&resolved.state);
+        Self { case, fix: fix.cloned(), state, repetition: 0, growth: None, resolved }
     }
 
     /// A name for files, unique in its case: `reverted`, `upstream-applied`.
@@ -114,7 +102,7 @@ impl Arm {
             (None, 0) => name,
             (None, repetition) => format!("{name}-{}", repetition + 1),
         };
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+        limit::plain(&name)
     }
 }
 
@@ -151,20 +139,23 @@ impl States {
 /// needs are repeated as the case says, and run once more for each point of its growth.
 pub fn arms(cases: &[Case], states: States) -> Vec<Arm> {
     let all = cases.iter().enumerate().flat_map(|(index, case)| {
-        let arm = |fix, state| Arm::new(index, fix, state);
-        let repeated = |arm: &Arm| repeated(case, arm, if states == States::Twins { 2 } else { case.repeat.max(1) });
-        let mut own = repeated(&arm(None, State::Reverted));
+        let repeated = |fix, state, resolved: &Resolved| {
+            let repeat = if states == States::Twins { 2 } else { case.repeat.max(1) };
+            repeated(case, &Arm::new(index, fix, state, resolved), repeat, resolved)
+        };
+        let mut own = repeated(None, State::Reverted, &case.states);
         for (name, fix) in &case.fixes {
-            own.extend(repeated(&arm(Some(name), State::Applied)));
-            let without = fix.delta.edits.keys().filter(|edit| twin(fix, edit, states).is_none());
-            own.extend(without.map(|edit| arm(Some(name), State::Without(edit.clone()))));
+            let arm = |state| Arm::new(index, Some(name), state, &fix.states);
+            own.extend(repeated(Some(name), State::Applied, &fix.states));
+            let without = fix.change.edits.keys().filter(|edit| twin(fix, edit, states).is_none());
+            own.extend(without.map(|edit| arm(State::Without(edit.clone()))));
             // Of a single edit, "only" is the applied state itself.
-            if fix.delta.edits.len() > 1 {
-                own.extend(fix.delta.edits.keys().map(|edit| arm(Some(name), State::Only(edit.clone()))));
+            if fix.change.edits.len() > 1 {
+                own.extend(fix.change.edits.keys().map(|edit| arm(State::Only(edit.clone()))));
             }
         }
-        if case.control.is_some() {
-            own.extend(repeated(&arm(None, State::Control)));
+        if let Some(control) = &case.control {
+            own.extend(repeated(None, State::Control, &control.states));
         }
         own
     });
@@ -176,31 +167,35 @@ pub fn arms(cases: &[Case], states: States) -> Vec<Arm> {
 pub fn twins((index, case): (usize, &Case), states: States) -> impl Iterator<Item = (Arm, Arm)> + '_ {
     let fixes = case.fixes.iter().filter(move |_| states.hold(&State::Without(String::new())));
     fixes.flat_map(move |(name, fix)| {
-        fix.delta.edits.keys().filter_map(move |edit| {
+        fix.change.edits.keys().filter_map(move |edit| {
             let played = twin(fix, edit, states)?;
-            let of = if played == State::Reverted { None } else { Some(name) };
-            Some((Arm::new(index, Some(name), State::Without(edit.clone())), Arm::new(index, of, played)))
+            let (of, resolved) =
+                if played == State::Reverted { (None, &case.states) } else { (Some(name), &fix.states) };
+            let arm = Arm::new(index, Some(name), State::Without(edit.clone()), &fix.states);
+            Some((arm, Arm::new(index, of, played, resolved)))
         })
     })
 }
 
 /// The state that is the same as the fix without this edit, if it is played.
 fn twin(fix: &Fix, edit: &str, states: States) -> Option<State> {
-    let mut others = fix.delta.edits.keys().filter(|other| *other != edit);
+    let mut others = fix.change.edits.keys().filter(|other| *other != edit);
     match (others.next(), others.next()) {
         (Some(other), None) => Some(State::Only(other.clone())),
         (None, _) if states.hold(&State::Reverted) => {
-            let beside = Delta { edits: IndexMap::new(), ..fix.delta.clone() };
+            let beside = Change { edits: IndexMap::new(), ..fix.change.clone() };
             beside.is_empty().then_some(State::Reverted)
         }
         _ => None,
     }
 }
 
-fn repeated(case: &Case, arm: &Arm, repeat: u32) -> Vec<Arm> {
+fn repeated(case: &Case, arm: &Arm, repeat: u32, resolved: &Resolved) -> Vec<Arm> {
     let repetitions = (0..repeat).map(|repetition| Arm { repetition, ..arm.clone() });
-    let points = case.growth.iter().flat_map(|growth| &growth.values);
-    repetitions.chain(points.map(|value| Arm { growth: Some(value.clone()), ..arm.clone() })).collect()
+    let points = case.growth.iter().flat_map(|growth| growth.values.iter().zip(&resolved.grown));
+    let points =
+        points.map(|(value, grown)| Arm { growth: Some(value.clone()), resolved: Arc::clone(grown), ..arm.clone() });
+    repetitions.chain(points).collect()
 }
 
 #[cfg(test)]

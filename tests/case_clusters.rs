@@ -5,10 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::load::load_str;
-use dj_regress::case::model::Case;
-use dj_regress::case::resolve::{
-    Action, Enqueue, HoldSpec, ResolvedState, Role, Schedule, WaitFor, What, resolve, resolve_control,
-};
+use dj_regress::case::{Action, Case, Enqueue, HoldSpec, Role, Schedule, State, WaitFor, What};
 use dj_regress::error::{ErrorKind, Result};
 use nix::sys::signal::Signal;
 use rstest::rstest;
@@ -25,8 +22,8 @@ fn good() -> Case {
     load(GOOD).unwrap_or_else(|error| panic!("error: {error}"))
 }
 
-fn state() -> ResolvedState {
-    resolve(&good(), None).unwrap_or_else(|error| panic!("error: {error}"))
+fn state() -> State {
+    State::clone(&good().states.state)
 }
 
 fn message(text: &str) -> String {
@@ -42,7 +39,7 @@ fn services_merge_field_by_field() {
     assert_eq!(base.postgres.settings["synchronous_commit"], "off");
     assert_eq!(base.postgres.settings["wal_writer_delay"], "10s");
     assert_eq!((base.redis.maxmemory, base.redis.policy.as_deref()), (Some(5_000_000), Some("noeviction")));
-    let control = resolve_control(&good()).unwrap().unwrap().state.services;
+    let control = good().control.unwrap().states.state.services.clone();
     assert_eq!((control.redis.maxmemory, control.redis.policy.as_deref()), (Some(5_000_000), Some("allkeys-lru")));
     let settings: Vec<(&str, &str)> =
         control.postgres.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -67,10 +64,10 @@ fn a_state_that_says_something_of_a_server_needs_one_of_its_own() {
         if said { text } else { text + line + "\n" }
     });
     let without = without.replace(", services: {redis: {policy: allkeys-lru}, postgres: {settings: {fsync: on}}}", "");
-    let plain = resolve(&load(&without).unwrap_or_else(|error| panic!("error: {error}")), None).unwrap();
+    let plain = load(&without).unwrap_or_else(|error| panic!("error: {error}")).states.state;
     assert!(plain.uses_redis() && !plain.own_postgres() && !plain.server_faults());
     let plain = without.replace("redis: $redis, ", "");
-    let plain = resolve(&load(&plain).unwrap_or_else(|error| panic!("error: {error}")), None).unwrap();
+    let plain = load(&plain).unwrap_or_else(|error| panic!("error: {error}")).states.state;
     assert!(!plain.uses_redis());
     assert!(state().uses_redis() && state().own_postgres() && !state().server_faults());
 }
@@ -111,20 +108,26 @@ fn steps_resolve_to_what_they_say() {
     assert_eq!(actions[21], Action::Stop { actor: q(), within: Some(Duration::from_secs(10)) });
 }
 
-/// What a step is that stands in the place of `pause: {q: sentinel}`.
+/// What a step is that stands in the place of the pause.
 fn action(step: &str) -> Action {
-    let text = GOOD.replace("pause: {q: sentinel}", step).replace("  - resume: {q: sentinel}\n", "");
+    let text = GOOD
+        .replace("{pause: q, role: sentinel}", &format!("{{{step}}}"))
+        .replace("  - {resume: q, role: sentinel}\n", "");
     let case = load(&text).unwrap_or_else(|error| panic!("error: {error}"));
-    let state = resolve(&case, None).unwrap_or_else(|error| panic!("error: {error}"));
-    state.steps[14].action.clone()
+    case.states.state.steps[14].action.clone()
 }
 
 #[rstest]
 #[case::to_the_parent("signal: q", Role::Parent, Signal::SIGTERM, "send SIGTERM to q's parent")]
-#[case::of_one_role("signal: {q: worker, send: USR1}", Role::Worker, Signal::SIGUSR1, "send SIGUSR1 to q's worker")]
-#[case::to_all("signal: {q: group, send: INT}", Role::Group, Signal::SIGINT, "send SIGINT to q")]
-#[case::with_variables("signal: {q: $role, send: HUP}", Role::Held, Signal::SIGHUP, "send SIGHUP to q's held process")]
-#[case::without_a_role("signal: {q: , send: USR2}", Role::Parent, Signal::SIGUSR2, "send SIGUSR2 to q's parent")]
+#[case::of_one_role("signal: q, role: worker, send: USR1", Role::Worker, Signal::SIGUSR1, "send SIGUSR1 to q's worker")]
+#[case::to_all("signal: q, role: group, send: INT", Role::Group, Signal::SIGINT, "send SIGINT to q")]
+#[case::with_variables(
+    "signal: q, role: $role, send: HUP",
+    Role::Held,
+    Signal::SIGHUP,
+    "send SIGHUP to q's held process"
+)]
+#[case::without_a_role("signal: q, send: USR2", Role::Parent, Signal::SIGUSR2, "send SIGUSR2 to q's parent")]
 fn a_signal_goes_to_the_parent_or_a_role(
     #[case] step: &str,
     #[case] role: Role,
@@ -138,7 +141,7 @@ fn a_signal_goes_to_the_parent_or_a_role(
 
 #[test]
 fn a_cluster_that_was_sent_a_signal_can_be_stopped_but_not_started() {
-    let text = GOOD.replace("pause: {q: sentinel}", "signal: q");
+    let text = GOOD.replace("{pause: q, role: sentinel}", "signal: q");
     load(&text).unwrap_or_else(|error| panic!("error: {error}"));
     let text = GOOD.replace("  - kill: q\n", "  - signal: q\n");
     assert!(message(&text).contains("`q` is started already"));
@@ -146,7 +149,7 @@ fn a_cluster_that_was_sent_a_signal_can_be_stopped_but_not_started() {
 
 #[test]
 fn a_hold_may_be_for_one_role_only() {
-    let action = action("hold: {q: before_ack, role: monitor}");
+    let action = action("hold: q, at: before_ack, role: monitor");
     let hold =
         HoldSpec { moment: "before_ack".into(), at_return: false, call: 1, role: Some(Role::Monitor), every: false };
     assert_eq!(action, Action::Hold { actor: "q".into(), hold });
@@ -158,7 +161,7 @@ fn a_cluster_may_have_so_long_to_end_by_itself() {
     let text = GOOD.replace("    expect: exit\n", "    expect: exit\n    within: $delay\n");
     let text = text.replace("of: boot.exit", "of: boot.reached");
     let case = load(&text).unwrap_or_else(|error| panic!("error: {error}"));
-    let action = &resolve(&case, None).unwrap().steps[2].action;
+    let action = &case.states.state.steps[2].action;
     let within = Some(Duration::from_secs(10));
     assert_eq!(*action, Action::Start { actor: "next".into(), expect_exit: true, within });
     assert_eq!(action.to_string(), "start next, which is to exit, within 10s");
@@ -194,18 +197,20 @@ fn tasks_get_their_module_and_keep_the_index() {
 #[test]
 fn schedules_are_due_from_now_and_may_be_late() {
     let actions: Vec<Action> = state().steps.into_iter().map(|step| step.action).collect();
-    let Action::Schedule(Schedule { by, task, args, kind, fields, due_ns, .. }) = &actions[7] else {
+    let Action::Schedule(schedule) = &actions[7] else {
         panic!("{:?}", actions[7]);
     };
-    assert_eq!((by.as_str(), task.as_str(), kind.as_str()), ("client", "shop.tasks.charge", "minutes"));
+    let Schedule { by, task, args, kind, due_ns, .. } = schedule;
+    assert_eq!((by.as_str(), task.as_str(), kind.word()), ("client", "shop.tasks.charge", "minutes"));
     assert_eq!((args.as_slice(), *due_ns), ([json!("a")].as_slice(), -4 * 86_400 * 1_000_000_000));
+    let fields = schedule.fields();
     let fields: Vec<(&str, Value)> = fields.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     assert_eq!(
         fields,
         [("minutes", json!(5)), ("repeats", json!(-1)), ("name", json!("nightly")), ("cluster", json!("x"))]
     );
     let Action::Schedule(cron) = &actions[8] else { panic!("{:?}", actions[8]) };
-    assert_eq!((cron.kind.as_str(), cron.due_ns, cron.args.len()), ("cron", 0, 0));
+    assert_eq!((cron.kind.word(), cron.due_ns, cron.args.len()), ("cron", 0, 0));
 }
 
 #[test]
@@ -253,97 +258,97 @@ fn steps_are_said_in_words() {
 #[case("wal_writer_delay: $delay", "wal_writer_delay: \"1\\n2\"", &["has more than one line"])]
 // Actors.
 #[case("{stranger: psql}", "{stranger: psql, env: {A: b}}", &["a stranger does not run the app", ":13:3"])]
-#[case("{django-q2: 1.10}", "{django-q2: \">1\"}", &["`>1` is not a version"])]
+#[case("{django-q2: 1.10}", "{django-q2: \">1;\"}", &["`>1;` is not a version"])]
 #[case("workers: $orders", "workers: $order", &["unknown variable `$order`", ":10:86", "`orders`?"])]
 #[case("  app:", "  client:", &["an actor cannot be called `client`: the word is taken", ":12:3"])]
 #[case("orders: 3", "orders: 3, i: 1", &["a var cannot be called `i`"])]
-#[case("tick: {sim: 2}", "python: {client: x}", &["unknown actor `client`", "only enqueues and schedules"])]
+#[case("{tick: sim, times: 2}", "{python: client, run: x}", &["unknown actor `client`", "only enqueues and schedules"])]
 // Start, stop, restart, drain and what stands beside them.
 #[case("expect: exit", "within: 5s", &["`within` does not belong to a `start` that comes up", ":19:5", "`expect: exit`"])]
 #[case("    expect: exit\n", "    expect: exit\n    within: 5\n", &["`5` has no unit", ":20:13"])]
 #[case("expect: exit", "expect: exits", &["unknown word `exits`", ":19:13", "did you mean `exit`?"])]
 #[case("  - start: sim\n", "  - start: sim\n    expect: exit\n", &["a simulated cluster takes no `expect`", ":22:5"])]
-#[case("- tick: {sim: 2}", "- tick: {sim: 2}\n    expect: exit", &["`expect` does not belong to `tick`", "only a start"])]
-#[case("- tick: {sim: 2}", "- tick: {sim: 2}\n    within: 1s", &["`within` does not belong to `tick`", "`stop` and `drain`"])]
-#[case("- tick: {sim: 2}", "- drain: sim\n    within: 1s", &["a simulated cluster takes no `within`"])]
-#[case("- tick: {sim: 2}", "- restart: {sim: 2, by: kill}", &["a simulated cluster takes no `by`", ":28:23"])]
-#[case("- tick: {sim: 2}", "- tick: {q: 2}", &["a real cluster runs its scheduler by itself", ":28:12"])]
-#[case("- tick: {sim: 2}", "- tick: {sim: 2, evry: 1s}", &["unknown option `evry`: a step has one actor", ":28:20"])]
-#[case("by: kill}", "by: stop}", &["a cluster is not restarted by \"stop\"", "`by: kill`"])]
-#[case("by: kill}", "bye: kill}", &["unknown option `bye`", "did you mean `by`?"])]
-#[case("within: 20s", "within: 20", &["`20` has no unit", ":42:13"])]
+#[case("tick: sim", "tick: sim, expect: exit", &["`expect` does not belong to `tick`", "`expect` belongs to `start`"])]
+#[case("tick: sim", "tick: sim, within: 1s", &["`within` does not belong to `tick`", "`within` belongs to `start`, `stop`, `drain`"])]
+#[case("{tick: sim, times: 2}", "{drain: sim, within: 1s}", &["a simulated cluster takes no `within`"])]
+#[case("{tick: sim, times: 2}", "{restart: sim, times: 2, by: kill}", &["a simulated cluster takes no `by`", ":27:30"])]
+#[case("tick: sim", "tick: q", &["a real cluster runs its scheduler by itself", ":27:12"])]
+#[case("tick: sim", "tick: sim, evry: 1s", &["unknown key `evry`", ":27:17"])]
+#[case("by: kill}", "by: stop}", &["unknown word `stop`", "`kill`"])]
+#[case("by: kill}", "bye: kill}", &["unknown key `bye`", "did you mean `by`?"])]
+#[case("within: 20s", "within: 20", &["`20` has no unit", ":40:13"])]
 #[case("  - stop: q\n", "  - stop: q\n    while: [{start: q}]\n", &["`while` does not belong to `stop`"])]
 // Processes.
-#[case("pause: {q: sentinel}", "signal: {q: sentinel, send: TREM}", &["`TREM` is not a signal that can be sent", ":34:33", "did you mean `TERM`?"])]
-#[case("pause: {q: sentinel}", "signal: {q: sentinel, send: KILL}", &["`KILL` is not a signal that can be sent", ":34:33"])]
-#[case("pause: {q: sentinel}", "signal: {q: sentinel, sned: TERM}", &["unknown option `sned`", "did you mean `send`?"])]
-#[case("pause: {q: sentinel}", "signal: {q: sentinl}", &["`sentinl` is not a process of a cluster", ":34:17", "did you mean `sentinel`?"])]
-#[case("pause: {q: sentinel}", "signal: sim", &["`sim` is a simulated cluster and cannot do `signal`", ":34:13"])]
-#[case("pause: {q: sentinel}", "signl: q", &["unknown key `signl`", "did you mean `signal`?"])]
-#[case("kill: {q: $role}", "kill: {q: wroker}", &["`wroker` is not a process of a cluster", ":31:15", "did you mean `worker`?"])]
-#[case("role: held,", "role: wrker,", &["`wrker` is not a process of a cluster", ":31:15"])]
-#[case("pause: {q: sentinel}", "pause: {q: held}", &["what is held stands already", ":34:16"])]
-#[case("pause: {q: sentinel}", "pause: {sim: sentinel}", &["`sim` is a simulated cluster and cannot do `pause`", ":34:13"])]
-#[case("resume: {q: sentinel}", "resume: app", &["`app` is a python actor and cannot do `resume`", "only a real cluster"])]
-#[case("  - start: q\n  - restart", "  - restart", &["`q` is used before it is started", "`- start: q`"])]
-#[case("  - kill: q\n", "  - kill: {q: parent}\n", &["`q` is started already", ":37:12"])]
-#[case("  - kill: {q: $role}\n", "  - start: next\n", &[])]
+#[case("pause: q, role: sentinel", "signal: q, role: sentinel, send: TREM", &["`TREM` is not a signal that can be sent", ":32:39", "did you mean `TERM`?"])]
+#[case("pause: q, role: sentinel", "signal: q, role: sentinel, send: KILL", &["`KILL` is not a signal that can be sent", ":32:39"])]
+#[case("pause: q, role: sentinel", "signal: q, role: sentinel, sned: TERM", &["unknown key `sned`", "did you mean `send`?"])]
+#[case("pause: q, role: sentinel", "signal: q, role: sentinl", &["`sentinl` is not a process of a cluster", ":32:23", "did you mean `sentinel`?"])]
+#[case("{pause: q, role: sentinel}", "signal: sim", &["`sim` is a simulated cluster and cannot do `signal`", ":32:13"])]
+#[case("{pause: q, role: sentinel}", "signl: q", &["unknown key `signl`", "did you mean `signal`?"])]
+#[case("kill: q, role: $role", "kill: q, role: wroker", &["`wroker` is not a process of a cluster", ":29:21", "did you mean `worker`?"])]
+#[case("role: held,", "role: wrker,", &["`wrker` is not a process of a cluster", ":29:21"])]
+#[case("pause: q, role: sentinel", "pause: q, role: held", &["what is held stands already", ":32:22"])]
+#[case("pause: q, role: sentinel", "pause: sim, role: sentinel", &["`sim` is a simulated cluster and cannot do `pause`", ":32:13"])]
+#[case("{resume: q, role: sentinel}", "resume: app", &["`app` is a python actor and cannot do `resume`", "only a real cluster"])]
+#[case("  - start: q\n  - {restart", "  - {restart", &["`q` is used before it is started", "`- start: q`"])]
+#[case("  - kill: q\n", "  - {kill: q, role: parent}\n", &["`q` is started already", ":35:12"])]
+#[case("  - {kill: q, role: $role}\n", "  - start: next\n", &[])]
 // Holds.
-#[case("hold: {q: $moment,", "hold: {sim: $moment,", &["`sim` is a simulated cluster and cannot do `hold`", "no step before holds a process of `q`"])]
-#[case("hold: {q: $moment, call: 2}", "hold: q", &["`hold` without a moment", ":16:11"])]
-#[case("call: 2", "role: wroker", &["`wroker` is not a process of a cluster", ":16:30", "did you mean `worker`?"])]
-#[case("call: 2", "role: group", &["`group` is not the role of one process", ":16:30", "parent, sentinel, pusher, monitor or worker"])]
-#[case("call: 2", "role: $role", &["`held` is not the role of one process", ":16:30"])]
-#[case("call: 2", "rol: worker", &["unknown option `rol`", "did you mean `role`?"])]
-#[case("call: 2", "call: 0", &["it is counted from 1", ":16:30"])]
-#[case("call: 2", "cal: 2", &["unknown option `cal`", "did you mean `call`?"])]
-#[case("call: 2", "at: return", &["`before_ack` is a moment, not a function: it has no `at`"])]
-#[case("at: return", "at: exit", &["`exit` is not a side of a call", "`entry`, `return`"])]
+#[case("hold: q, at: $moment,", "hold: sim, at: $moment,", &["`sim` is a simulated cluster and cannot do `hold`", "no step before holds a process of `q`"])]
+#[case("{hold: q, at: $moment, call: 2}", "hold: q", &["`hold` without a moment", ":16:11"])]
+#[case("call: 2", "role: wroker", &["`wroker` is not a process of a cluster", ":16:34", "did you mean `worker`?"])]
+#[case("call: 2", "role: group", &["`group` is not the role of one process", ":16:34", "parent, sentinel, pusher, monitor or worker"])]
+#[case("call: 2", "role: $role", &["`held` is not the role of one process", ":16:34"])]
+#[case("call: 2", "rol: worker", &["unknown key `rol`", "did you mean `role`?"])]
+#[case("call: 2", "call: 0", &["it is counted from 1", ":16:34"])]
+#[case("call: 2", "cal: 2", &["unknown key `cal`", "did you mean `call`?"])]
+#[case("call: 2", "when: return", &["`before_ack` is a moment, not a function: it has no `when`"])]
+#[case("when: return", "when: exit", &["`exit` is not a side of a call", "`entry`, `return`"])]
 #[case("shop.tasks:Order.pay", "shop.tasks:", &["`shop.tasks:` is not a function"])]
-#[case("  - hold: {q: $moment, call: 2}\n", "", &["no step before holds a process of `q`", ":28:18"])]
+#[case("  - {hold: q, at: $moment, call: 2}\n", "", &["no step before holds a process of `q`", ":27:19"])]
 // Waits.
-#[case("    as: caught\n", "", &["`wait` without `as`", ":29:5"])]
-#[case("held: q,", "held: sim,", &["`sim` is a simulated cluster and cannot be held", ":29:18"])]
-#[case("held: q,", "held: p,", &["unknown actor `p`", ":29:18"])]
-#[case("held: q,", "hold: q,", &["unknown key `hold`", "did you mean `held`?"])]
-#[case("held: q,", "held: q, until: x,", &["a step waits for one thing"])]
-#[case("{held: q, within: 5s}", "{within: 5s}", &["`wait` waits for nothing"])]
+#[case(", as: caught", "", &["`wait` without `as`", ":28:6"])]
+#[case("{held: q}", "{held: sim}", &["`sim` is a simulated cluster and cannot be held", ":28:19"])]
+#[case("{held: q}", "{held: p}", &["unknown actor `p`", ":28:19"])]
+#[case("{held: q}", "{hold: q}", &["unknown key `hold`", "did you mean `held`?"])]
+#[case("{held: q}", "{held: q, quiet: q}", &["expected one of these: `held` and `quiet`"])]
+#[case("{held: q}", "{}", &["expected a Python expression, `{held: q}` or `{quiet: web}`"])]
 #[case("cache.get('done')", "time.sleep(1)", &["a case does not sleep"])]
 // Tasks.
-#[case("times: $orders", "tmies: $orders", &["unknown option `tmies`: the task is `charge`", ":22:50", "did you mean `times`?"])]
-#[case("{shop.tasks.ship: [1, 2], iter: true}", "{tims: 3}", &["unknown option `tims`", "did you mean `times`?"])]
-#[case("{shop.tasks.ship: [1, 2], iter: true}", "{shop.tasks.ship: 3}", &["expected the arguments of `shop.tasks.ship` (a list), found 3", "`shop.tasks.ship: [3]`"])]
-#[case("{shop.tasks.ship: [1, 2], iter: true}", "{times: 3}", &["`enqueue` without a task"])]
-#[case("{shop.tasks.ship: [1, 2], iter: true}", "{shop..ship: [1]}", &["`shop..ship` is not the name of a task"])]
-#[case("iter: true}", "iter: true, kwargs: {a: 1}}", &["`kwargs` does not belong to `iter`"])]
-#[case("iter: true}", "iter: often}", &["expected a boolean, found the text `often`"])]
+#[case("times: $orders", "tmies: $orders", &["unknown key `tmies`", ":22:56", "did you mean `times`?"])]
+#[case("shop.tasks.ship, iter: [1, 2]", "shop.tasks.ship, tims: 3", &["unknown key `tims`", "did you mean `times`?"])]
+#[case("shop.tasks.ship, iter: [1, 2]", "shop.tasks.ship, args: 3", &["expected a list, found the number 3"])]
+#[case("shop.tasks.ship, iter: [1, 2]", ", times: 3", &["expected a task, or a list of tasks, found nothing"])]
+#[case("shop.tasks.ship, iter: [1, 2]", "shop..ship, args: [1]", &["`shop..ship` is not the name of a task"])]
+#[case("iter: [1, 2]}", "iter: [1, 2], kwargs: {a: 1}}", &["`kwargs` does not belong to `iter`"])]
+#[case("iter: [1, 2]}", "iter: often}", &["expected a list, found the text `often`"])]
 #[case("until: refused", "until: refusd", &["unknown word `refusd`", "`refused`"])]
 #[case("by: app, until", "by: q, until", &["`q` is a real cluster and cannot do `enqueue`", "`client`"])]
 #[case("by: app, until", "by: clint, until", &["unknown actor `clint`", "did you mean `client`?"])]
-#[case("{chain: [{charge: [a]},", "{chain: [{charge: [a], ship: [b]},", &["unknown option `ship`: the task is `charge`"])]
-#[case("], group: g}", "], gruop: g}", &["unknown option `gruop`: what is enqueued is the `chain`", "did you mean `group`?"])]
-#[case("group: g}", "iter: true}", &["`iter` does not belong to `chain`"])]
+#[case("{enqueue: [{charge: [a]},", "{enqueue: [{charge: [a], ship: [b]},", &["a link of a chain is one task: `ship` is a second one"])]
+#[case("], group: g}", "], gruop: g}", &["unknown key `gruop`", "did you mean `group`?"])]
+#[case("group: g}", "iter: [1]}", &["`iter` does not belong to a chain"])]
 #[case("\"g-$i\"", "\"g-$j\"", &["unknown variable `$j`"])]
-#[case("[\"order-$i\", $i, \"$shop\"]", "[\"order-$i\", $x]", &["unknown variable `$x`", ":22:36"])]
+#[case("[\"order-$i\", $i, \"$shop\"]", "[\"order-$i\", $x]", &["unknown variable `$x`", ":22:42"])]
 #[case("within: 10s", "within: $i", &["unknown variable `$i`"])]
-#[case("{save: false}", "{save: $i}", &["unknown variable `$i`", ":22:128"])]
+#[case("{save: false}", "{save: $i}", &["unknown variable `$i`", ":22:134"])]
 #[case("cached: true", "cached: $i", &["unknown variable `$i`"])]
-#[case("- enqueue: {shop.tasks.ship: [1, 2], iter: true}", "- enqueue: charge", &["expected a mapping with a task and its arguments, found the text `charge`", ":24:14"])]
+#[case("{enqueue: shop.tasks.ship, iter: [1, 2]}", "enqueue: {charge: [a], times: 2}", &["`enqueue: {charge: [a], times: 2}` is written `enqueue: charge` with `args: [a]` and `times: 2` beside it", ":23:5"])]
 // Schedules.
 #[case("type: minutes,", "type: minute,", &["`minute` is not a type of schedule", "did you mean `minutes`?"])]
 #[case("type: minutes, minutes: 5", "type: minutes", &["a schedule of type `minutes` needs `minutes`"])]
 #[case("type: minutes, minutes: 5", "type: daily, minutes: 5", &["`minutes` does not belong to a schedule of type `daily`"])]
 #[case("minutes: 5", "minutes: often", &["expected a count, found \"often\""])]
-#[case("due: -4d", "due: -4", &["`-4` has no unit", ":26:74"])]
-#[case("due: -4d", "deu: -4d", &["unknown option `deu`: the task is `charge`", "did you mean `due`?"])]
+#[case("due: -4d", "due: -4", &["`-4` has no unit", ":25:80"])]
+#[case("due: -4d", "deu: -4d", &["unknown key `deu`", "did you mean `due`?"])]
 #[case("options: {cluster: x}", "options: {repeats: 1}", &["`repeats` is an option of `schedule` itself"])]
 // What steps give.
 #[case("of: boot.exit", "of: boot.exti", &["no step gives a reading `boot.exti`", "did you mean `boot.exit`?"])]
-#[case("of: put.accepted", "of: put.acepted", &["no step gives a reading `put.acepted`", ":52:18", "did you mean `put.accepted`?"])]
-#[case("both: <= 5}", "both: 5}", &["`boot.seconds` is measured in real time: it is never exactly `5`", ":50:38"])]
+#[case("of: put.accepted", "of: put.acepted", &["no step gives a reading `put.acepted`", ":50:18", "did you mean `put.accepted`?"])]
+#[case("both: <= 5}", "both: 5}", &["`boot.seconds` is measured in real time: it is never exactly `5`", ":48:38"])]
 #[case("both: <= 5}", "both: 5s}", &["it is never exactly `5 s`"])]
 // Deltas.
-#[case("control: {vars: {moment: after_ack}, services", "control: {servcies", &["expected a single value"])]
+#[case("control: {vars: {moment: after_ack}, services", "control: {servcies", &["a bound is a single value, not a mapping"])]
 fn a_mistake_is_shown_where_it_is(#[case] good: &str, #[case] bad: &str, #[case] expected: &[&str]) {
     assert!(GOOD.contains(good), "the good case has no {good}");
     let text = GOOD.replacen(good, bad, 1);

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::load::{load_file, load_str};
-use dj_regress::case::model::{CacheKind, Part};
-use dj_regress::case::resolve::{Action, Asked, ResolvedActor, resolve};
+use dj_regress::case::{Action, Actor, CacheKind, Part};
 use rstest::rstest;
 
 const HEAD: &str = r#"
@@ -21,57 +20,57 @@ const ACTORS: &str =
 
 const INVARIANTS: &str = "invariants: {hits: {of: requests, applied: 1, reverted: 0}}\n";
 
-fn load(actors: &str, steps: &str, invariants: &str) -> Result<dj_regress::case::model::Case, String> {
+fn load(actors: &str, steps: &str, invariants: &str) -> Result<dj_regress::case::Case, String> {
     let text = format!("{HEAD}{actors}steps:\n{steps}{invariants}");
     load_str(&text, Path::new("case.yaml"), Path::new(".")).map_err(|error| error.message)
 }
 
 #[test]
 fn what_is_only_known_when_it_is_sent_is_left_in_a_request() {
-    let steps = "  - http: {post: /export, json: {of: 1}, keep: {id: $.id}}\n  \
-                   - http: {get: $status, via: corporate, until: {$.state: SUCCESS}, times: 6, every: 2s}\n    as: polls\n";
+    let steps = "  - {http: POST /export, json: {of: 1}, keep: {id: $.id}}\n  \
+                   - {http: GET $status, via: corporate, until: {$.state: SUCCESS}, times: 6, every: 2s, as: polls}\n";
     let case = load(ACTORS, steps, INVARIANTS).expect("a case");
-    let state = resolve(&case, None).expect("a state");
+    let state = &case.states.state;
     assert_eq!(state.packages["waitress"], "3.0.*");
     assert_eq!(state.web_actor(), Some("web"));
-    let proxy =
-        ResolvedActor::Proxy { kind: CacheKind::Aggressive, to: "web".into(), timeout: Some(Duration::from_secs(2)) };
-    assert_eq!((&state.actors["web"], &state.actors["corporate"]), (&ResolvedActor::Web { threads: 4 }, &proxy));
+    let proxy = Actor::Proxy { kind: CacheKind::Aggressive, to: "web".into(), timeout: Some(Duration::from_secs(2)) };
+    assert_eq!((&state.actors["web"], &state.actors["corporate"]), (&Actor::Web { threads: 4 }, &proxy));
     let [Action::Http { http: export, .. }, Action::Http { http: polls, .. }] = state.actions().collect::<Vec<_>>()[..]
     else {
         panic!("two requests")
     };
-    assert_eq!((export.method, export.target.as_str(), export.callers, export.times), ("POST", "/export", 1, 1));
-    assert_eq!(polls.target, "/status/$id?_=$i");
-    assert_eq!(polls.asked, Some(Asked::Via("corporate".into())));
+    let line = &export.request;
+    assert_eq!((line.method, line.target.as_str(), export.callers, export.times), ("POST", "/export", 1, 1));
+    assert_eq!(polls.request.target, "/status/$id?_=$i");
+    assert_eq!((polls.asked(), polls.to.as_deref()), (Some("corporate"), None));
     assert_eq!(polls.until, [(Part::parse("$.state").expect("a part"), "SUCCESS".into())]);
     assert_eq!((polls.times, polls.every), (6, Some(Duration::from_secs(2))));
 }
 
 #[rstest]
-#[case::no_method("{via: corporate}", "`http` without a method")]
-#[case::two_methods("{get: /, post: /}", "a request has one method: this one has get and post")]
-#[case::two_bodies("{post: /, json: 1, body: x}", "a request has one body: this one has `json` and `body`")]
-#[case::both_ways("{get: /, to: web, via: corporate}", "a request goes `to` a web actor or `via` a proxy")]
-#[case::wrong_way("{get: /, to: corporate}", "say `via`")]
-#[case::not_asked("{get: /, to: q}", "`q` is a simulated cluster and answers no requests")]
-#[case::unknown("{get: /, via: corporat}", "did you mean `corporate`?")]
-#[case::no_path("{get: orders}", "`orders` is not a path: it begins with `/`")]
-#[case::too_early("{get: /$id}", "unknown variable `$id`")]
-#[case::var_too_early("{get: $status}", "unknown variable `$id`")]
-#[case::no_part("{get: /, keep: {id: id}}", "`id` is no part of an answer")]
-#[case::no_name("{get: /, keep: {a-b: body}}", "nothing can be kept as `a-b`")]
-#[case::taken("{get: /, keep: {status: body}}", "nothing can be kept as `status`: `$status` is something else")]
-#[case::never("{get: /, times: 0}", "it is counted from 1")]
-#[case::crowd("{get: /, callers: 1000}", "1000 are too many: at most 128")]
-#[case::not_yet_kept("{get: /, until: {$.id: $id}}\n    as: polls", "unknown variable `$id`")]
-#[case::many_clocks("{get: /, callers: 2, times: 2, every: 2s}", "the clock would be moved by each caller")]
-#[case::in_its_own_while("{post: /, keep: {id: $.id}}\n    while: [{http: {get: /$id}}]", "unknown variable `$id`")]
-#[case::unseen("{get: /, until: {status: 200}}", "`until` without `as`")]
-#[case::no_unit("{get: /, within: 5}", "`5` has no unit")]
-#[case::misspelled("{get: /, untill: {status: 200}}", "did you mean `until`?")]
+#[case::no_method("http: /orders, via: corporate", "`/orders` has no method")]
+#[case::unknown_method("http: GTE /", "did you mean `GET`?")]
+#[case::two_bodies("http: POST /, json: 1, body: x", "a request has one body: this one has `json` and `body`")]
+#[case::both_ways("http: GET /, to: web, via: corporate", "a request goes `to` a web actor or `via` a proxy")]
+#[case::wrong_way("http: GET /, to: corporate", "say `via`")]
+#[case::not_asked("http: GET /, to: q", "`q` is a simulated cluster and answers no requests")]
+#[case::unknown("http: GET /, via: corporat", "did you mean `corporate`?")]
+#[case::no_path("http: GET orders", "`orders` is not a path: it begins with `/`")]
+#[case::too_early("http: GET /$id", "unknown variable `$id`")]
+#[case::var_too_early("http: GET $status", "unknown variable `$id`")]
+#[case::no_part("http: GET /, keep: {id: id}", "`id` is no part of an answer")]
+#[case::no_name("http: GET /, keep: {a-b: body}", "nothing can be kept as `a-b`")]
+#[case::taken("http: GET /, keep: {status: body}", "nothing can be kept as `status`: `$status` is something else")]
+#[case::never("http: GET /, times: 0", "it is counted from 1")]
+#[case::crowd("http: GET /, callers: 1000", "1000 callers are too many: at most 128")]
+#[case::not_yet_kept("http: GET /, until: {$.id: $id}, as: polls", "unknown variable `$id`")]
+#[case::many_clocks("http: GET /, callers: 2, times: 2, every: 2s", "the clock would be moved by each caller")]
+#[case::in_its_own_while("http: POST /, keep: {id: $.id}, while: [{http: GET /$id}]", "unknown variable `$id`")]
+#[case::unseen("http: GET /, until: {status: 200}", "`until` without `as`")]
+#[case::no_unit("http: GET /, within: 5", "`5` has no unit")]
+#[case::misspelled("http: GET /, untill: {status: 200}", "did you mean `until`?")]
 fn a_request_that_cannot_be_sent_is_refused(#[case] http: &str, #[case] message: &str) {
-    let error = load(ACTORS, &format!("  - http: {http}\n"), INVARIANTS).expect_err("it is wrong");
+    let error = load(ACTORS, &format!("  - {{{http}}}\n"), INVARIANTS).expect_err("it is wrong");
     assert!(error.contains(message), "{error}");
 }
 
@@ -88,10 +87,10 @@ fn a_request_that_cannot_be_sent_is_refused(#[case] http: &str, #[case] message:
 )]
 #[case::kind("{web: {serve: wsgi}, p: {cache: strickt, to: web}}", "did you mean `strict`?")]
 #[case::threads("{web: {serve: wsgi, threads: 1000}}", "1000 threads are too many: at most 64")]
-#[case::foreign("{web: {serve: wsgi, timeout: 1s}}", "`timeout` belongs to a proxy")]
+#[case::foreign("{web: {serve: wsgi, timeout: 1s}}", "`timeout` does not belong to `serve`")]
 #[case::changes("{web: {serve: wsgi}, p: {cache: strict, to: web, env: {A: b}}}", "a proxy does not run the app")]
 fn an_actor_of_the_web_that_cannot_be_is_refused(#[case] actors: &str, #[case] message: &str) {
-    let steps = "  - http: {get: /, to: web}\n";
+    let steps = "  - {http: GET /, to: web}\n";
     let error = load(&format!("actors: {actors}\n"), steps, INVARIANTS).expect_err("it is wrong");
     assert!(error.contains(message), "{error}");
 }
@@ -99,9 +98,9 @@ fn an_actor_of_the_web_that_cannot_be_is_refused(#[case] actors: &str, #[case] m
 #[rstest]
 #[case::start("start: web", "it starts with its first request")]
 #[case::kill("kill: web", "it starts with its first request")]
-#[case::proxy("python: {corporate: pass}", "requests go through it")]
-#[case::role("hold: {web: computing, role: worker}", "a web actor has threads, and no roles")]
-#[case::every_call("hold: {web: computing, every: true, call: 2}", "`every` holds each call: `call` says one")]
+#[case::proxy("python: corporate\n    run: pass", "requests go through it")]
+#[case::role("{hold: web, at: computing, role: worker}", "a web actor has threads, and no roles")]
+#[case::every_call("{hold: web, at: computing, every: true, call: 2}", "`every` holds each call: `call` says one")]
 #[case::nobody_held("release: web", "no step before holds a process of `web`")]
 #[case::quiet("wait: {quiet: q}\n    as: still", "`q` is a simulated cluster and has no requests under way")]
 #[case::fault("fault: {reset: [corporate, postgres]}", "`corporate` is a proxy: it uses no server")]
@@ -119,14 +118,14 @@ fn a_step_that_the_web_cannot_do_is_refused(#[case] step: &str, #[case] message:
 #[case("{of: http.latency, both: 1}, more: {of: requests, applied: 1, reverted: 0}", "it is never exactly `1`")]
 #[case("{of: requests, status: 200, applied: 1, reverted: 0}", "`status` does not belong to `requests`")]
 fn a_measurement_of_the_wrong_one_is_refused(#[case] invariant: &str, #[case] message: &str) {
-    let error = load(ACTORS, "  - http: {get: /}\n", &format!("invariants: {{hits: {invariant}}}\n"));
+    let error = load(ACTORS, "  - http: GET /\n", &format!("invariants: {{hits: {invariant}}}\n"));
     let error = error.expect_err("it is wrong");
     assert!(error.contains(message), "{error}");
 }
 
 #[rstest]
 #[case("advance: 2s")]
-#[case("http: {get: /, via: p, times: 2, every: 2s}")]
+#[case("{http: GET /, via: p, times: 2, every: 2s}")]
 fn nginx_does_not_go_with_virtual_time(#[case] step: &str) {
     let actors = "actors: {web: {serve: wsgi}, p: {cache: nginx, to: web}}\n";
     let error = load(actors, &format!("  - {step}\n"), INVARIANTS).expect_err("it moves the clock");
@@ -136,10 +135,10 @@ fn nginx_does_not_go_with_virtual_time(#[case] step: &str) {
 #[test]
 fn two_web_actors_are_told_apart_by_the_request() {
     let actors = "actors: {a: {serve: wsgi}, b: {serve: wsgi}}\n";
-    let error = load(actors, "  - http: {get: /}\n", INVARIANTS).expect_err("it is not said which");
+    let error = load(actors, "  - http: GET /\n", INVARIANTS).expect_err("it is not said which");
     assert!(error.contains("`a` and `b` answer requests: it is not said which is asked"), "{error}");
-    load(actors, "  - http: {get: /, to: b}\n", INVARIANTS).expect("it is said");
-    let error = load("", "  - http: {get: /}\n", INVARIANTS).expect_err("there is none");
+    load(actors, "  - {http: GET /, to: b}\n", INVARIANTS).expect("it is said");
+    let error = load("", "  - http: GET /\n", INVARIANTS).expect_err("there is none");
     assert!(error.contains("nobody answers requests here"), "{error}");
 }
 
@@ -148,7 +147,7 @@ fn the_app_of_a_case_is_a_package_beside_it() {
     let folder = tempfile::tempdir().expect("a temp folder");
     let path = folder.path().join("case.yaml");
     let case = |app: &str| {
-        let text = format!("app: {app}\n{}{ACTORS}steps: [{{http: {{get: /}}}}]\n{INVARIANTS}", HEAD.trim_start());
+        let text = format!("app: {app}\n{}{ACTORS}steps: [{{http: GET /}}]\n{INVARIANTS}", HEAD.trim_start());
         load_str(&text, &path, folder.path()).map(|case| case.app).map_err(|error| error.message)
     };
     assert!(case("./poll").is_err_and(|error| error.contains("it has no __init__.py")));

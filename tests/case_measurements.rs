@@ -4,12 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::load::load_str;
-use dj_regress::case::model::{Case, Direction, Per, Quantity, StatementUnit};
-use dj_regress::case::resolve::{Action, ResolvedActor, ResolvedState, resolve, resolve_with};
+use dj_regress::case::{Action, Actor, Case, Direction, Per, Quantity, State, StatementUnit};
 use dj_regress::error::{ErrorKind, Result};
-use indexmap::IndexMap;
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A good case; tests break one line of it at a time.
 const GOOD: &str = r#"title: what crosses the wire
@@ -28,14 +26,11 @@ fixes:
       tidy:  {in: a.py, applied: "v", reverted: "w", unpinned: a comment}
 steps:
   - start: q
-  - restart: {q: $restarts}
-  - beat: {q: 20}
-    as: steady
-  - sql: {psql: "DELETE FROM t WHERE a = $restarts"}
-    as: gone
+  - {restart: q, times: $restarts}
+  - {beat: q, times: 20, as: steady}
+  - {sql: "DELETE FROM t WHERE a = $restarts", by: psql, as: gone}
   - start: orphans
-  - measure: {for: 20s}
-    as: real
+  - {measure: 20s, as: real}
   - stop: orphans
 invariants:
   list:      {of: statements, table: t, during: steady, per: beat, applied: 1, reverted: 2}
@@ -53,7 +48,9 @@ invariants:
 "#;
 
 fn load(text: &str) -> Result<Case> {
-    load_str(text, Path::new("cases/x.yaml"), Path::new("cases"))
+    // At its end, so that what is wrong stays in its line.
+    let text = format!("{text}packages: {{django: 5.2.*, django-q2: 1.11.1}}\n");
+    load_str(&text, Path::new("cases/x.yaml"), Path::new("cases"))
 }
 
 fn good() -> Case {
@@ -66,13 +63,13 @@ fn message(text: &str) -> String {
     format!("error: {}", error.message)
 }
 
-fn state(case: &Case) -> ResolvedState {
-    resolve(case, None).unwrap_or_else(|error| panic!("error: {error}"))
+fn state(case: &Case) -> State {
+    State::clone(&case.states.state)
 }
 
 #[test]
 fn measurements_have_their_filters_and_defaults() {
-    let of = |name: &str| good().invariants[name].of.clone();
+    let of = |name: &str| state(&good()).invariants[name].of.clone();
     assert_eq!(
         of("traffic"),
         Quantity::WireBytes { direction: Direction::Both, actor: None, during: Some("steady".into()) }
@@ -96,19 +93,19 @@ fn measurements_have_their_filters_and_defaults() {
     assert_eq!(of("fetches"), Quantity::Fetches { actor: None, unit, during: Some("steady".into()) });
     let unit = StatementUnit::Rows;
     assert_eq!(of("a FETCH"), Quantity::Fetches { actor: Some("app".into()), unit, during: None });
-    assert_eq!(good().invariants["a FETCH"].per, Some(Per::Fetch));
+    assert_eq!(state(&good()).invariants["a FETCH"].per, Some(Per::Fetch));
     assert_eq!(of("grows"), Quantity::Growth { of: "list".into() });
-    assert_eq!(good().invariants["traffic"].per, Some(Per::Day));
+    assert_eq!(state(&good()).invariants["traffic"].per, Some(Per::Day));
     assert_eq!(Per::Second.to_string(), "second");
 }
 
 #[test]
 fn a_real_cluster_can_be_several() {
     let actors = state(&good()).actors;
-    assert_eq!(actors["orphans"], ResolvedActor::RealCluster { count: 4 });
-    assert_eq!(actors["psql"], ResolvedActor::Stranger { application_name: "psql by hand".into() });
+    assert_eq!(actors["orphans"], Actor::RealCluster { count: 4 });
+    assert_eq!(actors["psql"], Actor::Stranger { application_name: "psql by hand".into() });
     let single = load(&GOOD.replace(", count: $clusters", "")).unwrap_or_else(|error| panic!("error: {error}"));
-    assert_eq!(state(&single).actors["orphans"], ResolvedActor::RealCluster { count: 1 });
+    assert_eq!(state(&single).actors["orphans"], Actor::RealCluster { count: 1 });
 }
 
 #[test]
@@ -123,21 +120,19 @@ fn a_window_may_be_of_real_time_and_sql_a_strangers() {
 }
 
 #[test]
-fn an_override_wins_over_the_base_and_the_change() {
-    let case = good();
+fn a_change_wins_over_the_base_and_a_point_of_the_growth_over_both() {
+    let text = GOOD.replace("  upstream:\n", "  upstream:\n    vars: {clusters: 5}\n");
+    let case = load(&text).unwrap_or_else(|error| panic!("error: {error}"));
     assert_eq!(case.repeat, 3);
-    let growth = case.growth.clone().expect("the case grows");
-    assert_eq!(growth.values, [1, 2, 4, 8].map(Value::from));
-    let mut delta = case.fixes["upstream"].delta.clone();
-    delta.vars.insert("restarts".into(), json!(5));
-    let restarts = |overrides: &IndexMap<String, Value>| {
-        let state = resolve_with(&case, Some(&delta), overrides).unwrap_or_else(|error| panic!("error: {error}"));
-        assert_eq!(state.vars["clusters"], 4);
-        state.steps[1].action.clone()
-    };
-    assert_eq!(restarts(&IndexMap::new()), Action::Restart { actor: "q".into(), count: 5, by_kill: false });
-    let overrides = IndexMap::from([(growth.var, growth.values[3].clone())]);
-    assert_eq!(restarts(&overrides), Action::Restart { actor: "q".into(), count: 8, by_kill: false });
+    assert_eq!(case.growth.clone().expect("the case grows").values, [1, 2, 4, 8].map(Value::from));
+    let restarts = |state: &State| (state.vars["clusters"].clone(), state.steps[1].action.clone());
+    let times = |count| Action::Restart { actor: "q".into(), count, by_kill: false };
+    let fixed = &case.fixes["upstream"].states;
+    assert_eq!(restarts(&case.states.state), (4.into(), times(2)));
+    assert_eq!(restarts(&fixed.state), (5.into(), times(2)));
+    assert_eq!(fixed.state.actors["orphans"], Actor::RealCluster { count: 5 });
+    let grown: Vec<_> = fixed.grown.iter().map(|state| restarts(state)).collect();
+    assert_eq!(grown, [1, 2, 4, 8].map(|count| (5.into(), times(count))));
 }
 
 #[test]
@@ -151,7 +146,7 @@ fn a_case_runs_once_and_does_not_grow_by_itself() {
 
 #[test]
 fn an_edit_may_say_why_nothing_needs_it() {
-    let edits = &good().fixes["upstream"].delta.edits;
+    let edits = &good().fixes["upstream"].change.edits;
     assert_eq!(edits["tidy"].unpinned.as_deref(), Some("a comment"));
     assert_eq!(edits["prune"].unpinned, None);
 }
@@ -180,7 +175,7 @@ fn an_edit_may_say_why_nothing_needs_it() {
 #[case("of: memory, actor: app", "of: memory, actor: app, per: beat", &["`per` does not belong to `memory`"])]
 #[case("both: <= 20 MB", "both: 20 MB", &["memory comes in pages", "it is never exactly `20 MB`", "`<= 20 MB`"])]
 #[case("of: fetches, actor: app", "of: fetches, actor: psql", &["`psql` is a stranger: only what it writes is seen"])]
-#[case("of: fetches, actor: app", "of: fetches, verb: FETCH", &["`verb` does not belong to `fetches`", "`fetches` takes `actor`, `during`, `per` and `unit`"])]
+#[case("of: fetches, actor: app", "of: fetches, verb: FETCH", &["`verb` does not belong to `fetches`", "`fetches` takes `actor`, `unit`, `during` and `per`"])]
 #[case("unit: rows, per: fetch", "per: fetch", &["there is always 1 FETCH per FETCH", "`unit: rows`"])]
 #[case("table: t, during: steady, per: beat", "table: t, during: steady, per: fetch", &["`per: fetch` divides the rows of FETCHes", "`{of: fetches, unit: rows, per: fetch}`"])]
 #[case("as: gone", "as: memory", &["a reading cannot be called `memory`"])]
@@ -217,9 +212,9 @@ fn an_edit_may_say_why_nothing_needs_it() {
 // Actors.
 #[case("cluster: real", "cluster: rael", &["unknown word `rael`", "did you mean `real`?"])]
 #[case("stranger:", "stranegr:", &["unknown key `stranegr`", "did you mean `stranger`?"])]
-#[case("{python: }", "{}", &["an actor of no kind", "`stranger: NAME`"])]
-#[case("{python: }", "{python: , cluster: real}", &["an actor is of one kind"])]
-#[case("{python: }", "{python: , count: 2}", &["`count` belongs to a real cluster"])]
+#[case("{python: }", "{}", &["an actor without a kind", "stranger"])]
+#[case("{python: }", "{python: , cluster: real}", &["an actor has one kind: this one has python and cluster"])]
+#[case("{python: }", "{python: , count: 2}", &["`count` does not belong to `python`", "`count` belongs to `cluster: real`"])]
 #[case("clusters: 4", "clusters: four", &["expected a count, found \"four\"", ":7:35"])]
 #[case("psql by hand", "psql \u{2026}", &["1 to 63 printable ASCII characters"])]
 #[case("  - start: orphans\n", "", &["`orphans` is used before it is started"])]
@@ -228,21 +223,21 @@ fn an_edit_may_say_why_nothing_needs_it() {
 #[case("  - stop: orphans\n", "  - stop: q\n", &["`q` is a simulated cluster and cannot do `stop`"])]
 #[case("  - stop: orphans\n", "  - stop: app\n", &["`app` is a python actor and cannot do `stop`"])]
 #[case("  - stop: orphans\n", "  - stop: psql\n", &["`psql` is a stranger and cannot do `stop`"])]
-#[case("  - stop: orphans\n", "  - beat: orphans\n", &["a real cluster beats by itself: `orphans` cannot do `beat`", "`- measure: {for: 20s}`"])]
+#[case("  - stop: orphans\n", "  - beat: orphans\n", &["a real cluster beats by itself: `orphans` cannot do `beat`", "`- {measure: 20s, as: NAME}`"])]
 #[case("  - stop: orphans\n", "  - tick: orphans\n", &["a real cluster runs its scheduler by itself: `orphans` cannot do `tick`"])]
-#[case("  - stop: orphans\n", "  - python: {orphans: x}\n", &["`orphans` is a cluster and cannot do `python`"])]
+#[case("  - stop: orphans\n", "  - {python: orphans, run: x}\n", &["`orphans` is a cluster and cannot do `python`"])]
 // Strangers.
-#[case("sql: {psql:", "sql: {psq:", &["unknown actor `psq`", "did you mean `psql`?"])]
-#[case("sql: {psql:", "sql: {app:", &["`app` is a python actor and cannot do `sql`"])]
-#[case("sql: {psql: \"", "sql: {psql: \"SELECT pg_sleep(1); ", &["its time is virtual"])]
-#[case("a = $restarts\"}", "a = $restart\"}", &["unknown variable `$restart`", ":20:17"])]
-#[case("a = $restarts\"}", "a = 1\", app: x}", &["one speaks at a time: `app` is a second one"])]
+#[case("by: psql", "by: psq", &["unknown actor `psq`", "did you mean `psql`?"])]
+#[case("by: psql", "by: app", &["`app` is a python actor and cannot do `sql`"])]
+#[case("sql: \"", "sql: \"SELECT pg_sleep(1); ", &["its time is virtual"])]
+#[case("a = $restarts\"", "a = $restart\"", &["unknown variable `$restart`", ":19:11"])]
+#[case("by: psql", "bye: psql", &["unknown key `bye`", "did you mean `by`?"])]
 // Windows of real time.
-#[case("{for: 20s}", "{fro: 20s}", &["unknown key `fro`"])]
-#[case("{for: 20s}", "20s", &["expected a list of steps, or `{for: 20s}`, found the text `20s`"])]
-#[case("{for: 20s}", "{for: 20}", &["`20` has no unit"])]
-#[case("{for: 20s}", "{for: 0s}", &["a window of no time measures nothing", ":23:20"])]
-#[case("\n    as: real", "", &["`measure` without `as`", ":23:5"])]
+#[case("measure: 20s", "measure: {fro: 20s}", &["expected a duration such as `2.5s`, found a mapping"])]
+#[case("measure: 20s", "measure: {for: 20s}", &["`measure: {for: 20s}` is written `measure: 20s`", ":21:6"])]
+#[case("measure: 20s", "measure: 20", &["`20` has no unit"])]
+#[case("measure: 20s", "measure: 0s", &["a window of no time measures nothing", ":21:15"])]
+#[case(", as: real", "", &["`measure` without `as`", ":21:6"])]
 // Edits.
 #[case("unpinned: a comment", "unpinned: \"\"", &["`unpinned` without a reason", ":14:54"])]
 fn a_mistake_is_shown_where_it_is(#[case] good: &str, #[case] bad: &str, #[case] expected: &[&str]) {
@@ -259,13 +254,13 @@ fn a_mistake_is_shown_where_it_is(#[case] good: &str, #[case] bad: &str, #[case]
 
 #[test]
 fn real_time_needs_somebody_who_lives_in_it() {
-    let text = "title: t\nfixes: {f: {env: {A: 1}}}\nsteps: [{measure: {for: 1s}, as: w}, {read: {x: y}}]\n\
+    let text = "title: t\nfixes: {f: {env: {A: 1}}}\nsteps: [{measure: 1s, as: w}, {read: {x: y}}]\n\
                 invariants: {x: {applied: 1, reverted: 2}}\n";
     insta::assert_snapshot!(message(text), @r"
     error: nothing lives in real time here: the case has no real cluster
      --> cases/x.yaml:3:10
       |
-    3 | steps: [{measure: {for: 1s}, as: w}, {read: {x: y}}]
+    3 | steps: [{measure: 1s, as: w}, {read: {x: y}}]
       |          ^^^^^^^
       = help: declare a real cluster (`actors: {q: {cluster: real}}`), or move the clock: `- advance: 20s`
     ");

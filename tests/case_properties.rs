@@ -2,12 +2,8 @@
 
 use std::path::Path;
 
-use dj_regress::case::bound::Bound;
 use dj_regress::case::load::load_str;
-use dj_regress::case::model::{Case, Scalar};
-use dj_regress::case::resolve::{resolve, resolve_control, resolve_with};
-use dj_regress::case::unit;
-use indexmap::IndexMap;
+use dj_regress::case::{Bound, Case, unit};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -20,12 +16,10 @@ actors: {q: {cluster: simulated}, real: {cluster: real, count: $restarts}, psql:
 fixes: {f: {edits: {e: {in: a.py, applied: x, reverted: y, unpinned: z}}}}
 steps:
   - start: q
-  - beat: {q: 20}
-    as: steady
-  - sql: {psql: DELETE FROM t}
+  - {beat: q, times: 20, as: steady}
+  - {sql: DELETE FROM t, by: psql}
   - start: real
-  - measure: {for: 2s}
-    as: real time
+  - {measure: 2s, as: real time}
   - stop: real
 invariants:
   a: {of: wire_bytes, direction: up, actor: q, during: steady, per: day, applied: <= 1 GB, reverted: "> 1 GB"}
@@ -33,6 +27,7 @@ invariants:
   c: {of: wal_bytes, table: t, both: 1}
   d: {of: writers, table: t, verbs: [DELETE], allowed: [q], both: 1}
   e: {of: growth, in: a, applied: constant, reverted: linear}
+packages: {django: 5.2.*, django-q2: 1.11.1}
 "#;
 
 const CASES: [&str; 6] = [
@@ -147,45 +142,46 @@ proptest! {
         let mut text: String = chars[..at].iter().collect();
         text.push_str(&put);
         text.extend(chars.iter().skip(at + len));
-        // What loads has been resolved in every state already, and so resolves.
+        // What loads has all of its states.
         if let Some(case) = load(&text) {
-            prop_assert!(resolve(&case, None).is_ok());
-            for fix in case.fixes.values() {
-                prop_assert!(resolve(&case, Some(&fix.delta)).is_ok());
-            }
-            prop_assert!(resolve_control(&case).is_ok());
-            if let Some(growth) = &case.growth {
-                for value in &growth.values {
-                    let overrides = IndexMap::from([(growth.var.clone(), value.clone())]);
-                    prop_assert!(resolve_with(&case, None, &overrides).is_ok());
-                }
+            let points = case.growth.as_ref().map_or(0, |growth| growth.values.len());
+            let fixes = case.fixes.values().map(|fix| &fix.states);
+            for states in fixes.chain([&case.states]).chain(case.control.as_ref().map(|control| &control.states)) {
+                prop_assert!(!states.state.steps.is_empty() && states.grown.len() == points);
             }
         }
     }
 
     #[test]
-    fn resolving_never_panics(text in "[$a-z{}0-9.<>=+ -]{0,16}", var in value()) {
-        let Some(mut case) = load(CASES[1]) else { return Err(TestCaseError::fail("the case should load")) };
-        case.base.vars.insert("a".to_owned(), var);
-        case.base.settings.insert("X".to_owned(), Value::from(text.as_str()));
-        if let Some(dj_regress::case::model::Action::Restart { count, .. }) =
-            case.steps.get_mut(1).map(|step| &mut step.action)
-        {
-            *count = Scalar(text.into());
-        }
-        let _ = resolve(&case, None);
+    fn filling_never_panics(text in "[$a-z{}0-9.<>=+ -]{0,16}", var in value()) {
+        let text = Value::from(text);
+        let _ = load(&format!(
+            "title: t\nvars: {{a: {var}}}\nsettings: {{X: {text}}}\nactors: {{q: {{cluster: simulated}}}}\n\
+             fixes: {{f: {{env: {{A: b}}}}}}\nsteps: [{{start: q}}, {{restart: q, times: {text}}}, {{read: {{x: y}}}}]\n\
+             invariants: {{x: {{applied: {text}, reverted: 2}}}}\n"
+        ));
     }
 }
 
 proptest! {
     #[test]
-    fn vars_of_any_text_never_panic(text in "[$a-zB{}0-9.<>=+: -]{0,16}", amount in amount(), value in value()) {
+    fn vars_of_any_text_never_panic(
+        text in "[$a-zB{}0-9.<>=+: -]{0,16}",
+        amount in amount(),
+        value in value(),
+        which in any::<prop::sample::Index>(),
+    ) {
         for case in [CASES[4], CASES[5]] {
-            let Some(case) = load(case) else { return Err(TestCaseError::fail("the case should load")) };
-            for var in case.base.vars.keys() {
-                for text in [Value::from(text.as_str()), Value::from(amount.as_str()), value.clone()] {
-                    let _ = resolve_with(&case, None, &IndexMap::from([(var.clone(), text)]));
-                }
+            let Some(vars) = load(case).map(|case| case.base.vars) else {
+                return Err(TestCaseError::fail("the case should load"));
+            };
+            for text in [Value::from(text.as_str()), Value::from(amount.as_str()), value.clone()] {
+                let mut vars = vars.clone();
+                let at = which.index(vars.len());
+                vars[at] = text;
+                let line = format!("vars: {}", json!(vars));
+                let put = |text: String, own: &str| text + if own.starts_with("vars:") { &line } else { own } + "\n";
+                let _ = load(&case.lines().fold(String::new(), put));
             }
         }
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use cacheability::{Nginx, Outcome, Row, TIME, rows};
 use common::Room;
-use dj_regress::case::model::CacheKind;
+use dj_regress::case::CacheKind;
 use dj_regress::proxy::{HttpProxy, HttpProxySpec};
 use dj_regress::service::nginx::NginxSpec;
 use rstest::rstest;

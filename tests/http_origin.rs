@@ -5,7 +5,7 @@ mod http;
 
 use std::time::Duration;
 
-use dj_regress::case::model::CacheKind;
+use dj_regress::case::CacheKind;
 use rstest::rstest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

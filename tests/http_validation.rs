@@ -3,7 +3,7 @@
 
 mod http;
 
-use dj_regress::case::model::CacheKind;
+use dj_regress::case::CacheKind;
 use rstest::rstest;
 
 use http::{Asked, Room, Says};

@@ -20,7 +20,8 @@ const ENDLESS: &str = r#"actors: {app: {python: }}
 settings: {CACHES: {default: {BACKEND: django.core.cache.backends.redis.RedisCache, LOCATION: $redis}}}
 fixes: {hope: {env: {PLEASE: end}}}
 steps:
-  - python: {app: "cache.set('a', 1); print('in the middle', flush=True); __import__('signal').pause()"}
+  - python: app
+    run: "cache.set('a', 1); print('in the middle', flush=True); __import__('signal').pause()"
   - read: {x: "1"}
 invariants: {x: {applied: 1, reverted: 2}}
 "#;

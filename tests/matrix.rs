@@ -23,7 +23,8 @@ fixes:
   upstream: {packages: {django-q2: 1.10.0}}
 steps:
   - start: q
-  - python: {app: \"async_iter('shop.tasks.double', [1, 2, 3])\"}
+  - python: app
+    run: \"async_iter('shop.tasks.double', [1, 2, 3])\"
   - advance: 301s
   - drain: q
   - read: {release: \"__import__('django_q').VERSION[1]\"}

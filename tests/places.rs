@@ -21,8 +21,10 @@ actors: {{app: {{python: }}}}
 fixes: {{keep: {{vars: {{what: keep}}}}}}
 vars: {{what: delete}}
 steps:
-  - python: {{app: \"cache.set('a', 1, None); cache.set('b', 1, None)\"}}
-  - python: {{app: \"'$what' == 'delete' and cache.delete('a')\"}}
+  - python: app
+    run: \"cache.set('a', 1, None); cache.set('b', 1, None)\"
+  - python: app
+    run: \"'$what' == 'delete' and cache.delete('a')\"
 {step}
 invariants: {{keys: {{of: redis, field: keys, applied: 2, reverted: 1}}}}
 "

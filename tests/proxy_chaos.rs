@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dj_regress::case::resolve::CutAt;
+use dj_regress::case::CutAt;
 use dj_regress::proxy::Endpoint;
 use dj_regress::proxy::{Faults, RedisProxy};
 use proptest::prelude::*;

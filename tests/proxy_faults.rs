@@ -7,7 +7,7 @@ mod proxy;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dj_regress::case::resolve::CutAt;
+use dj_regress::case::CutAt;
 use dj_regress::service::postgres::SUPERUSER;
 use proxy::{PostgresStage, not_now, shortest, soon};
 use rstest::rstest;

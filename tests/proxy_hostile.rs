@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dj_regress::case::resolve::CutAt;
+use dj_regress::case::CutAt;
 use dj_regress::proxy::Endpoint;
 use dj_regress::proxy::{Counters, PostgresProxy};
 use proptest::prelude::*;

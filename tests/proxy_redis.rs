@@ -7,7 +7,7 @@ mod proxy;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use dj_regress::case::resolve::CutAt;
+use dj_regress::case::CutAt;
 use dj_regress::proxy::Endpoint;
 use dj_regress::proxy::Shape;
 use dj_regress::proxy::{Counters, Counts, RedisProxy};

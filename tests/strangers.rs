@@ -12,11 +12,11 @@ const STRANGERS: usize = 100;
 /// A case in which each of a hundred strangers deletes one row in one statement.
 fn a_hundred() -> Context {
     let mut actors = String::from("  app: {python: }\n");
-    let mut steps = String::from("  - python: {app: \"cache.set(f'key-{i}', i, None)\", times: 100}\n");
+    let mut steps = String::from("  - {python: app, run: \"cache.set(f'key-{i}', i, None)\", times: 100}\n");
     for number in 0..STRANGERS {
         let _ = writeln!(actors, "  s{number}: {{stranger: visitor-{number}}}");
         let statement = format!("DELETE FROM django_cache_table WHERE cache_key = ':1:${{prefix}}-{number}'");
-        let _ = writeln!(steps, "  - sql: {{s{number}: \"{statement}\"}}");
+        let _ = writeln!(steps, "  - {{sql: \"{statement}\", by: s{number}}}");
     }
     Context::new().case(
         "vanishing",
@@ -62,8 +62,8 @@ actors: {app: {python: }}
 fixes: {do not call it: {vars: {call: SELECT count(*) FROM django_cache_table}}}
 steps:
   - sql: \"CREATE FUNCTION purge() RETURNS void LANGUAGE sql AS 'DELETE FROM django_cache_table'\"
-  - python: {app: \"cache.set('a', 1, None)\"}
-  - python: {app: \"connection.cursor().execute('$call')\"}
+  - {python: app, run: \"cache.set('a', 1, None)\"}
+  - {python: app, run: \"connection.cursor().execute('$call')\"}
 invariants:
   rows: {of: rows, table: django_cache_table, applied: 1, reverted: 0}
   strangers: {of: writers, table: django_cache_table, verbs: [DELETE], allowed: [app], applied: 0, reverted: 1}

@@ -8,9 +8,9 @@ mod room;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 pub use folders::VARIABLE;
@@ -167,11 +167,16 @@ impl Cache {
         let id = &digest(files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())))[..16];
         self.directory(&format!("{what}/{id}"), |folder| {
             for (file, bytes) in files {
+                // The folder is new: whatever is there already, or leads out of it, was not asked for.
+                if !Path::new(file).components().all(|part| matches!(part, Component::Normal(_))) {
+                    return Err(Error::bug(format!("a copy would be written to {file}")));
+                }
                 let path = folder.join(file);
                 if let Some(parent) = path.parent() {
                     fs::create_dir_all(parent).cannot_run(|| format!("make {}", parent.display()))?;
                 }
-                fs::write(&path, bytes).cannot_run(|| format!("write {}", path.display()))?;
+                let written = File::create_new(&path).and_then(|mut file| file.write_all(bytes));
+                written.cannot_run(|| format!("write {}", path.display()))?;
             }
             Ok(())
         })

@@ -3,16 +3,20 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::de::{self, Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::unit::{self, Dimension, Unit};
+use super::yaml::text;
 
 /// How far two numbers may lie apart, relative to the larger, and still be the same, unless both
 /// are integers.
 const TOLERANCE: f64 = 1e-9;
 
-/// What a value may be.
-#[derive(Debug, Clone, PartialEq)]
+/// What a value may be: `<= x`, `>= x`, `< x`, `> x`, `a..b`, `x +- 1 %`, with units; or a value.
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(with = "Option<Scalar>")]
 pub enum Bound {
     /// Text, a bool or null: equal.
     Is(Value),
@@ -30,6 +34,19 @@ pub enum Bound {
     Within(Amount, Amount),
     /// `x +- y`, y absolute or in percent of x.
     Around(Amount, Amount),
+}
+
+/// How bounds are written.
+#[derive(JsonSchema)]
+#[schemars(extend("type" = ["string", "number", "boolean"]))]
+#[expect(dead_code, reason = "describes bounds to the schema")]
+struct Scalar(Value);
+
+impl<'de> Deserialize<'de> for Bound {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = text::present(deserializer)?;
+        Self::parse(&value).map_err(de::Error::custom)
+    }
 }
 
 /// A number as it was written, perhaps with a unit.

@@ -1,28 +1,48 @@
 //! Case files: finding, reading, and saying all that is wrong with them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::check::check;
-use super::decode::decode;
-use super::diagnostic::{Diagnostic, nearest};
-use super::file::CaseFile;
-use super::lower::lower;
-use super::model::Case;
-use super::node::{self, Place};
+use super::actor::Actor;
+use super::case::{Case, States, bounded};
+use super::change::Change;
+use super::check::{self, Laid, check};
+use super::fault::Fault;
+use super::state::{Layers, State};
+use super::step::action::Action;
+use super::step::old;
+use super::yaml::decode::decode;
+use super::yaml::diagnostic::{Diagnostic, Span, Unknown, nearest};
+use super::yaml::node::{self, Node};
+use super::yaml::shape;
+use super::yaml::vars::Filler;
+use super::{inside, limit};
 use crate::error::{Context as _, Error, Result};
 
 /// Reads and checks one case file.
 pub fn load_file(path: &Path, cases_root: &Path) -> Result<Case> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Error::usage(format!("cannot read the case file {}: {error}", path.display())))?;
-    let source = String::from_utf8(bytes)
-        .map_err(|error| Error::usage(format!("the case file {} is not UTF-8: {error}", path.display())))?;
+    let unreadable = |wrong: Diagnostic, source: &str| {
+        let rendered = wrong.render(path, source);
+        Error::usage(rendered.strip_prefix("error: ").unwrap_or(&rendered).to_owned())
+    };
+    let bytes = inside::read(path, limit::FILE)
+        .map_err(|error| unreadable(Diagnostic::new(format!("cannot read the case file: {error}")), ""))?;
+    let source = String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes());
+        let before = String::from_utf8_lossy(&error.as_bytes()[..good]);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let span = Span { line: before.matches('\n').count() + 1, column: line.chars().count() + 1, len: 1 };
+        unreadable(Diagnostic::new("the case file is not UTF-8").at(span), &text)
+    })?;
     load_str(&source, path, cases_root)
 }
 
 /// Reads and checks the text of a case file. The path names the case, and patches are relative to it.
 pub fn load_str(source: &str, path: &Path, cases_root: &Path) -> Result<Case> {
-    read(source, path, &case_name(path, cases_root)).map_err(|errors| {
+    let name = case_name(path, cases_root);
+    let named = limit::case_name(&name).map_err(|wrong| vec![wrong]);
+    named.and_then(|()| read(source, path, &name)).map_err(|errors| {
         let rendered: Vec<String> = errors.iter().map(|error| error.render(path, source)).collect();
         // The first `error: ` is put there by whoever prints the error.
         let all = rendered.join("\n\n");
@@ -44,11 +64,159 @@ pub fn load_files(paths: &[PathBuf], cases_root: &Path) -> Result<Vec<Case>> {
 
 fn read(source: &str, path: &Path, name: &str) -> Result<Case, Vec<Diagnostic>> {
     let tree = node::parse(source).map_err(|error| vec![error])?;
-    let file: CaseFile = decode(&tree).map_err(|error| vec![error])?;
-    let top = Place::top(&tree);
-    let case = lower(file, top, name.to_owned(), path)?;
-    let errors = check(&case, top);
-    if errors.is_empty() { Ok(case) } else { Err(errors) }
+    let sizes = check::sizes(&tree);
+    if !sizes.is_empty() {
+        return Err(sorted(sizes));
+    }
+    let (mut case, mut errors) = Case::read(&tree, name, path);
+    let old = tree.get("steps").map(old::find).unwrap_or_default();
+    if !old.is_empty() {
+        // As they are written, they cannot be read.
+        errors.extend(old);
+        return Err(sorted(errors));
+    }
+    let mut reading = Reading { tree: &tree, case: &case, errors: Vec::new(), laid: Vec::new() };
+    let base = reading.states(None, &[]);
+    let fixes: Vec<(String, States)> = case
+        .fixes
+        .iter()
+        .filter_map(|(name, fix)| Some((name, fix, tree.get("fixes")?.get(name)?)))
+        .map(|(name, fix, node)| (name.clone(), reading.states(Some((node, &fix.change)), &["fixes", name])))
+        .collect();
+    let control = case.control.as_ref().zip(tree.get("control")).map(|(control, node)| {
+        let states = reading.states(Some((node, &control.change)), &["control"]);
+        (states, reading.bounds(node))
+    });
+    let Reading { errors: wrong, laid, .. } = reading;
+    errors.extend(wrong);
+    case.states = base;
+    for (name, states) in fixes {
+        case.fixes.entry(name).and_modify(|fix| fix.states = states);
+    }
+    if let (Some(control), Some((states, bounds))) = (&mut case.control, control) {
+        (control.states, control.bounds) = (states, bounds);
+    }
+    if errors.is_empty() {
+        errors = check(&case, &tree, &laid);
+    }
+    if errors.is_empty() { Ok(case) } else { Err(sorted(errors)) }
+}
+
+/// The states of a case while it is read.
+struct Reading<'r> {
+    tree: &'r Node,
+    case: &'r Case,
+    errors: Vec<Diagnostic>,
+    laid: Vec<Laid>,
+}
+
+impl Reading<'_> {
+    /// The state of a change, or of the base, and those of the growth.
+    fn states(&mut self, change: Option<(&Node, &Change)>, whose: &[&str]) -> States {
+        let layers = Layers { case: self.tree, change: change.map(|(node, _)| node), grown: None };
+        let change = change.map(|(_, change)| change);
+        let state = self.state(layers, change, Some(whose));
+        let growth = self.case.growth.as_ref().zip(self.tree.get("growth"));
+        let values = growth.iter().flat_map(|(growth, node)| {
+            let values = node.get(&growth.var).map(Node::items).unwrap_or_default();
+            values.iter().map(|value| (growth.var.as_str(), value))
+        });
+        let values: Vec<(&str, &Node)> = values.collect();
+        let grown = values.into_iter().map(|grown| self.state(Layers { grown: Some(grown), ..layers }, change, None));
+        let grown = grown.collect();
+        States { state, grown }
+    }
+
+    fn state(&mut self, layers: Layers<'_>, change: Option<&Change>, whose: Option<&[&str]>) -> Arc<State> {
+        let mut filler = layers.filler();
+        let tree = layers.tree(&mut filler);
+        let vars = filler.vars.iter().map(|(name, node)| (name.clone(), node.value())).collect();
+        let state = State::read(&tree, &self.case.base, change);
+        let (state, mut errors) = match state {
+            Ok(state) => (State { vars, app: self.case.app.clone(), ..state }, std::mem::take(&mut filler.errors)),
+            Err(errors) => {
+                let mut all = std::mem::take(&mut filler.errors);
+                // What is wrong with a variable is wrong with what stands in its place too.
+                let places: Vec<_> = all.iter().map(|error| error.span).collect();
+                all.extend(errors.into_iter().filter(|error| !places.contains(&error.span)));
+                (State::default(), all)
+            }
+        };
+        let state = Arc::new(state);
+        self.tell(&mut errors, &filler);
+        if let Some(whose) = whose {
+            let whose = whose.iter().map(|key| (*key).to_owned()).collect();
+            self.laid.push(Laid { whose, tree, uses: filler.uses, state: Arc::clone(&state) });
+        }
+        state
+    }
+
+    /// The bounds that hold under the control.
+    fn bounds(&mut self, control: &Node) -> indexmap::IndexMap<String, super::bound::Bound> {
+        let mut filler = Layers { case: self.tree, change: Some(control), grown: None }.filler();
+        let mut bounds = indexmap::IndexMap::new();
+        for name in bounded(control) {
+            let Some((key, node)) = control.entry(name) else { continue };
+            let filled = filler.fill(node);
+            match decode(&filled, Some(key)) {
+                Ok(bound) => drop(bounds.insert(name.to_owned(), bound)),
+                Err(errors) => self.tell(&mut errors.clone(), &filler),
+            }
+        }
+        let mut errors = std::mem::take(&mut filler.errors);
+        self.tell(&mut errors, &filler);
+        bounds
+    }
+
+    /// States share most of the file: what is wrong in several is said once.
+    fn tell(&mut self, errors: &mut Vec<Diagnostic>, filler: &Filler) {
+        for error in errors.drain(..).map(owned) {
+            if !self.errors.iter().any(|said| said.message == error.message && said.span == error.span) {
+                self.errors.push(error.labelled(&filler.uses));
+            }
+        }
+    }
+}
+
+/// A key that one verb, fault or actor does not know may belong to another.
+fn owned(error: Diagnostic) -> Diagnostic {
+    let Some(Unknown { key, noun, variant }) = error.unknown.as_deref() else { return error };
+    let shapes = match *noun {
+        "$a step/verb" => keys::<Action>(),
+        "$a fault/kind" => keys::<Fault>(),
+        _ => keys::<Actor>(),
+    };
+    let mut owners: Vec<String> = shapes
+        .iter()
+        .filter(|(_, keys)| keys.contains(&key.as_str()))
+        .map(|(variant, _)| format!("`{}`", variant.trim_end_matches(": []")))
+        .collect();
+    owners.dedup();
+    if owners.is_empty() {
+        let near = nearest(key, shapes.into_iter().flat_map(|(_, keys)| keys));
+        let is_helped = error.help.as_ref().is_some_and(|help| help.starts_with("did you mean"));
+        return match near.filter(|_| !is_helped) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error,
+        };
+    }
+    let message = match noun.trim_start_matches('$').split_once('/') {
+        Some((noun, word)) if variant.is_empty() => format!("{noun} without a {word}"),
+        _ => format!("`{key}` does not belong to `{variant}`"),
+    };
+    let help = format!("`{key}` belongs to {}", owners.join(", "));
+    Diagnostic::new(message).at(error.span.unwrap_or_default()).help(help)
+}
+
+/// The variants of an enum, and the keys of each.
+fn keys<'de, T: serde::Deserialize<'de>>() -> Vec<(&'static str, Vec<&'static str>)> {
+    shape::variants::<T>().into_iter().map(|variant| (variant, shape::fields_of::<T>(variant))).collect()
+}
+
+/// In the file's order.
+fn sorted(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    errors.sort_by_key(|error| error.span.map_or((0, 0), |span| (span.line, span.column)));
+    errors
 }
 
 /// The name of a case: its path below the root without its ending; outside the root, its file stem.

@@ -1,20 +1,48 @@
 //! The case language: reading it, saying what is wrong with it, and settling its states.
 //!
-//! `text -> node -> file -> lower -> model -> check`, and from the model `resolve`.
+//! `text -> tree`, and for each state `tree -> the change laid over it and variables put in -> types -> check`.
 
-pub mod bound;
+mod actor;
+mod bound;
+#[expect(clippy::module_inception, reason = "a case is what the language writes")]
+mod case;
+mod change;
 mod check;
-mod decode;
-mod describe;
-pub mod diagnostic;
-pub mod file;
+mod count;
+mod fault;
+pub mod inside;
+mod invariant;
+pub mod limit;
 pub mod load;
-mod lower;
-pub mod model;
-mod node;
+pub mod patch;
+pub mod path;
 pub mod postgres_setting;
-pub mod resolve;
+mod quantity;
+pub mod requirement;
 pub mod schema;
+mod service;
+mod state;
+mod step;
 pub mod unit;
-pub mod vars;
 pub mod verdict;
+mod yaml;
+
+pub use actor::{Actor, ActorChange, CLIENT, CacheKind};
+pub use bound::Bound;
+pub use case::{Case, Control, Fix, Growth, Needs, States};
+pub use change::{Change, Edit, Take};
+pub use count::{
+    CacheCount, Direction, HttpCount, Per, RedisField, StatementFilter, StatementUnit, StatusFilter, TaskCount, WRITES,
+};
+pub use fault::{CutAt, Fault, Link, Trigger};
+pub use invariant::Invariant;
+pub use quantity::{GROWTHS, Quantity};
+pub use service::{PostgresService, RedisService, Server, Services};
+pub use state::{App, State};
+pub use step::action::{Action, Step};
+pub use step::hold::{HoldSpec, Role};
+pub use step::http::{Http, Member, Part, RequestLine};
+pub use step::task::{Enqueue, Schedule, ScheduleType, What};
+pub use step::wait::WaitFor;
+pub use yaml::diagnostic::Diagnostic;
+pub use yaml::vars::{REDIS_URL, substitute};

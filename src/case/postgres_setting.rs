@@ -32,5 +32,10 @@ pub fn refusal(name: &str, value: &str) -> Option<(String, &'static str)> {
         let message = format!("Postgres' `{name}` cannot be set: the harness needs it as it is");
         return Some((message, "leave it out"));
     }
+    // Where servers are somebody's machine, a setting could have them write or run what is outside of the arm.
+    if ["_command", "_directory", "_file", "_library", "_filename"].iter().any(|end| lower.ends_with(end)) {
+        let message = format!("Postgres' `{name}` cannot be set: it names a file or a program");
+        return Some((message, "leave it out"));
+    }
     None
 }

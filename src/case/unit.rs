@@ -1,6 +1,13 @@
-//! Units: bytes, durations, percent.
+//! Units: bytes, durations, percent; and counts.
 
+use std::fmt;
 use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+use super::limit::{self, Limit};
+use super::yaml::diagnostic::Diagnostic;
 
 /// What a unit measures. Measured values are in its base: bytes, seconds, percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,4 +118,120 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         return Err(format!("`{text}` is not a whole number of bytes"));
     }
     Ok(bytes.round() as u64)
+}
+
+/// Time, as it is written: `2.5s`, `10min`, `-4d`.
+#[derive(JsonSchema)]
+#[schemars(extend("pattern" = "^-?[0-9.]+ *(ns|us|ms|s|min|h|d)$"))]
+pub struct Time(#[expect(dead_code, reason = "describes times to the schema")] String);
+
+/// Bytes, as they are written: `5 MB`.
+#[derive(JsonSchema)]
+#[schemars(extend("pattern" = "^[0-9.]+ *(B|kB|MB|GB|TB|KiB|MiB|GiB)$"))]
+pub struct Bytes(#[expect(dead_code, reason = "describes bytes to the schema")] String);
+
+/// What is written with a unit.
+struct Amount {
+    expected: &'static str,
+    unit: &'static str,
+}
+
+impl Visitor<'_> for Amount {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
+        let unit = self.unit;
+        Err(E::custom(format!("`{number}` has no unit: say for instance `{number}{unit}`")))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
+        let unit = self.unit;
+        Err(E::custom(format!("`{number}` has no unit: say for instance `{number}{unit}`")))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
+        let unit = self.unit;
+        Err(E::custom(format!("`{number}` has no unit: say for instance `{number}{unit}`")))
+    }
+}
+
+const TIME: Amount = Amount { expected: "a duration such as `2.5s`", unit: "s" };
+
+/// Reads a duration of virtual time.
+pub fn read_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    read_time(deserializer, limit::VIRTUAL)
+}
+
+/// Reads a duration of virtual time that may be left out.
+pub fn read_optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    read_duration(deserializer).map(Some)
+}
+
+/// Reads a duration that really passes.
+pub fn read_real_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    read_time(deserializer, limit::REAL)
+}
+
+/// Reads a duration that really passes and may be left out.
+pub fn read_optional_real_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    read_real_time(deserializer).map(Some)
+}
+
+fn read_time<'de, D: Deserializer<'de>>(deserializer: D, limit: Limit) -> Result<Duration, D::Error> {
+    let text = deserializer.deserialize_any(TIME)?;
+    let time = duration(&text).map_err(de::Error::custom)?;
+    limit.check_time(time, text.trim()).map_err(refused)?;
+    Ok(time)
+}
+
+/// Reads nanoseconds from now.
+pub fn read_offset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let text = deserializer.deserialize_any(Amount { expected: "a time from now such as `-4d`", unit: "s" })?;
+    let offset = offset(&text).map_err(de::Error::custom)?;
+    limit::VIRTUAL.check_time(Duration::from_nanos(offset.unsigned_abs()), text.trim()).map_err(refused)?;
+    Ok(offset)
+}
+
+/// Reads bytes.
+pub fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = deserializer.deserialize_any(Amount { expected: "bytes such as `5 MB`", unit: " B" })?;
+    bytes(&text).map_err(de::Error::custom)
+}
+
+/// Reads how often a verb acts; a variable may make it none, as a control's does.
+pub fn read_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let count = u64::deserialize(deserializer)?;
+    limit::COUNT.check(count).map_err(refused)?;
+    Ok(count)
+}
+
+/// Reads how often, from 1.
+pub fn read_ordinal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    at_most(deserializer, limit::COUNT)
+}
+
+/// Reads a count from 1 to as many as there may be.
+pub fn at_most<'de, D: Deserializer<'de>>(deserializer: D, limit: Limit) -> Result<u64, D::Error> {
+    match u64::deserialize(deserializer)? {
+        0 => Err(de::Error::custom("it is counted from 1")),
+        count => limit.check(count).map(|()| count).map_err(refused),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped with")]
+fn refused<E: de::Error>(wrong: Diagnostic) -> E {
+    E::custom(wrong.with_help())
+}
+
+/// Once: how often what does not say is done.
+pub const fn once() -> u64 {
+    1
 }

@@ -6,10 +6,9 @@ use std::sync::mpsc::{Sender, channel};
 use indexmap::IndexMap;
 use parking_lot::Mutex;
 
-use super::matrix::{Machine, releases, sheet};
+use super::matrix::{Machine, axis, releases, sheet};
 use crate::cache::Cache;
-use crate::case::load;
-use crate::case::model::Case;
+use crate::case::{Case, load};
 use crate::cli::BisectArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -59,8 +58,8 @@ fn load(arguments: &BisectArgs) -> Result<(Case, ReleaseTable)> {
         return Err(Error::usage(format!("`{}` names {} cases: name one", arguments.case, paths.len())));
     };
     let case = load::load_file(path, &arguments.cases_dir)?;
-    let axis = if arguments.axis.releases.is_some() { Axis::package(&arguments.axis.package) } else { Axis::Python };
-    let mut sheet = sheet(&case, &axis)?;
+    let axis = axis(&arguments.axis)?;
+    let mut sheet = sheet(&case, &axis);
     match &arguments.invariant {
         None => sheet.expected.retain(|_, expected| matches!(expected, Expected::Telling { .. })),
         Some(name) if sheet.expected.contains_key(name) => sheet.expected.retain(|known, _| known == name),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::case::model::Case;
+use crate::case::Case;
 use crate::cli::CaseArgs;
 use crate::error::Result;
 use crate::exit::Exit;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cache::Cache;
-use crate::case::model::Case;
+use crate::case::Case;
 use crate::cli::{AxisArgs, MachineArgs, MatrixArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ pub fn matrix(arguments: &MatrixArgs) -> Result<Exit> {
     for case in &cases {
         let own: Vec<Case> = releases.iter().map(|release| axis.variant(case, release)).collect();
         let names = releases.iter().cloned().zip(own.iter().map(|variant| variant.name.clone()));
-        sheets.push((sheet(case, &axis)?, names.collect()));
+        sheets.push((sheet(case, &axis), names.collect()));
         variants.extend(own);
     }
     let reporters: Vec<Box<dyn Reporter + Send>> =
@@ -42,19 +42,27 @@ fn exit(run: &RunReport) -> Exit {
 }
 
 /// The table of a case, with nothing in it.
-pub(super) fn sheet(case: &Case, axis: &Axis) -> Result<ReleaseTable> {
-    Ok(ReleaseTable {
+pub(super) fn sheet(case: &Case, axis: &Axis) -> ReleaseTable {
+    ReleaseTable {
         name: case.name.clone(),
         title: case.title.clone(),
         axis: axis.head().to_owned(),
-        expected: plan::expectations(case)?,
-    })
+        expected: plan::expectations(case),
+    }
+}
+
+/// What is varied.
+pub(super) fn axis(arguments: &AxisArgs) -> Result<Axis> {
+    if arguments.releases.is_none() {
+        return Ok(Axis::Python);
+    }
+    Axis::package(&arguments.package).map_err(|wrong| Error::usage(wrong.message).hint(wrong.help.unwrap_or_default()))
 }
 
 /// What is varied, and its releases. The index is asked where a range is given.
 pub(super) fn releases(arguments: &AxisArgs, cache: &Cache) -> Result<(Axis, Vec<String>)> {
-    let Some(choice) = &arguments.releases else { return Ok((Axis::Python, pythons(&arguments.pythons)?)) };
-    let axis = Axis::package(&arguments.package);
+    let axis = axis(arguments)?;
+    let Some(choice) = &arguments.releases else { return Ok((axis, pythons(&arguments.pythons))) };
     if let Choice::Named(named) = choice {
         return Ok((axis, named.clone()));
     }
@@ -73,17 +81,15 @@ pub(super) fn releases(arguments: &AxisArgs, cache: &Cache) -> Result<(Axis, Vec
     Ok((axis, chosen))
 }
 
-fn pythons(given: &[String]) -> Result<Vec<String>> {
+/// Each once, in the order in which they were given.
+fn pythons(given: &[String]) -> Vec<String> {
     let mut pythons: Vec<String> = Vec::new();
-    for python in given.iter().map(|python| python.trim()) {
-        if python.is_empty() || python.starts_with('-') {
-            return Err(Error::usage(format!("`{python}` is no Python: name a version (`3.12`) or an interpreter")));
-        }
-        if !pythons.iter().any(|known| known == python) {
-            pythons.push(python.to_owned());
+    for python in given {
+        if !pythons.contains(python) {
+            pythons.push(python.clone());
         }
     }
-    Ok(pythons)
+    pythons
 }
 
 /// What runs over releases need.

@@ -6,6 +6,7 @@ use std::path::{Component, Path};
 
 use super::shell;
 use crate::case::load;
+use crate::case::requirement::Release;
 use crate::cli::NewArgs;
 use crate::error::{Context as _, Error, Result};
 use crate::exit::Exit;
@@ -69,9 +70,12 @@ fn skeleton(name: &str, arguments: &NewArgs) -> Result<String> {
         }
     };
     let release = &arguments.release;
-    if Version::parse(release).is_none() {
+    let single = Release::parse(release).and_then(|release| release.single("the bug is in one"));
+    let single = single.map_err(|wrong| Error::usage(wrong.message).hint(wrong.help.unwrap_or_default()))?;
+    if Version::parse(single.as_str()).is_none() {
         return Err(Error::usage(format!("`{release}` is no final release, such as `1.11.1`")));
     }
+    let release = single.as_str();
     let schema = format!("{}case.schema.json", "../".repeat(name.matches('/').count()));
     let blanks = [("{schema}", schema.as_str()), ("{name}", name), ("{issue}", issue), ("{release}", release)];
     Ok(blanks.iter().fold(SKELETON.to_owned(), |text, (blank, value)| text.replace(blank, value)))

@@ -11,8 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::shell;
 use crate::cache::Cache;
-use crate::case::load;
-use crate::case::model::Case;
+use crate::case::{Case, load};
 use crate::cli::RunArgs;
 use crate::deadline;
 use crate::error::{Context as _, Error, Result};

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::case::load;
-use crate::case::model::Case;
+use crate::case::{Case, load};
 use crate::cli::CaseArgs;
 use crate::error::{Error, Result};
 

@@ -4,10 +4,8 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::verdict::{self, BoundsMet};
-use crate::case::bound::Bound;
-use crate::case::model::StateBounds;
-use crate::case::resolve::Invariant;
 use crate::case::verdict::Verdict;
+use crate::case::{Bound, Invariant};
 
 /// What is known of one state.
 #[derive(Debug, Clone, Copy)]
@@ -46,11 +44,11 @@ pub enum Side {
 
 /// The bound of an invariant on a side. A guard has the same on both.
 pub fn bound(invariant: &Invariant, side: Side) -> Option<&Bound> {
-    match (&invariant.bounds, side) {
-        (StateBounds::Both(bound), _) => Some(bound),
-        (StateBounds::Each { applied, .. }, Side::Applied) => applied.as_ref(),
-        (StateBounds::Each { reverted, .. }, Side::Reverted) => Some(reverted),
-    }
+    let own = match side {
+        Side::Applied => &invariant.applied,
+        Side::Reverted => &invariant.reverted,
+    };
+    invariant.both.as_ref().or(own.as_ref())
 }
 
 /// The invariants whose bound on `side` the values do not meet. A value that is missing meets none.
@@ -83,8 +81,7 @@ pub fn on_fix(applied: Evidence<'_>, reverted: Evidence<'_>) -> Finding {
         }
         Verdict::NotFixed => (Some(format!("with the fix, {} not hold", list(&applied_unmet))), applied_unmet),
         Verdict::NotPinned => {
-            let telling =
-                applied.invariants.iter().filter(|(_, invariant)| matches!(invariant.bounds, StateBounds::Each { .. }));
+            let telling = applied.invariants.iter().filter(|(_, invariant)| !invariant.is_guard());
             let reason = "every bound of the applied state holds without the fix too: the case would not notice if it were taken away";
             (Some(reason.to_owned()), telling.map(|(name, _)| name.clone()).collect())
         }
@@ -202,10 +199,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::case::model::Quantity;
+    use crate::case::Quantity;
 
-    fn invariant(bounds: StateBounds<Bound>) -> Invariant {
-        Invariant { of: Quantity::Reading("x".into()), per: None, bounds, line: 1 }
+    fn invariant(applied: Option<Bound>, reverted: Option<Bound>, both: Option<Bound>) -> Invariant {
+        Invariant { of: Quantity::Reading("x".into()), per: None, applied, reverted, both, line: 1 }
     }
 
     fn parse(bound: &Value) -> Bound {
@@ -213,8 +210,8 @@ mod tests {
     }
 
     fn one(applied: u32, reverted: u32) -> IndexMap<String, Invariant> {
-        let bounds = StateBounds::Each { applied: Some(parse(&json!(applied))), reverted: parse(&json!(reverted)) };
-        IndexMap::from([("x".to_owned(), invariant(bounds))])
+        let (applied, reverted) = (parse(&json!(applied)), parse(&json!(reverted)));
+        IndexMap::from([("x".to_owned(), invariant(Some(applied), Some(reverted), None))])
     }
 
     fn values(x: u32) -> IndexMap<String, Value> {
@@ -234,7 +231,7 @@ mod tests {
     #[test]
     fn a_guard_that_breaks_in_the_reverted_state_only_is_broke_otherwise() {
         let mut invariants = one(1, 2);
-        invariants.insert("guard".into(), invariant(StateBounds::Both(parse(&json!(true)))));
+        invariants.insert("guard".into(), invariant(None, None, Some(parse(&json!(true)))));
         let mut with = values(1);
         with.insert("guard".into(), json!(true));
         let mut without = values(2);
@@ -286,10 +283,7 @@ mod tests {
 
     #[test]
     fn a_bug_whose_control_shows_it_too_is_inconclusive() {
-        let invariants = IndexMap::from([(
-            "x".to_owned(),
-            invariant(StateBounds::Each { applied: None, reverted: parse(&json!(2)) }),
-        )]);
+        let invariants = IndexMap::from([("x".to_owned(), invariant(None, Some(parse(&json!(2))), None))]);
         let (seen, bounds) = (values(2), IndexMap::from([("x".to_owned(), parse(&json!(1)))]));
         let evidence = Evidence { invariants: &invariants, measured: Ok(&seen) };
         assert_eq!(on_bug(evidence, Ok(&values(1)), &bounds).verdict, Verdict::Reproduced);

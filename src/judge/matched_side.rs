@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::case::bound::Bound;
+use crate::case::Bound;
 
 /// What a case says of an invariant's value.
 #[derive(Debug, Clone, PartialEq)]

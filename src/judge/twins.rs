@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::case::resolve::Invariant;
+use crate::case::Invariant;
 
 /// The invariants whose values differ by more than they may, each with both values in words. `tolerance`: by what share of
 /// the greater one they may; `None` for those of which nothing can be said.

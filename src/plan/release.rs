@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::str::FromStr;
 
+use crate::case::requirement::Release;
+
 /// The version of a final release: numbers with points between them. `5.2` and `5.2.0` are the same one.
 #[derive(Debug, Clone, Eq)]
 pub struct Version {
@@ -112,12 +114,11 @@ impl FromStr for Choice {
 fn named(text: &str) -> Result<Choice, String> {
     let mut releases: Vec<String> = Vec::new();
     for release in text.split(',').map(str::trim) {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || ".*+!".contains(c);
-        if !release.starts_with(|c: char| c.is_ascii_digit()) || !release.chars().all(is_plain) {
-            return Err(format!("`{release}` is no release, such as `1.9.0` or `5.2.*`"));
-        }
-        if !releases.iter().any(|known| known == release) {
-            releases.push(release.to_owned());
+        let release = Release::parse(release)
+            .and_then(|release| release.without_range("write `4.2..5.2`, or name releases: `1.9.0,5.2.*`"))
+            .map_err(|wrong| [wrong.message, wrong.help.unwrap_or_default()].join(": "))?;
+        if !releases.iter().any(|known| known == release.as_str()) {
+            releases.push(release.as_str().to_owned());
         }
     }
     Ok(Choice::Named(releases))
@@ -153,9 +154,10 @@ mod tests {
     #[case("1.9.0..", "no final release")]
     #[case("1.9.0..1.10.0rc1", "no final release")]
     #[case("1.9.0..+1.10.0", "no final release")]
-    #[case("", "no release")]
-    #[case("1.9.0,", "no release")]
-    #[case("-r/etc/passwd", "no release")]
+    #[case("", "is not a version")]
+    #[case("1.9.0,", "is not a version")]
+    #[case("-r/etc/passwd", "is not a version")]
+    #[case(">=1.9", "is a range: write `4.2..5.2`")]
     fn what_is_no_choice_is_refused(#[case] text: &str, #[case] expected: &str) {
         let error = Choice::from_str(text).expect_err("it is none");
         assert!(error.contains(expected), "{error}");

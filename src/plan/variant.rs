@@ -1,15 +1,16 @@
 //! A case at another release: the same incident in its base state alone, with one thing of the base replaced.
 
-use indexmap::IndexMap;
-use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::case::model::{Action, Case, Scalar, Step};
-use crate::case::resolve;
-use crate::error::Result;
+use indexmap::IndexMap;
+
+use crate::case::requirement::PackageName;
+use crate::case::{Action, Case, Diagnostic, State, States, Step};
 use crate::judge::{self, Expected, Side, Verdict};
 
 /// How long a wait takes at most that does not say: there is no fixed state to hold it against.
-const WAIT_WITHIN: &str = "10s";
+const WAIT_WITHIN: Duration = Duration::from_secs(10);
 
 /// What is varied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +23,12 @@ pub enum Axis {
 
 impl Axis {
     /// The distribution, by its normalized name.
-    pub fn package(name: &str) -> Self {
-        Self::Package(normalized(name))
+    ///
+    /// # Errors
+    ///
+    /// It is none.
+    pub fn package(name: &str) -> Result<Self, Diagnostic> {
+        PackageName::parse(name).map(|name| Self::Package(name.as_str().to_owned()))
     }
 
     /// What heads its releases.
@@ -36,55 +41,49 @@ impl Axis {
 
     /// The case at a release: named for it, without fixes and control.
     pub fn variant(&self, case: &Case, release: &str) -> Case {
-        let mut variant = Case { fixes: IndexMap::new(), control: None, ..case.clone() };
-        match self {
-            Self::Package(package) => {
-                let packages = &mut variant.base.packages;
-                let written = packages.keys().find(|name| normalized(name) == *package).unwrap_or(package).clone();
-                packages.insert(written, release.to_owned());
-                variant.name = format!("{}@{release}", case.name);
+        let of = |state: &Arc<State>| {
+            let mut state = State::clone(state);
+            if let Self::Package(package) = self {
+                state.packages.insert(package.clone(), release.to_owned());
             }
+            end_waits(&mut state.steps);
+            Arc::new(state)
+        };
+        let states = States { state: of(&case.states.state), grown: case.states.grown.iter().map(of).collect() };
+        let mut variant = Case { fixes: IndexMap::new(), control: None, states, ..case.clone() };
+        match self {
+            Self::Package(_) => variant.name = format!("{}@{release}", case.name),
             Self::Python => {
-                variant.needs.python = Some(release.to_owned());
+                variant.python = Some(release.to_owned());
                 variant.name = format!("{}@python{release}", case.name);
             }
         }
-        end_waits(&mut variant.steps);
         variant
     }
-}
-
-/// As PyPI compares names: `Django_Q2` is `django-q2`.
-fn normalized(name: &str) -> String {
-    let parts: Vec<&str> = name.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect();
-    parts.join("-").to_ascii_lowercase()
 }
 
 fn end_waits(steps: &mut [Step]) {
     for step in steps {
         if let Action::Wait { within, .. } = &mut step.action {
-            within.get_or_insert_with(|| Scalar(Value::from(WAIT_WITHIN)));
+            within.get_or_insert(WAIT_WITHIN);
         }
         end_waits(step.action.steps_mut());
     }
 }
 
 /// What a case says of each invariant, by name, in its order: of several fixes, what the first that must be PROVEN says.
-pub fn expectations(case: &Case) -> Result<IndexMap<String, Expected>> {
-    let base = resolve::resolve(case, None)?;
+pub fn expectations(case: &Case) -> IndexMap<String, Expected> {
     let fix = case.fixes.values().find(|fix| fix.verdict == Verdict::Proven).or(case.fixes.values().next());
-    let fixed = fix.map(|fix| resolve::resolve(case, Some(&fix.delta))).transpose()?;
-    let control = resolve::resolve_control(case)?;
-    let expected = base.invariants.iter().filter_map(|(name, invariant)| {
+    let expected = case.states.state.invariants.iter().filter_map(|(name, invariant)| {
         let broken = judge::bound(invariant, Side::Reverted)?.clone();
-        if matches!(invariant.bounds, crate::case::model::StateBounds::Both(_)) {
+        if invariant.is_guard() {
             return Some((name.clone(), Expected::Guard(broken)));
         }
-        let of_fix = fixed.as_ref().and_then(|state| judge::bound(state.invariants.get(name)?, Side::Applied));
-        let of_control = control.as_ref().and_then(|control| control.bounds.get(name));
+        let of_fix = fix.and_then(|fix| judge::bound(fix.states.state.invariants.get(name)?, Side::Applied));
+        let of_control = case.control.as_ref().and_then(|control| control.bounds.get(name));
         Some((name.clone(), Expected::Telling { fixed: of_fix.or(of_control).cloned(), broken }))
     });
-    Ok(expected.collect())
+    expected.collect()
 }
 
 #[cfg(test)]
@@ -110,9 +109,9 @@ fixes:
   hope: {vars: {times: 3}, verdict: NOT FIXED}
   guard: {vars: {times: 1}}
 steps:
-  - wait: {until: 'True'}
+  - wait: 'True'
     as: there
-  - measure: [{wait: {until: 'True', within: 5s}, as: quick}]
+  - measure: [{wait: 'True', within: 5s, as: quick}]
     as: window
   - read: {charges: Charge.objects.count()}
 invariants:
@@ -123,32 +122,32 @@ invariants:
     #[test]
     fn a_variant_is_the_base_alone_with_one_release_replaced() {
         let case = case(FIXES);
-        let variant = Axis::package("django-q2").variant(&case, "1.10.0");
+        let variant = Axis::package("django-q2").expect("a name").variant(&case, "1.10.0");
         assert_eq!(variant.name, "t@1.10.0");
-        assert_eq!(variant.base.packages["Django_Q2"], "1.10.0");
-        assert_eq!(variant.base.packages.len(), 2);
+        assert_eq!(variant.states.state.packages["django-q2"], "1.10.0");
+        assert_eq!(variant.states.state.packages.len(), 2);
         assert!(variant.fixes.is_empty() && variant.control.is_none());
-        assert_eq!(variant.steps.len(), case.steps.len());
+        assert_eq!(variant.states.state.steps.len(), case.states.state.steps.len());
         let variant = Axis::Python.variant(&case, "3.12");
-        assert_eq!((variant.name.as_str(), variant.needs.python.as_deref()), ("t@python3.12", Some("3.12")));
+        assert_eq!((variant.name.as_str(), variant.python.as_deref()), ("t@python3.12", Some("3.12")));
     }
 
     #[test]
     fn a_wait_without_a_deadline_gets_one() {
         let variant = Axis::Python.variant(&case(FIXES), "3.12");
-        let state = resolve::resolve(&variant, None).expect("it resolves");
-        let seconds = |step: &resolve::Step| match &step.action {
-            resolve::Action::Wait { within, .. } => within.map(|within| within.as_secs()),
+        let state = &variant.states.state;
+        let seconds = |step: &Step| match &step.action {
+            Action::Wait { within, .. } => within.map(|within| within.as_secs()),
             _ => None,
         };
         assert_eq!(seconds(&state.steps[0]), Some(10));
-        let resolve::Action::Measure { steps } = &state.steps[1].action else { panic!("a window") };
+        let Action::Measure { steps } = &state.steps[1].action else { panic!("a window") };
         assert_eq!(seconds(&steps[0]), Some(5), "the case's own deadline stays");
     }
 
     #[test]
     fn what_is_expected_comes_from_the_fix_that_must_be_proven() {
-        let expected = expectations(&case(FIXES)).expect("it resolves");
+        let expected = expectations(&case(FIXES));
         assert_eq!(expected["charges"].met(&json!(1)), MatchedSide::Fixed);
         assert_eq!(expected["charges"].met(&json!(2)), MatchedSide::Broken);
         assert_eq!(expected["there.reached"].met(&json!(false)), MatchedSide::Fails);
@@ -159,8 +158,7 @@ invariants:
         let expected = expectations(&case(
             "vars: {times: 2}\ncontrol: {vars: {times: 1}, charges: 1}\nsteps: [{read: {charges: '1', other: '1'}}]\n\
              invariants: {charges: {reverted: 2}, other: {reverted: 2}}\n",
-        ))
-        .expect("it resolves");
+        ));
         assert_eq!(expected["charges"].met(&json!(1)), MatchedSide::Fixed);
         assert_eq!(expected["other"].met(&json!(1)), MatchedSide::Neither, "the control says nothing of it");
     }

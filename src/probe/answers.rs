@@ -2,7 +2,7 @@
 
 use super::exchange::Exchange;
 use super::measurement::{Found, Left, Measurement};
-use crate::case::model::{HttpCount, StatusFilter};
+use crate::case::{HttpCount, StatusFilter};
 
 /// One of the counts.
 pub struct Answers<'m> {

@@ -1,7 +1,7 @@
 //! `cache.*`: what the proxies before the app did.
 
 use super::measurement::{Found, Left, Measurement};
-use crate::case::model::CacheCount;
+use crate::case::CacheCount;
 use crate::proxy::HttpCounters;
 
 /// One of the counts.

@@ -1,7 +1,7 @@
 //! `fetches`: FETCHes of server-side cursors, which Django's wrappers do not see and the wire does.
 
 use super::measurement::{Found, Left, Measurement};
-use crate::case::model::StatementUnit;
+use crate::case::StatementUnit;
 use crate::proxy::Counters;
 
 /// FETCHes, or what they gave.

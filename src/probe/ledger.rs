@@ -1,13 +1,14 @@
 //! Reads an arm's ledger into statements.
 
-use std::collections::HashMap;
-use std::fs;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use dj_regress_protocol::{Record, records};
+use dj_regress_protocol::{Record, record};
 
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Context as _, Result};
 use crate::proxy::{Shape, shape};
 
 /// The actor whose statements no measurement counts.
@@ -17,15 +18,15 @@ pub const PROBE: &str = "probe";
 #[derive(Debug, Clone)]
 pub struct Statement {
     /// The actor's name in the case.
-    pub actor: String,
+    pub actor: Arc<str>,
     /// `main`, or the process's role in a real cluster.
-    pub role: String,
+    pub role: Arc<str>,
     /// Verb and table.
-    pub shape: Shape,
+    pub shape: Arc<Shape>,
     /// Its text, with Django's `%s`.
     pub sql: Arc<str>,
     /// `file:line:function`.
-    pub site: String,
+    pub site: Arc<str>,
     /// `CLOCK_MONOTONIC` in nanoseconds when it was sent.
     pub begin: u64,
     /// How often the server was asked to execute it.
@@ -55,26 +56,39 @@ pub struct Ledger {
 impl Ledger {
     /// Reads a ledger file. A file that is not there is an arm that sent no statement.
     pub fn read(path: &Path) -> Result<Self> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+        match File::open(path) {
+            Ok(file) => Self::parse(BufReader::new(file).lines()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).cannot_run(|| format!("read the ledger {}", path.display())),
         }
     }
 
-    /// Reads the text of a ledger. A part of a record is what a killed process left: skipped.
-    pub fn parse(text: &str) -> Result<Self> {
+    /// Reads the lines of a ledger. A part of a record is what a killed process left: skipped. Many statements say the
+    /// same: each text is kept once.
+    fn parse(lines: impl Iterator<Item = io::Result<String>>) -> Result<Self> {
         let mut ledger = Self::default();
-        let mut texts: HashMap<String, (Arc<str>, Shape)> = HashMap::new();
+        let mut texts: HashMap<String, (Arc<str>, Arc<Shape>)> = HashMap::new();
         let mut open: HashMap<(u32, u64), usize> = HashMap::new();
-        for record in records(text) {
-            let read = record.map_err(|(line, error)| Error::cannot_run(format!("line {line} of the ledger: {error}")));
-            match read? {
+        let mut said = HashSet::new();
+        let mut once = |text: String| {
+            if let Some(same) = said.get(text.as_str()) {
+                return Arc::clone(same);
+            }
+            let text: Arc<str> = Arc::from(text);
+            said.insert(Arc::clone(&text));
+            text
+        };
+        for (index, line) in lines.enumerate() {
+            let doing = || format!("line {} of the ledger", index + 1);
+            let Some(read) = record(&line.cannot_run(doing)?) else { continue };
+            match read.cannot_run(doing)? {
                 Record::Text { id, sql } => {
-                    texts.entry(id).or_insert_with(|| (Arc::from(sql.as_str()), shape(&sql)));
+                    texts.entry(id).or_insert_with(|| (Arc::from(sql.as_str()), Arc::new(shape(&sql))));
                 }
                 Record::Begin { pid, seq, actor, role, at, text, site, times, alias: _ } => {
-                    let (sql, shape) = texts.get(&text).cloned().unwrap_or_else(|| (Arc::from(""), shape("")));
+                    let unknown = || (Arc::from(""), Arc::new(shape("")));
+                    let (sql, shape) = texts.get(&text).cloned().unwrap_or_else(unknown);
+                    let (actor, role, site) = (once(actor), once(role), once(site));
                     open.insert((pid, seq), ledger.statements.len());
                     ledger.statements.push(Statement { actor, role, shape, sql, site, begin: at, times, end: None });
                 }
@@ -90,13 +104,17 @@ impl Ledger {
 
     /// The statements that measurements count: all but the probe's.
     pub fn measured(&self) -> impl Iterator<Item = &Statement> {
-        self.statements.iter().filter(|statement| statement.actor != PROBE)
+        self.statements.iter().filter(|statement| *statement.actor != *PROBE)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Result<Ledger> {
+        Ledger::parse(text.lines().map(|line| Ok(line.to_owned())))
+    }
 
     const LEDGER: &str = concat!(
         r#"{"record":"text","id":"a","sql":"SELECT 1 FROM t"}"#,
@@ -112,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_killed_process_leaves_a_statement_begun_and_not_ended() {
-        let ledger = Ledger::parse(LEDGER).expect("it is a ledger");
+        let ledger = parse(LEDGER).expect("it is a ledger");
         assert_eq!(ledger.statements.len(), 2);
         assert_eq!(ledger.statements[0].end, Some(End { at: 9, rows: 3, error: None }));
         assert_eq!(ledger.statements[1].end, None);
@@ -120,14 +138,13 @@ mod tests {
 
     #[test]
     fn the_probe_is_not_measured() {
-        let ledger = Ledger::parse(LEDGER).expect("it is a ledger");
+        let ledger = parse(LEDGER).expect("it is a ledger");
         assert_eq!(ledger.measured().count(), 1);
     }
 
     #[test]
     fn a_line_that_is_no_record_is_an_error_with_its_number() {
-        let error =
-            Ledger::parse("{\"record\":\"text\",\"id\":\"a\",\"sql\":\"\"}\nnonsense\n").expect_err("it is none");
+        let error = parse("{\"record\":\"text\",\"id\":\"a\",\"sql\":\"\"}\nnonsense\n").expect_err("it is none");
         assert!(error.message.contains("line 2"), "{}", error.message);
     }
 }

@@ -22,7 +22,7 @@ pub fn with_server(ledger: &Ledger, server: &Executed, killed: bool) -> Vec<Stri
 /// The differences between the ledger and what went over an actor's wire.
 pub fn with_wire(ledger: &Ledger, actor: &str, wire: &CountsByShape, killed: bool) -> Vec<String> {
     let answered = wire.iter().map(|(shape, counts)| (shape.clone(), counts.statements - counts.failed)).collect();
-    let own = ledger.statements.iter().filter(|statement| statement.actor == actor);
+    let own = ledger.statements.iter().filter(|statement| *statement.actor == *actor);
     differences(own, &answered, &format!("the wire of {actor} carried"), killed)
 }
 
@@ -89,9 +89,9 @@ mod tests {
         Statement {
             actor: "q".into(),
             role: "main".into(),
-            shape: shape(sql),
+            shape: shape(sql).into(),
             sql: sql.into(),
-            site: String::new(),
+            site: "".into(),
             begin: 0,
             times,
             end: end.map(|end| End { at: 1, rows: 0, error: end.err().map(str::to_owned) }),

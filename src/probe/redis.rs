@@ -3,7 +3,7 @@
 use redis::{InfoDict, cmd};
 
 use super::measurement::{Measurement, Now, Sampling};
-use crate::case::model::RedisField;
+use crate::case::RedisField;
 use crate::error::{Context as _, Error, Result};
 use crate::service::redis::Redis;
 

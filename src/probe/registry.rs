@@ -1,8 +1,7 @@
 //! The list of all measurements.
 
 use super::measurement::Measurement;
-use crate::case::model::{Per, Quantity};
-use crate::case::resolve::Invariant;
+use crate::case::{Invariant, Per, Quantity};
 
 /// What a real cluster does in a wall-clock window repeats roughly.
 const REAL_TIME: f64 = 0.5;
@@ -54,7 +53,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::case::model::{Direction, HttpCount, TaskCount};
+    use crate::case::{Direction, HttpCount, TaskCount};
 
     #[rstest]
     #[case::counts(Quantity::Tasks(TaskCount::Lost), Some(0.0))]

@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use super::measurement::{Measurement, Now, Sample, Watch};
 use super::registry::measurement;
-use crate::case::resolve::Invariant;
+use crate::case::Invariant;
 use crate::service::redis::Redis;
 
 /// The samples of an arm.

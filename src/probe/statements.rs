@@ -6,7 +6,7 @@ use super::ledger::{Ledger, Statement};
 use super::measurement::{Found, Left, Measurement};
 use super::window::Window;
 use super::writer::{Writer, shorten};
-use crate::case::model::{StatementFilter, StatementUnit};
+use crate::case::{StatementFilter, StatementUnit};
 
 /// Call sites that are named.
 const TOP: usize = 5;
@@ -72,5 +72,5 @@ fn lets_through(filter: &StatementFilter, statement: &Statement) -> bool {
         && given(filter.table.as_ref(), |table| statement.shape.table.as_deref() == Some(table))
         && given(filter.matching.as_ref(), |text| statement.sql.contains(text))
         && given(filter.site.as_ref(), |site| statement.site.contains(site))
-        && given(filter.actor.as_ref(), |actor| statement.actor == actor)
+        && given(filter.actor.as_ref(), |actor| *statement.actor == *actor)
 }

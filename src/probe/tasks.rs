@@ -1,7 +1,7 @@
 //! `tasks.*`: what became of the arm's tasks.
 
 use super::measurement::{Found, Left, Measurement, Requires};
-use crate::case::model::TaskCount;
+use crate::case::TaskCount;
 
 /// One of the counts.
 pub struct Tasks(pub TaskCount);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use indexmap::IndexMap;
 
-use crate::case::model::Per;
+use crate::case::Per;
 use crate::proxy::{Counters, HttpCounters, Shape};
 
 const SECONDS_PER_DAY: f64 = 86_400.0;

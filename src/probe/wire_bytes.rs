@@ -1,7 +1,7 @@
 //! `wire.bytes`: bytes between actors and Postgres.
 
 use super::measurement::{Found, Left, Measurement};
-use crate::case::model::Direction;
+use crate::case::Direction;
 use crate::proxy::Counters;
 
 /// Bytes that went one way, or both.

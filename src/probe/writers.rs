@@ -83,8 +83,8 @@ pub fn of(ledger: &Ledger, writes: &[Write], table: &str, verbs: &[String], wind
         let verb = &statement.shape.verb;
         if statement.shape.table.as_deref() == Some(table) && wanted(verb) {
             let rows = statement.end.as_ref().map_or(0, |end| u64::try_from(end.rows).unwrap_or(0));
-            let (actor, role, site) = (statement.actor.clone(), statement.role.clone(), statement.site.clone());
-            add((actor, false, role, site, verb.clone()), statement.times, rows);
+            let (actor, role, site) = (&statement.actor, &statement.role, &statement.site);
+            add((actor.to_string(), false, role.to_string(), site.to_string(), verb.clone()), statement.times, rows);
         }
     }
     let strange = |write: &&Write| window.contains(write.at) && wanted(&write.verb) && is_strange(write, table);

@@ -12,16 +12,17 @@ use super::intact::{self, Extent};
 use super::lock::{self, Lock, Locks};
 use super::uv::{Resolution, Uv};
 use crate::cache::Cache;
-use crate::case::model::Take;
+use crate::case::Take;
 use crate::error::{Context as _, Error, Result};
 
 /// What the harness needs in every environment, beside the packages of the case.
 const HARNESS: &str = include_str!("../../harness/worker/requirements.txt");
 
-/// Raise it when what is kept beside the packages changes: 2 came with the note of what there is.
-const FORMAT: u32 = 2;
+/// Raise it when what is kept beside the packages changes: 2 came with the note of what there is, 3 with copies.
+const FORMAT: u32 = 3;
 
-/// A virtual environment that is ready to use. Never edited: uv may have linked its files.
+/// A virtual environment that is ready to use. Its files are nobody else's: none is a link into uv's cache. Never edited
+/// even so, as all runs share it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Environment {
     /// Hash of lock and interpreter; names it in the cache.
@@ -77,7 +78,7 @@ impl Environments {
     /// The environment with these packages (distribution -> version) and a Python; blocks while it is made.
     pub fn get(&self, packages: &IndexMap<String, String>, python: Option<&str>) -> Result<Environment> {
         let python = python.map(str::to_owned).or_else(|| self.python.clone());
-        let name = lock::name(packages);
+        let name = lock::name(packages)?;
         let slot = {
             let mut made = self.made.lock();
             made.entry(format!("{name} {python:?}")).or_default().clone()
@@ -87,11 +88,18 @@ impl Environments {
     }
 
     fn locked(&self, name: &str, packages: &IndexMap<String, String>, python: Option<&str>) -> Result<Environment> {
-        let mut requirements: Vec<String> =
-            packages.iter().map(|(package, version)| lock::requirement(package, version)).collect();
+        let mut requirements = packages
+            .iter()
+            .map(|(package, release)| lock::requirement(package, release))
+            .collect::<Result<Vec<String>>>()?;
         requirements.sort();
         requirements.extend(harness().map(str::to_owned));
         let lock = self.locks.get(name, &requirements, self.locks.resolution(python), &|| self.uv())?;
+        if !lock.holds("django")? {
+            let wanted: Vec<&str> = packages.keys().map(String::as_str).collect();
+            let message = format!("the packages of the case do not bring Django: {}", wanted.join(", "));
+            return Err(Error::usage(message).hint("name a release of it: `packages: {django: 5.2.*}`"));
+        }
         self.make(&lock, python)
     }
 
@@ -122,8 +130,8 @@ impl Environments {
 
     /// The unpacked wheel of another release: the folder that holds its packages.
     pub fn wheel(&self, take: &Take) -> Result<PathBuf> {
-        let requirements = [lock::requirement(&take.package, &take.version)];
-        let name = format!("{}.wheel", lock::name([(&take.package, &take.version)]));
+        let requirements = [lock::requirement(&take.package, &take.version)?];
+        let name = format!("{}.wheel", lock::name([(&take.package, &take.version)])?);
         let lock = self.locks.get(&name, &requirements, Resolution::Alone, &|| self.uv())?;
         let id = blake3::hash(format!("{FORMAT} {}", lock.hash).as_bytes()).to_hex();
         let name = format!("wheels/{}", &id[..16]);

@@ -2,14 +2,22 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::uv::{Resolution, Uv};
 use crate::cache::Cache;
+use crate::case::limit::SOURCE;
+use crate::case::requirement::{PackageName, Release};
+use crate::case::{Diagnostic, inside};
 use crate::error::{Context as _, Error, Result};
 
 /// Before the number of releases that a lock pins.
 const COUNT: &str = "# Releases: ";
+
+/// File systems take names of 255 bytes; beside this there is `_python-3.12.txt`.
+const LONGEST: usize = 180;
 
 /// Where locks are read and written.
 #[derive(Debug, Clone)]
@@ -33,6 +41,12 @@ impl Lock {
     /// What it locks, for messages: the file's name without its ending.
     pub fn name(&self) -> String {
         self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Whether a release of this package is in it.
+    pub fn holds(&self, package: &str) -> Result<bool> {
+        let text = inside::read_text(&self.path, SOURCE).cannot_run(|| format!("read {}", self.path.display()))?;
+        Ok(text.lines().any(|line| line.split_once("==").is_some_and(|(name, _)| name == package)))
     }
 }
 
@@ -64,7 +78,7 @@ impl Locks {
         let head = head(requirements);
         if let Some(committed) = &self.committed {
             let path = committed.join(format!("{name}.txt"));
-            if let Ok(text) = fs::read_to_string(&path)
+            if let Ok(text) = inside::read_text(&path, SOURCE)
                 && text.starts_with(&head)
                 && is_whole(&text, requirements)
             {
@@ -76,7 +90,7 @@ impl Locks {
             Resolution::Universal | Resolution::Alone => name.to_owned(),
         };
         let path = self.folder.join(format!("{name}.txt"));
-        match fs::read_to_string(&path) {
+        match inside::read_text(&path, SOURCE) {
             Ok(text) if text.starts_with(&head) && is_whole(&text, requirements) => {
                 return Ok(Lock { path, hash: hash(&text) });
             }
@@ -97,13 +111,19 @@ impl Locks {
         let locked = uv()?.compile(requirements, resolution)?;
         let text = format!("{head}{COUNT}{}\n{locked}", pins(&locked).count());
         fs::create_dir_all(&self.folder).cannot_run(|| format!("create {}", self.folder.display()))?;
-        // Written beside and renamed: another run may be reading it.
-        let new = self.folder.join(format!(".{name}.{}", std::process::id()));
-        fs::write(&new, &text)
-            .and_then(|()| fs::rename(&new, &path))
-            .cannot_run(|| format!("write {}", path.display()))?;
+        write(&self.folder, &path, &text).cannot_run(|| format!("write {}", path.display()))?;
         Ok(Lock { path, hash: hash(&text) })
     }
+}
+
+/// Written beside and renamed: another run may be reading it. What is there is replaced, and never written into: it may be
+/// a link to a file of somebody's.
+fn write(folder: &Path, path: &Path, text: &str) -> std::io::Result<()> {
+    let new =
+        tempfile::Builder::new().prefix(".lock-").permissions(fs::Permissions::from_mode(0o644)).tempfile_in(folder)?;
+    new.as_file().write_all(text.as_bytes())?;
+    new.persist(path)?;
+    Ok(())
 }
 
 fn head(requirements: &[String]) -> String {
@@ -142,13 +162,23 @@ fn hash(text: &str) -> String {
 }
 
 /// A file name for a package set: `django-5.2.x_django-q2-1.9.0`.
-pub fn name<'a>(packages: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
-    let mut parts: Vec<String> = packages
-        .into_iter()
-        .map(|(package, version)| format!("{package}-{}", file_name(&version.replace('*', "x"))))
-        .collect();
+///
+/// # Errors
+///
+/// Usage if one of them is no name or no version.
+pub fn name<'a>(packages: impl IntoIterator<Item = (&'a String, &'a String)>) -> Result<String> {
+    let parts = packages.into_iter().map(|(package, release)| {
+        let (package, release) = parse(package, release)?;
+        Ok(format!("{package}-{}", release.file_name()))
+    });
+    let mut parts = parts.collect::<Result<Vec<String>>>()?;
     parts.sort();
-    parts.join("_")
+    let name = parts.join("_");
+    if name.len() <= LONGEST {
+        return Ok(name);
+    }
+    // All of them are ASCII.
+    Ok(format!("{}-{}", &name[..LONGEST - 17], &hash(&name)[..16]))
 }
 
 /// A text with nothing in it that file names should not have.
@@ -157,13 +187,25 @@ fn file_name(text: &str) -> String {
     plain.collect::<String>().trim_matches('-').to_owned()
 }
 
-/// A requirement in pip's words: a bare version means exactly that one.
-pub fn requirement(package: &str, version: &str) -> String {
-    if version.starts_with(['=', '<', '>', '~', '!']) {
-        format!("{package}{version}")
-    } else {
-        format!("{package}=={version}")
-    }
+/// A requirement in pip's words: a bare version means exactly that one. Nothing else gets into what an installer reads.
+///
+/// # Errors
+///
+/// Usage if it is no name or no version.
+pub fn requirement(package: &str, release: &str) -> Result<String> {
+    let (package, release) = parse(package, release)?;
+    Ok(release.requirement(&package))
+}
+
+fn parse(package: &str, release: &str) -> Result<(PackageName, Release)> {
+    let read = || Ok((PackageName::parse(package)?, Release::parse(release)?));
+    read().map_err(|wrong: Diagnostic| {
+        let error = Error::usage(wrong.message);
+        match wrong.help {
+            Some(help) => error.hint(help),
+            None => error,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -196,14 +238,47 @@ mod tests {
     #[case("5.2.*", "django-q2==5.2.*")]
     #[case(">=1.8,<2", "django-q2>=1.8,<2")]
     fn a_bare_version_means_exactly_that_one(#[case] version: &str, #[case] expected: &str) {
-        assert_eq!(requirement("django-q2", version), expected);
+        assert_eq!(requirement("django-q2", version).expect("a requirement"), expected);
+    }
+
+    #[rstest]
+    #[case("django-q2", "1.9.0\n-r /etc/passwd")]
+    #[case("django-q2", "1.9.0 --pre")]
+    #[case("-r x", "1.9.0")]
+    #[case("../../x", "1.9.0")]
+    fn nothing_but_a_requirement_gets_into_what_an_installer_reads(#[case] package: &str, #[case] version: &str) {
+        assert!(requirement(package, version).is_err());
+        assert!(name([(&package.to_owned(), &version.to_owned())]).is_err());
+    }
+
+    #[test]
+    fn a_lock_of_many_packages_has_a_name_that_file_systems_take() {
+        let many: Vec<(String, String)> = (0..40).map(|n| (format!("package-{n}"), "1.2.3".to_owned())).collect();
+        let mut fewer = many.clone();
+        fewer.pop();
+        let names =
+            [many, fewer].map(|set| name(set.iter().map(|(package, release)| (package, release))).expect("a name"));
+        assert!(names.iter().all(|name| name.len() == LONGEST), "{names:?}");
+        assert_ne!(names[0], names[1]);
+    }
+
+    #[test]
+    fn a_lock_that_is_a_link_is_replaced_and_what_it_leads_to_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let (thesis, lock) = (folder.path().join("thesis.txt"), folder.path().join("x.txt"));
+        fs::write(&thesis, "years of work").expect("a file");
+        std::os::unix::fs::symlink(&thesis, &lock).expect("a link");
+        write(folder.path(), &lock, "x==1").expect("it is written");
+        assert_eq!(fs::read_to_string(&thesis).expect("it is there"), "years of work");
+        assert_eq!(fs::read_to_string(&lock).expect("it is there"), "x==1");
+        assert!(!lock.is_symlink());
     }
 
     #[test]
     fn a_lock_is_named_for_its_packages_whatever_their_order() {
         let (a, b) = (("django-q2".to_owned(), "1.9.0".to_owned()), ("django".to_owned(), "5.2.*".to_owned()));
-        let one = name([(&a.0, &a.1), (&b.0, &b.1)]);
-        let other = name([(&b.0, &b.1), (&a.0, &a.1)]);
+        let one = name([(&a.0, &a.1), (&b.0, &b.1)]).expect("a name");
+        let other = name([(&b.0, &b.1), (&a.0, &a.1)]).expect("a name");
         assert_eq!(one, "django-5.2.x_django-q2-1.9.0");
         assert_eq!(one, other);
     }

@@ -1,7 +1,6 @@
 //! Overlays: this state's copy of each package that it changes, named by content hash.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use dj_regress_protocol::Fingerprint;
@@ -9,6 +8,9 @@ use dj_regress_protocol::Fingerprint;
 use super::intact::content;
 use super::source::{Sources, package_of};
 use crate::cache::{Cache, digest};
+use crate::case::inside;
+use crate::case::limit::PACKAGE_BYTES;
+use crate::case::path::InnerPath;
 use crate::error::{Context as _, Error, Result};
 
 /// The code of a state: what goes on `sys.path`, and which code each watched package must then be.
@@ -50,22 +52,13 @@ impl Overlay {
 
 /// All files of a package, by their path below `root`.
 fn read_package(root: &Path, package: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+    let doing = || format!("copy {}", root.join(package).display());
+    let name = InnerPath::parse(package, "a folder of sys.path").cannot_run(doing)?;
     let mut files = BTreeMap::new();
-    let mut folders = vec![root.join(package)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).cannot_run(|| format!("read {}", folder.display()))? {
-            let path = entry.cannot_run(|| format!("read {}", folder.display()))?.path();
-            if path.is_dir() {
-                if path.file_name().is_some_and(|name| name != "__pycache__") {
-                    folders.push(path);
-                }
-            } else if let Ok(below) = path.strip_prefix(root) {
-                files.insert(
-                    below.display().to_string(),
-                    fs::read(&path).cannot_run(|| format!("read {}", path.display()))?,
-                );
-            }
-        }
+    for file in inside::package(root, &name).cannot_run(doing)? {
+        let path = inside::find(root, &file).cannot_run(doing)?;
+        let bytes = inside::read(&path, PACKAGE_BYTES).cannot_run(|| format!("read {}", path.display()))?;
+        files.insert(file.to_string(), bytes);
     }
     Ok(files)
 }

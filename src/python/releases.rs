@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::interpreter;
 use crate::cache::Cache;
+use crate::case::requirement::PackageName;
 use crate::error::{Context as _, Error, Result};
 use crate::service::installer;
 
@@ -23,11 +24,9 @@ pub struct Releases {
 
 /// Asks the index for the releases of a package. What it says is kept in the cache, for when it does not answer.
 pub fn releases(cache: &Cache, package: &str) -> Result<Releases> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if package.is_empty() || !package.chars().all(is_name) {
-        return Err(Error::usage(format!("`{package}` is no name of a package")));
-    }
-    let kept = cache.path(format!("releases/{}.txt", package.to_ascii_lowercase()));
+    let package = PackageName::parse(package).map_err(|wrong| Error::usage(wrong.message))?;
+    let package = package.as_str();
+    let kept = cache.path(format!("releases/{package}.txt"));
     let stale = match ask(package) {
         Ok(text) => {
             // Without it, the next run without an index says what is missing.

@@ -1,12 +1,11 @@
 //! A state's source text: the base's files with `take`, `patch` and `edits` put on, in memory.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use diffy::patch_set::{FileOperation, ParseOptions, PatchSet};
-
-use crate::case::model::{Edit, Take};
+use crate::case::limit::SOURCE;
+use crate::case::path::InnerPath;
+use crate::case::{Edit, Take, inside, patch};
 
 /// Why a change cannot be made. Not a user's typing error but a finding about this fix on this
 /// base: it makes a run INCONCLUSIVE.
@@ -70,7 +69,8 @@ impl Sources {
                 let root = self
                     .root_of(package_of(file))
                     .ok_or_else(|| Refusal(format!("no package {} in this environment", package_of(file))))?;
-                fs::read_to_string(root.join(file)).map_err(|error| Refusal(format!("{file}: {error}")))
+                let path = inner(file)?;
+                inside::read_text_in(root, &path, SOURCE).map_err(|error| Refusal(format!("{file}: {error}")))
             }
         }
     }
@@ -78,7 +78,7 @@ impl Sources {
     /// Puts files of an unpacked wheel in place of the base's.
     pub fn files_from(&mut self, take: &Take, wheel: &Path) -> Result<(), Refusal> {
         for file in &take.files {
-            let text = fs::read_to_string(wheel.join(file))
+            let text = inside::read_text_in(wheel, &inner(file)?, SOURCE)
                 .map_err(|error| Refusal(format!("take: {file} of {} {}: {error}", take.package, take.version)))?;
             if self.read(file).is_ok_and(|base| base == text) {
                 return Err(Refusal(format!(
@@ -93,24 +93,14 @@ impl Sources {
 
     /// Applies a unified diff, without fuzz: every line of context must be there.
     pub fn patch(&mut self, diff: &str) -> Result<(), Refusal> {
-        let options = if diff.contains("diff --git ") { ParseOptions::gitdiff() } else { ParseOptions::unidiff() };
-        let mut files = 0;
-        for file in PatchSet::parse(diff, options) {
-            let file = file.map_err(|error| Refusal(format!("patch: {error}")))?;
+        for (change, part) in patch::parts(diff).map_err(|wrong| Refusal(wrong.message))? {
             let patch =
-                file.patch().as_text().ok_or_else(|| Refusal("patch: binary files cannot be patched".into()))?;
-            let operation = strip(file.operation());
-            let (from, to) = match &operation {
-                FileOperation::Modify { modified, .. } => (Some(modified), Some(modified)),
-                FileOperation::Create(path) => (None, Some(path)),
-                FileOperation::Delete(path) => (Some(path), None),
-                FileOperation::Rename { from, to } => (Some(from), Some(to)),
-                FileOperation::Copy { .. } => return Err(Refusal("patch: copies are not understood".into())),
-            };
+                part.patch().as_text().ok_or_else(|| Refusal("patch: binary files cannot be patched".into()))?;
+            let (from, to) = (change.from(), change.to());
             let before = from
-                .map_or(Ok(String::new()), |path| self.read(path))
+                .map_or(Ok(String::new()), |path| self.read(path.as_str()))
                 .map_err(|refusal| Refusal(format!("patch: {refusal}")))?;
-            let name = to.or(from).map_or("", |path| path.as_ref());
+            let name = to.or(from).map_or("", InnerPath::as_str);
             let after = diffy::apply(&before, patch)
                 .map_err(|error| Refusal(format!("patch does not apply to {name}: {error}")))?;
             if let Some(from) = from {
@@ -119,10 +109,6 @@ impl Sources {
             if let Some(to) = to {
                 self.changed.insert(to.to_string(), Some(after));
             }
-            files += 1;
-        }
-        if files == 0 {
-            return Err(Refusal("patch: no file header (`--- a/...`, `+++ b/...`) in it".into()));
         }
         Ok(())
     }
@@ -187,20 +173,14 @@ impl Sources {
     }
 }
 
+/// A file of a state, which is below a folder of `sys.path`.
+fn inner(file: &str) -> Result<InnerPath, Refusal> {
+    InnerPath::parse(file, "a folder of sys.path").map_err(|wrong| Refusal(wrong.message))
+}
+
 /// The top-level package (or module) that a file belongs to.
 pub fn package_of(file: &str) -> &str {
     file.split('/').next().unwrap_or(file)
-}
-
-/// `a/django_q/x.py` and `b/django_q/x.py` name `django_q/x.py`, as git writes them.
-fn strip<'a>(operation: &'a FileOperation<'_, str>) -> FileOperation<'a, str> {
-    let prefixed = |path: &str| path.starts_with("a/") || path.starts_with("b/") || path == "/dev/null";
-    let all = match operation {
-        FileOperation::Modify { original, modified } => prefixed(original) && prefixed(modified),
-        FileOperation::Rename { from, to } | FileOperation::Copy { from, to } => prefixed(from) && prefixed(to),
-        FileOperation::Create(path) | FileOperation::Delete(path) => prefixed(path),
-    };
-    operation.strip_prefix(usize::from(all))
 }
 
 /// Occurrences, overlapping ones included: two that overlap are two places an edit could mean.
@@ -219,6 +199,8 @@ fn first_line(span: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
 
     use super::*;

@@ -118,6 +118,8 @@ impl Uv {
             .env_remove("CONDA_PREFIX")
             .env_remove("PYTHONDONTWRITEBYTECODE")
             .env_remove("PYTHONPATH");
+        // A link to uv's cache would be a file of every environment that it has made: whoever writes to one, writes to all.
+        command.env("UV_LINK_MODE", "copy");
         command.env("UV_NO_PROGRESS", "1").env("NO_COLOR", "1");
         installer::keep_in(&self.cache, &mut command);
         command

@@ -233,7 +233,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::case::bound::Bound;
+    use crate::case::Bound;
 
     fn sheet(names: &[&str]) -> ReleaseTable {
         let bound = |value| Bound::parse(&value).expect("a bound");

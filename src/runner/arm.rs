@@ -14,8 +14,7 @@ use super::log::{explain, note};
 use super::measure::{self, Measured};
 use super::session::{Code, Codes, Session};
 use crate::actor::StateCode;
-use crate::case::model::Case;
-use crate::case::resolve::{self, ResolvedState};
+use crate::case::{Case, State};
 use crate::deadline;
 use crate::error::Context as _;
 use crate::plan::Arm;
@@ -109,12 +108,12 @@ async fn live(
     (log, pin): (&Path, Option<CpuPin>),
     outcome: &mut Outcome,
 ) -> Result<Measured, String> {
-    let state = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case)).map_err(|error| error.message)?;
-    let (code, state) = code(context, case, arm, state).await?;
+    let state = &*arm.resolved;
+    let code = code(context, case, arm, Arc::clone(&arm.resolved)).await?;
     let zygote = context.tree.zygote(&code).await.map_err(|trouble| explain(log, "set up the app", &trouble))?;
     context.adds_up(&code, &zygote).await.map_err(|trouble| trouble.to_string())?;
     outcome.versions.clone_from(&zygote.prepared.versions);
-    let server = context.server_for(&state).await.map_err(|error| error.message)?;
+    let server = context.server_for(state).await.map_err(|error| error.message)?;
     let is_shared = Arc::ptr_eq(&server, &context.server);
     if is_shared && attempt.is_again {
         // Of the attempt before: it may be there still.
@@ -127,10 +126,10 @@ async fn live(
         .map_err(|trouble| explain(log, "migrate the template", &trouble))?;
 
     let guard_cycle = zygote.prepared.guard_cycle;
-    let actors = actor_codes(context, case, arm, &state, log).await?;
+    let actors = actor_codes(context, case, arm, state, log).await?;
     let codes = Codes { state: (code, zygote), actors };
     let mut session =
-        Session::new(context, server, &codes, &state, index, (log.to_owned(), pin)).map_err(|error| error.message)?;
+        Session::new(context, server, &codes, state, index, (log.to_owned(), pin)).map_err(|error| error.message)?;
     session.deadlines = context.references.deadlines(case, arm).await;
     let mut losses = session.servers.losses();
     let mut measured = tokio::select! {
@@ -164,13 +163,13 @@ async fn actor_codes(
     context: &Arc<RunContext>,
     case: &Case,
     arm: &Arm,
-    state: &ResolvedState,
+    state: &State,
     log: &Path,
 ) -> Result<HashMap<String, Code>, String> {
     let mut codes = HashMap::new();
     for actor in state.actor_changes.keys() {
         let Some(changed) = state.changed_for(actor) else { continue };
-        let (code, _) = code(context, case, arm, changed).await?;
+        let code = code(context, case, arm, Arc::new(changed)).await?;
         let doing = || format!("set up the app for {actor}");
         let zygote = context.tree.zygote(&code).await.map_err(|trouble| explain(log, &doing(), &trouble))?;
         codes.insert(actor.clone(), (code, zygote));
@@ -179,16 +178,9 @@ async fn actor_codes(
 }
 
 /// The code of a state, found or made beside the runtime.
-async fn code(
-    context: &Arc<RunContext>,
-    case: &Case,
-    arm: &Arm,
-    state: ResolvedState,
-) -> Result<(StateCode, ResolvedState), String> {
-    let (context, plan_state, python) = (Arc::clone(context), arm.state.clone(), case.needs.python.clone());
-    let code = tokio::task::spawn_blocking(move || {
-        context.code(&state, &plan_state, python.as_deref()).map(|code| (code, state))
-    });
+async fn code(context: &Arc<RunContext>, case: &Case, arm: &Arm, state: Arc<State>) -> Result<StateCode, String> {
+    let (context, plan_state, python) = (Arc::clone(context), arm.state.clone(), case.python.clone());
+    let code = tokio::task::spawn_blocking(move || context.code(&state, &plan_state, python.as_deref()));
     code.await.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())
 }
 

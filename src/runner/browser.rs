@@ -18,9 +18,7 @@ use tokio::sync::Barrier;
 use tokio::time::timeout;
 
 use super::clock::Clock;
-use crate::case::model::{Body, Member, Part};
-use crate::case::resolve::Http;
-use crate::case::vars::substitute;
+use crate::case::{Http, Member, Part, substitute};
 use crate::probe::exchange::Exchange;
 use crate::probe::window::monotonic;
 
@@ -28,7 +26,10 @@ use crate::probe::window::monotonic;
 const NAME: &str = "shop.test";
 
 /// What is kept of a body that an invariant may look into.
-const LOOKED_INTO: usize = 64 * 1024;
+const LOOKED_INTO: u64 = 64 * 1024;
+
+/// What is kept of all bodies of a step: with thousands of requests, less of each.
+const ALL_LOOKED_INTO: u64 = 32 * 1024 * 1024;
 
 /// An answer.
 #[derive(Debug, Clone)]
@@ -109,6 +110,8 @@ impl Caller {
         let late = |_| Err(format!("no connection within {:?}", self.within));
         let mut connected = Some(timeout(self.within, connect(&self.socket)).await.unwrap_or_else(late));
         self.barrier.wait().await;
+        let requests = self.http.times.saturating_mul(self.http.callers).max(1);
+        let looked_into = (ALL_LOOKED_INTO / requests).min(LOOKED_INTO) as usize;
         let (mut exchanges, mut unsent, mut last, mut reached) = (Vec::new(), None, None, false);
         for index in 0..self.http.times {
             if let Some(every) = self.http.every.filter(|_| index > 0) {
@@ -128,7 +131,7 @@ impl Caller {
             let outcome = match &answer {
                 Ok(answer) => {
                     // A copy: a slice would keep all of it.
-                    let beginning = &answer.body[..answer.body.len().min(LOOKED_INTO)];
+                    let beginning = &answer.body[..answer.body.len().min(looked_into)];
                     Ok((answer.status.as_u16(), Bytes::copy_from_slice(beginning)))
                 }
                 Err(why) => Err(why.clone()),
@@ -170,15 +173,15 @@ impl Caller {
             substitute(value, &vars).map_err(|diagnostic| absent(diagnostic.message))
         };
         let text = |value: &Value| put(value).map(|value| plain(&value));
-        let mut builder = Request::builder().method(http.method).uri(text(&Value::from(http.target.as_str()))?);
+        let mut builder =
+            Request::builder().method(http.request.method).uri(text(&http.request.target.as_str().into())?);
         builder = builder.header(HOST, NAME);
-        let body = match &http.body {
-            None => Bytes::new(),
-            Some(Body::Json(json)) => {
+        let body = match (&http.json, &http.form, &http.body) {
+            (Some(json), ..) => {
                 builder = builder.header(CONTENT_TYPE, "application/json");
                 put(json)?.to_string().into()
             }
-            Some(Body::Form(form)) => {
+            (_, Some(form), _) => {
                 builder = builder.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
                 let mut encoder = form_urlencoded::Serializer::new(String::new());
                 for (name, value) in form {
@@ -186,7 +189,8 @@ impl Caller {
                 }
                 encoder.finish().into()
             }
-            Some(Body::Text(body)) => text(body)?.into(),
+            (_, _, Some(body)) => text(body)?.into(),
+            (None, None, None) => Bytes::new(),
         };
         let mut cookies: Vec<String> = self.jar.iter().map(|kept| kept.stripped().to_string()).collect();
         for (name, value) in &http.cookies {

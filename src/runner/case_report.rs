@@ -8,9 +8,7 @@ use serde_json::Value;
 
 use super::arm::Outcome;
 use super::event::{ArmReport, CaseReport, EditReport, FixReport, GrowthReport, InvariantReport, Timings, seconds};
-use crate::case::bound::Bound;
-use crate::case::model::{ActorSpec, Case, Fix, Quantity, StateBounds};
-use crate::case::resolve::{self, Invariant};
+use crate::case::{Case, Fix, Invariant, Quantity};
 use crate::judge::{self, Evidence, Finding, Side, Verdict, growth, twins};
 use crate::plan::{self, Arm, State, States};
 use crate::probe::registry::tolerance;
@@ -25,30 +23,25 @@ pub struct Played {
     pub log: PathBuf,
     /// Its invariants, with this state's bounds.
     invariants: IndexMap<String, Invariant>,
-    /// Whether real clusters are at work in it.
-    is_real: bool,
     /// The arm that was played instead: its state is the same.
     twin: Option<Arm>,
 }
 
 impl Played {
     /// Adds this state's bounds, which depend on its variables.
-    pub fn new(case: &Case, arm: Arm, outcome: Outcome, log: PathBuf) -> Self {
-        // `check` has resolved every state before anything was started; an empty map judges nothing.
-        let resolved = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case));
-        let mut invariants = resolved.map(|state| state.invariants).unwrap_or_default();
+    pub fn new(arm: Arm, outcome: Outcome, log: PathBuf) -> Self {
+        let mut invariants = arm.resolved.invariants.clone();
         if arm.growth.is_some() || arm.state.is_ablation() {
             // One arm alone does not tell how a value grows.
             invariants.retain(|_, invariant| !matches!(invariant.of, Quantity::Growth { .. }));
         }
-        let is_real = case.actors.values().any(|actor| matches!(actor, ActorSpec::RealCluster { .. }));
-        Self { arm, outcome, log, invariants, is_real, twin: None }
+        Self { arm, outcome, log, invariants, twin: None }
     }
 
     /// What would have come of an arm whose state is the same.
-    fn twin(&self, case: &Case, arm: Arm) -> Self {
+    fn twin(&self, arm: Arm) -> Self {
         let outcome = Outcome { timings: Timings::default(), ..self.outcome.clone() };
-        Self { twin: Some(self.arm.clone()), ..Self::new(case, arm, outcome, self.log.clone()) }
+        Self { twin: Some(self.arm.clone()), ..Self::new(arm, outcome, self.log.clone()) }
     }
 
     fn evidence(&self) -> Evidence<'_> {
@@ -58,8 +51,12 @@ impl Played {
     /// How another repetition of the same state differs.
     fn unlike(&self, other: &Self) -> Option<String> {
         let (Ok(one), Ok(two)) = (self.values(), other.values()) else { return None };
-        let differences =
-            twins::differences(&self.invariants, |invariant| tolerance(invariant, self.is_real), one, two);
+        let differences = twins::differences(
+            &self.invariants,
+            |invariant| tolerance(invariant, self.arm.resolved.has_real_clusters()),
+            one,
+            two,
+        );
         (!differences.is_empty()).then(|| differences.join(", "))
     }
 
@@ -72,7 +69,7 @@ impl Played {
 pub fn case((index, case): (usize, &Case), mut played: Vec<Played>, states: States) -> CaseReport {
     let growths = growths(case, &mut played);
     for (arm, twin) in plan::twins((index, case), states) {
-        if let Some(twin) = played.iter().find(|one| one.arm == twin).map(|played| played.twin(case, arm)) {
+        if let Some(twin) = played.iter().find(|one| one.arm == twin).map(|played| played.twin(arm)) {
             played.push(twin);
         }
     }
@@ -113,7 +110,7 @@ fn verdict(fixes: &[FixReport]) -> Option<Verdict> {
 /// state. Where there is none, they were not measured.
 fn growths(case: &Case, played: &mut [Played]) -> Vec<(Option<String>, GrowthReport)> {
     let mut reports = Vec::new();
-    let wanted = case.invariants.iter().filter_map(|(name, invariant)| match &invariant.of {
+    let wanted = case.states.state.invariants.iter().filter_map(|(name, invariant)| match &invariant.of {
         Quantity::Growth { of } => Some((name, of)),
         _ => None,
     });
@@ -174,19 +171,19 @@ fn fix_report(case: &Case, name: &str, fix: &Fix, played: &[&Played]) -> FixRepo
     let (applied, reverted) = (of(State::Applied), find(played, None, &State::Reverted));
     let pairs = applied.iter().zip(&reverted);
     let controls = find(played, None, &State::Control);
-    let bounds = control_bounds(case);
+    let bounds = case.control.as_ref().map(|control| &control.bounds);
     let findings = pairs.enumerate().map(|(repetition, (applied, reverted))| {
         let finding = judge::on_fix(applied.evidence(), reverted.evidence());
-        match controls.get(repetition) {
-            Some(control) => judge::with_control(finding, control.values(), &bounds),
+        match controls.get(repetition).zip(bounds) {
+            Some((control, bounds)) => judge::with_control(finding, control.values(), bounds),
             None => finding,
         }
     });
     let finding = judge::over_repetitions(findings.collect());
     // Where the fix does not hold whole, what its parts do says nothing.
     let holds = finding.as_ref().is_none_or(|(finding, _)| finding.verdict == Verdict::Proven);
-    let grows = case.invariants.values().any(|invariant| matches!(invariant.of, Quantity::Growth { .. }));
-    let edits = fix.delta.edits.iter().filter(|_| holds).filter_map(|(edit, declared)| {
+    let grows = case.growth.is_some();
+    let edits = fix.change.edits.iter().filter(|_| holds).filter_map(|(edit, declared)| {
         let without = *of(State::Without(edit.clone())).first()?;
         let only = of(State::Only(edit.clone())).first().copied();
         let found = judge::on_edit(&without.invariants, without.values(), only.map(Played::values));
@@ -226,9 +223,10 @@ fn fix_report(case: &Case, name: &str, fix: &Fix, played: &[&Played]) -> FixRepo
 
 fn bug_report(case: &Case, played: &[&Played]) -> FixReport {
     let (base, control) = (find(played, None, &State::Reverted), find(played, None, &State::Control));
-    let bounds = control_bounds(case);
-    let pairs = base.iter().zip(&control);
-    let findings = pairs.map(|(base, control)| judge::on_bug(base.evidence(), control.values(), &bounds)).collect();
+    let bounds = case.control.iter().flat_map(|declared| control.iter().map(|control| (control, &declared.bounds)));
+    let pairs = base.iter().zip(bounds);
+    let findings = pairs.map(|(base, (control, bounds))| judge::on_bug(base.evidence(), control.values(), bounds));
+    let findings = findings.collect();
     report(None, case.verdict, judge::over_repetitions(findings), &[(base, Side::Reverted)])
 }
 
@@ -275,11 +273,6 @@ fn report(
     report
 }
 
-/// `check` has resolved the control before anything was started.
-fn control_bounds(case: &Case) -> IndexMap<String, Bound> {
-    resolve::resolve_control(case).ok().flatten().map(|control| control.bounds).unwrap_or_default()
-}
-
 /// The repetitions of a state, in their order.
 fn find<'p>(played: &[&'p Played], fix: Option<&str>, state: &State) -> Vec<&'p Played> {
     let is_it = |one: &&&Played| one.arm.fix.as_deref() == fix && &one.arm.state == state;
@@ -294,14 +287,14 @@ fn wall(played: &[Played]) -> f64 {
 
 fn arm_report(case: &Case, played: Played) -> ArmReport {
     let Played { arm, outcome, log, invariants, twin, .. } = played;
-    let control_bounds = (arm.state == State::Control).then(|| control_bounds(case));
+    let control_bounds = case.control.as_ref().filter(|_| arm.state == State::Control).map(|control| &control.bounds);
     let side = if arm.fix.is_some() { Side::Applied } else { Side::Reverted };
     let (measured, broken) = match outcome.measured {
         Ok(measured) => (measured, None),
         Err(why) => (super::measure::Measured::default(), Some(why)),
     };
     let reports = invariants.iter().filter_map(|(name, invariant)| {
-        let bound = match &control_bounds {
+        let bound = match control_bounds {
             Some(bounds) => bounds.get(name),
             None => judge::bound(invariant, side),
         };
@@ -310,7 +303,7 @@ fn arm_report(case: &Case, played: Played) -> ArmReport {
             name: name.clone(),
             holds: bound.is_none_or(|bound| bound.holds(&value)),
             bound: bound.map_or_else(|| "none".to_owned(), ToString::to_string),
-            guard: matches!(invariant.bounds, StateBounds::Both(_)),
+            guard: invariant.is_guard(),
             writers: measured.writers.get(name).cloned().unwrap_or_default(),
             value,
         })

@@ -13,7 +13,7 @@ use super::reference::References;
 use super::template_server::TemplateServer;
 use crate::actor::{Process, StateCode, StepError, Tree, Zygote, worker};
 use crate::cache::Cache;
-use crate::case::resolve::{ResolvedState, SourceChange};
+use crate::case::{self, Change};
 use crate::error::{Context as _, Error, Result};
 use crate::plan::State;
 use crate::probe::ledger::PROBE;
@@ -80,7 +80,7 @@ impl RunContext {
 
     /// The code of a state: environment, overlay, settings. Blocks on the file system, and on the
     /// network where something is not cached.
-    pub fn code(&self, resolved: &ResolvedState, state: &State, python: Option<&str>) -> Result<StateCode, Refused> {
+    pub fn code(&self, resolved: &case::State, state: &State, python: Option<&str>) -> Result<StateCode, Refused> {
         let environment = self.environments.get(&resolved.packages, python)?;
         let mut base = Sources::new(vec![self.shop.clone(), environment.site_packages.clone()]);
         let app = resolved.app.as_ref();
@@ -109,12 +109,7 @@ impl RunContext {
     ///
     /// Also what is left of the change when every edit is taken back, as texts of both sides: it
     /// must be the same syntax tree, or the ablation would not be of this fix.
-    fn change(
-        &self,
-        base: &Sources,
-        resolved: &ResolvedState,
-        state: &State,
-    ) -> Result<(Sources, Vec<Texts>), Refused> {
+    fn change(&self, base: &Sources, resolved: &case::State, state: &State) -> Result<(Sources, Vec<Texts>), Refused> {
         let mut broken = base.clone();
         let own = &resolved.base;
         if let Some(take) = &own.take {
@@ -129,7 +124,7 @@ impl RunContext {
         }
         let base = &broken;
         let mut sources = base.clone();
-        let SourceChange { take, patch, edits } = &resolved.change;
+        let Change { take, patch, edits, .. } = &resolved.change;
         if let Some(take) = take {
             sources.files_from(take, &self.environments.wheel(take)?)?;
         }
@@ -236,7 +231,7 @@ impl RunContext {
     }
 
     /// The server of an arm: the run's, or one of its own where the state says something of it or hurts it.
-    pub async fn server_for(&self, state: &ResolvedState) -> Result<Arc<TemplateServer>> {
+    pub async fn server_for(&self, state: &case::State) -> Result<Arc<TemplateServer>> {
         if !state.own_postgres() {
             return Ok(Arc::clone(&self.server));
         }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::session::Session;
-use crate::case::model::{Per, Quantity, StatementUnit, WRITES};
+use crate::case::{Per, Quantity, StatementUnit, WRITES};
 use crate::probe::ledger::Ledger;
 use crate::probe::measurement::Left;
 use crate::probe::registry::measurement;

@@ -37,8 +37,7 @@ use self::reference::References;
 use self::template_server::TemplateServer;
 use crate::actor::{Tree, worker};
 use crate::cache::Cache;
-use crate::case::model::Case;
-use crate::case::resolve::{self, ResolvedState};
+use crate::case::{Case, State};
 use crate::error::{Context as _, Error, Result};
 use crate::plan::{self, Arm, States};
 use crate::probe::registry::measurement;
@@ -212,16 +211,16 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, optio
             if ready.skipped.contains_key(&index) {
                 continue;
             }
-            let state: ResolvedState = resolve::resolve_with(case, arm.delta(case), &arm.overrides(case))?;
-            ready.needs.push((index, needs(&state)));
+            let state = &arm.resolved;
+            ready.needs.push((index, needs(state)));
             if state.has_nginx() {
                 ready.behind_nginx.insert(index);
             }
-            match environments.get(&state.packages, case.needs.python.as_deref()) {
+            match environments.get(&state.packages, case.python.as_deref()) {
                 Ok(environment) if ready.environments.contains(&environment) => {}
                 Ok(environment) => ready.environments.push(environment),
                 // The arm finds the same error again and is inconclusive for it.
-                Err(error) => match &case.needs.python {
+                Err(error) => match &case.python {
                     Some(python) if !crate::python::is_installed(python) => {
                         ready.skipped.insert(index, format!("needs Python {python}, which is not installed"));
                     }
@@ -240,7 +239,7 @@ async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, optio
 }
 
 /// What a state needs of the services.
-fn needs(state: &ResolvedState) -> ServiceNeeds {
+fn needs(state: &State) -> ServiceNeeds {
     let said = &state.services;
     ServiceNeeds {
         image: said.postgres.image.clone().or_else(|| said.redis.image.clone()),
@@ -340,7 +339,7 @@ impl Lane {
             let broken = outcome.measured.as_ref().err().cloned();
             let told = Event::ArmFinished { case: case.name.clone(), state: arm.state.clone(), broken };
             let _ = self.events.send(told);
-            if finished.send((index, Played::new(case, arm.clone(), outcome, log))).await.is_err() {
+            if finished.send((index, Played::new(arm.clone(), outcome, log))).await.is_err() {
                 return;
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::case::model::{Action, Case, Step};
+use crate::case::{Action, Case};
 use crate::plan::{Arm, State};
 
 /// A wait may take so many times what it took in the reference arm,
@@ -70,14 +70,10 @@ pub fn is_reference(case: &Case, arm: &Arm) -> bool {
     } else {
         arm.state == State::Applied && arm.fix.as_ref() == case.fixes.keys().next()
     };
-    is_state && arm.repetition == 0 && arm.growth.is_none() && has_open_wait(&case.steps)
-}
-
-fn has_open_wait(steps: &[Step]) -> bool {
-    steps.iter().any(|step| match &step.action {
-        Action::Wait { within: None, .. } => true,
-        action => has_open_wait(action.steps()),
-    })
+    is_state
+        && arm.repetition == 0
+        && arm.growth.is_none()
+        && arm.resolved.any_step(|action| matches!(action, Action::Wait { within: None, .. }))
 }
 
 #[cfg(test)]

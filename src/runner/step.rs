@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::log::{explain, note};
 use super::session::{Readings, Session};
 use crate::actor::StepError;
-use crate::case::resolve::{Action, Fault, Http, ResolvedActor, Role, Step};
+use crate::case::{Action, Actor, Fault, Http, Role, Step};
 use crate::deadline;
 use crate::probe::ledger::PROBE;
 use crate::probe::window::{Snapshot, Window, monotonic};
@@ -191,15 +191,15 @@ impl Session<'_> {
         match action {
             Action::Start { actor, expect_exit: true, within } => {
                 let count = match self.state.actors.get(actor) {
-                    Some(ResolvedActor::RealCluster { count }) => *count,
+                    Some(Actor::RealCluster { count }) => *count,
                     _ => 1,
                 };
                 let readings = self.start_to_exit(actor, count, *within).await?;
                 in_time(readings, within.is_some(), "the cluster did not end").map(|readings| named(step, readings))
             }
             Action::Start { actor, expect_exit: false, .. } => match self.state.actors.get(actor) {
-                Some(ResolvedActor::SimulatedCluster) => self.stepped(actor, &Request::Start).await,
-                Some(ResolvedActor::RealCluster { count }) => {
+                Some(Actor::SimulatedCluster) => self.stepped(actor, &Request::Start).await,
+                Some(Actor::RealCluster { count }) => {
                     self.start_clusters(actor, *count).await.map(|()| Stepped::default())
                 }
                 // A Python actor has nothing to start but itself.
@@ -218,7 +218,7 @@ impl Session<'_> {
                 self.signal(actor, *role, Signal::SIGCONT).await.map(|()| Stepped::default())
             }
             Action::Restart { actor, count, by_kill } => {
-                let Some(ResolvedActor::RealCluster { count: clusters }) = self.state.actors.get(actor) else {
+                let Some(Actor::RealCluster { count: clusters }) = self.state.actors.get(actor) else {
                     let downtime_ns = nanoseconds(DOWNTIME);
                     return self.stepped(actor, &Request::Restart { count: *count, downtime_ns }).await;
                 };
@@ -257,7 +257,7 @@ impl Session<'_> {
                 self.stepped(actor, &Request::Beat { count: *count, every_ns }).await
             }
             Action::Drain { actor, within } => match self.state.actors.get(actor) {
-                Some(ResolvedActor::RealCluster { .. }) => {
+                Some(Actor::RealCluster { .. }) => {
                     let readings = self.drained(*within).await?;
                     in_time(readings, step.name.is_some(), "tasks are left").map(|readings| named(step, readings))
                 }

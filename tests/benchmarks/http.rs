@@ -21,7 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use common::Room;
-use dj_regress::case::model::CacheKind;
+use dj_regress::case::CacheKind;
 use dj_regress::proxy::{HttpCounters, HttpProxy, HttpProxySpec};
 use dj_regress::service::nginx::{Nginx, NginxSpec};
 use dj_regress::service::supervisor::Supervisor;

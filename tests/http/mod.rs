@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use dj_regress::case::model::CacheKind;
+use dj_regress::case::CacheKind;
 use dj_regress::proxy::{HttpCounters, HttpProxy, HttpProxySpec};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

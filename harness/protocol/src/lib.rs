@@ -16,7 +16,7 @@ pub use hold::{HOLD_BYTES, HOLD_CALLS, Hold, HoldState, Holder, NAMED_MOMENTS};
 pub use job::{Enqueue, Schedule, Tasks};
 pub use journal::Entry;
 pub use ledger::Record;
-pub use lines::{line, records};
+pub use lines::{line, record, records};
 pub use message::{
     ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Prepare, Prepared, Reply, Request, Serve, Stepped, Texts,
 };

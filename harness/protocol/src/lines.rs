@@ -21,10 +21,15 @@ pub fn line<T: Serialize>(record: &T) -> serde_json::Result<Vec<u8>> {
 /// The records of a file, with the number of their line, from 1. Parts of records are left out: a killed process's, and
 /// what is just being written.
 pub fn records<T: DeserializeOwned>(text: &str) -> impl Iterator<Item = Result<T, (usize, serde_json::Error)>> {
-    text.lines().enumerate().filter(|(_, line)| !line.is_empty()).filter_map(
-        |(index, line)| match serde_json::from_str(line) {
-            Err(error) if error.is_eof() => None,
-            read => Some(read.map_err(|error| (index + 1, error))),
-        },
-    )
+    let lines = text.lines().enumerate();
+    lines.filter_map(|(index, line)| record(line).map(|read| read.map_err(|error| (index + 1, error))))
+}
+
+/// The record of a line; none, where it is empty or a part of one.
+pub fn record<T: DeserializeOwned>(line: &str) -> Option<serde_json::Result<T>> {
+    match serde_json::from_str(line) {
+        _ if line.is_empty() => None,
+        Err(error) if error.is_eof() => None,
+        read => Some(read),
+    }
 }

@@ -1,11 +1,14 @@
 //! Web requests: who is asked, what is kept, and what real time does not go with.
 
-use super::Checker;
-use crate::case::diagnostic::{Diagnostic, Span};
-use crate::case::model::{ActorSpec, Asked, CacheKind, Http};
-use crate::case::node::Place;
-use crate::case::resolve::{Action, ResolvedActor, ResolvedState};
-use crate::case::vars::REDIS;
+use super::checker::Checker;
+use crate::case::actor::{Actor, CacheKind};
+use crate::case::limit;
+use crate::case::step::action::Action;
+use crate::case::step::http::Http;
+use crate::case::yaml::diagnostic::{Diagnostic, Span};
+use crate::case::yaml::place::Place;
+use crate::case::yaml::vars::INDEX;
+use crate::case::yaml::vars::REDIS;
 
 /// How a web actor is declared.
 const DECLARE: &str = "declare a web actor: `actors: {web: {serve: wsgi}}`";
@@ -13,18 +16,21 @@ const DECLARE: &str = "declare a web actor: `actors: {web: {serve: wsgi}}`";
 impl Checker<'_> {
     /// The actors that proxies ask: in the end a web actor.
     pub(super) fn proxies(&mut self) {
-        let case = self.case;
-        for (name, spec) in &case.actors {
-            let ActorSpec::Proxy { to, .. } = spec else { continue };
+        let state = self.state;
+        for (name, spec) in &state.actors {
+            let Actor::Proxy { to, .. } = spec else { continue };
+            if to.is_empty() {
+                continue;
+            }
             let at = self.top.get("actors").get(name).get("to").span();
             self.is_asked(to, at);
             // From each proxy along its way: at most as many steps as there are actors, or it comes back.
             let mut way = to;
-            for _ in 0..case.actors.len() {
-                let Some(ActorSpec::Proxy { to, .. }) = case.actors.get(way) else { break };
+            for _ in 0..state.actors.len() {
+                let Some(Actor::Proxy { to, .. }) = state.actors.get(way) else { break };
                 way = to;
             }
-            if matches!(case.actors.get(way), Some(ActorSpec::Proxy { .. })) {
+            if matches!(state.actors.get(way), Some(Actor::Proxy { .. })) {
                 let message = format!("what `{name}` asks leads back to a proxy: no web actor ever answers");
                 self.error(Diagnostic::new(message).at(at));
             }
@@ -33,14 +39,14 @@ impl Checker<'_> {
 
     /// Whether an actor answers requests.
     fn is_asked(&mut self, actor: &str, at: Span) {
-        match self.case.actors.get(actor) {
+        match self.state.actors.get(actor) {
             Some(spec) if spec.is_asked() => {}
             Some(spec) => {
                 let message = format!("`{actor}` is {} and answers no requests", spec.kind());
                 self.error(Diagnostic::new(message).at(at).help(DECLARE));
             }
             None => {
-                let known = self.case.actors.iter().filter(|(_, spec)| spec.is_asked());
+                let known = self.state.actors.iter().filter(|(_, spec)| spec.is_asked());
                 self.unknown_actor(actor, at, known.map(|(name, _)| name.as_str()));
             }
         }
@@ -48,27 +54,46 @@ impl Checker<'_> {
 
     /// Requests.
     pub(super) fn http(&mut self, http: &Http, name: Option<&str>, place: Place<'_>) {
-        if let Some(asked) = &http.asked {
-            let at = place.get(asked.key());
-            self.is_asked(asked.actor(), at.span());
-            let right = match (self.case.actors.get(asked.actor()), asked) {
-                (Some(ActorSpec::Proxy { .. }), Asked::To(_)) => Some("via"),
-                (Some(ActorSpec::Web { .. }), Asked::Via(_)) => Some("to"),
-                _ => None,
+        for (key, actor) in [("to", &http.to), ("via", &http.via)] {
+            let Some(actor) = actor else { continue };
+            let at = place.get(key);
+            self.is_asked(actor, at.span());
+            let right = match self.state.actors.get(actor) {
+                Some(Actor::Proxy { .. }) => "via",
+                Some(Actor::Web { .. }) => "to",
+                _ => continue,
             };
-            if let Some(right) = right {
+            if key != right {
                 let message = format!("a request goes `to` a web actor or `via` a proxy: say `{right}`");
                 self.error(Diagnostic::new(message).at(at.key_span()));
             }
-        } else {
-            self.only_web_actor(place);
+        }
+        if http.to.is_some() && http.via.is_some() {
+            let message = "a request goes `to` a web actor or `via` a proxy";
+            let help = "the proxy knows where it goes: leave `to` out";
+            self.error(Diagnostic::new(message).at(place.get("to").key_span()).help(help));
+        } else if http.asked().is_none() {
+            self.only_web_actor(place.get("http"));
+        }
+        let bodies: Vec<&str> = ["json", "form", "body"].into_iter().filter(|body| place.has(body)).collect();
+        if let [first, second, ..] = bodies.as_slice() {
+            let message = format!("a request has one body: this one has `{first}` and `{second}`");
+            self.error(Diagnostic::new(message).at(place.get(second).key_span()));
+        }
+        if http.every.is_some() && http.callers > 1 {
+            let message = "the clock would be moved by each caller: there can only be one";
+            self.error(Diagnostic::new(message).at(place.get("every").span()));
+        }
+        // Each of the callers asks so often.
+        if let Err(wrong) = limit::COUNT.check(http.times.saturating_mul(http.callers)) {
+            self.error(wrong.at(place.get("times").span()));
         }
         self.keeps(http, name, place);
     }
 
     /// The one that is asked where a request does not say.
     fn only_web_actor(&mut self, place: Place<'_>) {
-        let web = self.case.actors.iter().filter(|(_, spec)| matches!(spec, ActorSpec::Web { .. }));
+        let web = self.state.actors.iter().filter(|(_, spec)| matches!(spec, Actor::Web { .. }));
         let web: Vec<&str> = web.map(|(name, _)| name.as_str()).collect();
         let (message, help) = match web.as_slice() {
             [] => ("nobody answers requests here".to_owned(), DECLARE.to_owned()),
@@ -85,7 +110,7 @@ impl Checker<'_> {
     fn keeps(&mut self, http: &Http, name: Option<&str>, place: Place<'_>) {
         for kept in http.keep.keys() {
             let at = place.get("keep").get(kept).key_span();
-            if self.case.base.vars.contains_key(kept) || kept == "i" || kept == REDIS {
+            if self.state.vars.contains_key(kept) || kept == INDEX || kept == REDIS {
                 let message = format!("nothing can be kept as `{kept}`: `${kept}` is something else already");
                 self.error(Diagnostic::new(message).at(at));
             }
@@ -102,23 +127,23 @@ impl Checker<'_> {
     }
 
     /// nginx lives in real time.
-    pub(super) fn real_proxies(&mut self, state: &ResolvedState) {
+    pub(super) fn real_proxies(&mut self) {
+        let state = self.state;
         let moves = state.all_steps().find(|step| match &step.action {
             Action::Advance { .. } | Action::Beat { every: Some(_), .. } => true,
             Action::Restart { actor, .. } => {
-                matches!(state.actors.get(actor), Some(ResolvedActor::SimulatedCluster))
+                matches!(state.actors.get(actor), Some(Actor::SimulatedCluster))
             }
             Action::Http { http, .. } => http.every.is_some(),
             _ => false,
         });
         let Some(step) = moves else { return };
-        let nginx =
-            state.actors.iter().find(|(_, actor)| matches!(actor, ResolvedActor::Proxy { kind: CacheKind::Nginx, .. }));
+        let nginx = state.actors.iter().find(|(_, actor)| matches!(actor, Actor::Proxy { kind: CacheKind::Nginx, .. }));
         if let Some((name, _)) = nginx {
             let message = format!("nginx does not see the virtual clock, which moves in line {}", step.line);
             let help = "use `cache: strict`, `aggressive` or `broken`, which do";
             let at = self.top.get("actors").get(name).get("cache").span();
-            self.say_once(Diagnostic::new(message).at(at).help(help));
+            self.error(Diagnostic::new(message).at(at).help(help));
         }
     }
 }

@@ -1,72 +1,54 @@
 //! States: every one of them resolves, and no bound is hollow.
 
-use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::Checker;
+use super::checker::Checker;
 use crate::case::bound::Bound;
-use crate::case::diagnostic::Diagnostic;
-use crate::case::model::{Delta, GROWTHS, HttpCount, Quantity, StateBounds};
-use crate::case::node::Place;
-use crate::case::resolve::{Invariant, ResolvedState, Unresolved, control_at, resolve_at};
+use crate::case::case::Control;
+use crate::case::count::HttpCount;
+use crate::case::invariant::Invariant;
+use crate::case::quantity::{GROWTHS, Quantity};
+use crate::case::state::State;
+use crate::case::yaml::diagnostic::Diagnostic;
+use crate::case::yaml::place::Place;
 
 impl Checker<'_> {
-    /// Resolves every state, and compares the bounds of each fix with those of the base.
-    pub(super) fn states(&mut self) {
-        let case = self.case;
-        let none = IndexMap::new();
-        let base = self.resolved(resolve_at(case, None, &none, &[]));
-        if let Some(base) = &base {
-            self.growths(base);
-            self.measurable(base);
-        }
-        for (name, fix) in &case.fixes {
-            let applied = self.resolved(resolve_at(case, Some(&fix.delta), &none, &["fixes", name]));
-            if let (Some(base), Some(applied)) = (&base, applied) {
-                self.growths(&applied);
-                self.measurable(&applied);
-                self.hollow(base, &applied);
-            }
-            self.grown(Some(&fix.delta), &["fixes", name]);
-        }
-        self.grown(None, &[]);
-        let control = self.resolved(control_at(case)).flatten();
-        if let (Some(base), Some(control)) = (base, control) {
-            self.grown(case.control.as_ref().map(|control| &control.delta), &["control"]);
-            for (name, bound) in &control.bounds {
-                if let Some(Quantity::Growth { .. }) = base.invariants.get(name).map(|invariant| &invariant.of) {
-                    self.way_to_grow(bound, self.top.get("control").get(name));
+    /// The bounds of this state, beside those of the base.
+    pub(super) fn bounds(&mut self, base: &State) {
+        self.growths();
+        self.measurable();
+        match (self.laid.whose.first().map(String::as_str), &self.case.control) {
+            (Some("fixes"), _) => self.hollow(base),
+            (Some(_), Some(control)) => {
+                for (name, bound) in &control.bounds {
+                    let place = self.file.get("control").get(name);
+                    let invariant = base.invariants.get(name);
+                    if matches!(invariant, Some(Invariant { of: Quantity::Growth { .. }, .. })) {
+                        self.way_to_grow(bound, place);
+                    }
+                    self.not_exact(invariant, bound, place);
                 }
-                self.not_exact(base.invariants.get(name), bound, self.top.get("control").get(name));
+                self.hollow_control(base, control);
             }
-            self.measurable(&control.state);
-            self.hollow_control(&base, &control.bounds);
-        }
-    }
-
-    /// Every value of the growth must give a state.
-    fn grown(&mut self, delta: Option<&Delta>, prefix: &[&str]) {
-        let case = self.case;
-        let Some(growth) = &case.growth else { return };
-        for value in &growth.values {
-            let overrides = IndexMap::from([(growth.var.clone(), value.clone())]);
-            self.resolved(resolve_at(case, delta, &overrides, prefix));
+            _ => {}
         }
     }
 
     /// What is measured in real time is never exact, and there is a Redis where it is asked.
-    fn measurable(&mut self, state: &ResolvedState) {
-        self.real_proxies(state);
+    fn measurable(&mut self) {
+        let state = self.state;
+        self.real_proxies();
+        self.virtual_time();
         for (name, invariant) in &state.invariants {
             let place = self.top.get("invariants").get(name);
-            for (side, bound) in sides(&invariant.bounds) {
+            for (side, bound) in invariant.sides() {
                 self.not_exact(Some(invariant), bound, place.get(side));
             }
             if matches!(invariant.of, Quantity::Redis { .. }) && !state.uses_redis() {
                 let help = "mention `$redis` in the settings, or say something of it: \
                             `services: {redis: {policy: noeviction}}`";
                 let nothing = Diagnostic::new("there is no Redis here to look at").at(place.get("of").span());
-                self.say_once(nothing.help(help));
+                self.error(nothing.help(help));
             }
         }
     }
@@ -88,21 +70,22 @@ impl Checker<'_> {
             _ => return,
         };
         let message = format!("{what}: it is never exactly `{bound}`");
-        self.say_once(Diagnostic::new(message).at(place.span()).help(help));
+        self.error(Diagnostic::new(message).at(place.span()).help(help));
     }
 
     /// Growth is bounded by a word, and is that of a number.
-    fn growths(&mut self, state: &ResolvedState) {
+    fn growths(&mut self) {
+        let state = self.state;
         for (name, invariant) in &state.invariants {
             let Quantity::Growth { of } = &invariant.of else { continue };
             let place = self.top.get("invariants").get(name);
-            for (side, bound) in sides(&invariant.bounds) {
+            for (side, bound) in invariant.sides() {
                 self.way_to_grow(bound, place.get(side));
             }
-            let growing = state.invariants.get(of).map(|growing| sides(&growing.bounds)).unwrap_or_default();
-            if let Some((_, bound)) = growing.iter().find(|(_, bound)| matches!(bound, Bound::Is(_))) {
+            let mut growing = state.invariants.get(of).into_iter().flat_map(Invariant::sides);
+            if let Some((_, bound)) = growing.find(|(_, bound)| matches!(bound, Bound::Is(_))) {
                 let message = format!("`{of}` is bounded by `{bound}`: what is not a number does not grow");
-                self.say_once(Diagnostic::new(message).at(place.get("in").span()));
+                self.error(Diagnostic::new(message).at(place.get("in").span()));
             }
         }
     }
@@ -111,67 +94,40 @@ impl Checker<'_> {
         let word = bound.to_string();
         if !matches!(bound, Bound::Is(Value::String(_))) || !GROWTHS.contains(&word.as_str()) {
             let message = format!("`{word}` is not a way to grow");
-            self.say_once(Diagnostic::new(message).at(place.span()).suggest(&word, GROWTHS));
+            self.error(Diagnostic::new(message).at(place.span()).suggest(&word, GROWTHS));
         }
     }
 
-    /// States share most of the file: what is wrong in several is said once.
-    pub(super) fn say_once(&mut self, diagnostic: Diagnostic) {
-        if !self.errors.contains(&diagnostic) {
-            self.error(diagnostic);
-        }
-    }
-
-    fn resolved<T>(&mut self, result: Result<T, Unresolved>) -> Option<T> {
-        result
-            .map_err(|unresolved| {
-                let place = self.top.walk(&unresolved.path);
-                self.say_once(unresolved.diagnostic.or_at(place.span()));
-            })
-            .ok()
-    }
-
-    fn hollow(&mut self, base: &ResolvedState, fixed: &ResolvedState) {
-        for (name, invariant) in &fixed.invariants {
-            let StateBounds::Each { applied: Some(applied), .. } = &invariant.bounds else { continue };
-            let Some(StateBounds::Each { reverted, .. }) = base.invariants.get(name).map(|base| &base.bounds) else {
-                continue;
-            };
+    /// What holds with the fix must not hold without it.
+    fn hollow(&mut self, base: &State) {
+        for (name, invariant) in &self.state.invariants {
+            let reverted = base.invariants.get(name).and_then(|base| base.reverted.as_ref());
+            let (Some(applied), Some(reverted)) = (&invariant.applied, reverted) else { continue };
             if let Some(value) = applied.witness(reverted) {
                 let place = self.top.get("invariants").get(name);
                 let message = format!(
                     "`{name}` is hollow by construction: applied `{applied}` and reverted `{reverted}` both accept {value}"
                 );
                 let help = "bounds that overlap cannot tell the states apart; a guard says `both`";
-                self.say_once(Diagnostic::new(message).at(place.get("reverted").span()).help(help));
+                self.error(Diagnostic::new(message).at(place.get("reverted").span()).help(help));
             }
         }
     }
 
     /// At least one of the control's bounds must shut the bug out.
-    fn hollow_control(&mut self, base: &ResolvedState, bounds: &IndexMap<String, Bound>) {
+    fn hollow_control(&mut self, base: &State, control: &Control) {
         let mut accepted = Vec::new();
-        for (name, bound) in bounds {
-            match base.invariants.get(name).map(|invariant| &invariant.bounds) {
-                Some(StateBounds::Each { reverted, .. }) => match bound.witness(reverted) {
+        for (name, bound) in &control.bounds {
+            match base.invariants.get(name).and_then(|invariant| invariant.reverted.as_ref()) {
+                Some(reverted) => match bound.witness(reverted) {
                     Some(value) => accepted.push(format!("`{name}` accepts {value} with and without the bug")),
                     None => return,
                 },
-                _ => accepted.push(format!("`{name}` holds in both states")),
+                None => accepted.push(format!("`{name}` holds in both states")),
             }
         }
         let message = format!("the control is hollow: {}", accepted.join("; "));
         let help = "bound an invariant that has `reverted` so that the two do not overlap";
-        self.error(Diagnostic::new(message).at(self.top.get("control").key_span()).help(help));
-    }
-}
-
-/// The bounds that are given, with their keys.
-fn sides(bounds: &StateBounds) -> Vec<(&'static str, &Bound)> {
-    match bounds {
-        StateBounds::Both(both) => vec![("both", both)],
-        StateBounds::Each { applied, reverted } => {
-            applied.iter().map(|applied| ("applied", applied)).chain([("reverted", reverted)]).collect()
-        }
+        self.error(Diagnostic::new(message).at(self.file.get("control").key_span()).help(help));
     }
 }

@@ -1,10 +1,23 @@
 //! Steps, in their order: what they name, and what they give.
 
-use super::{Checker, Window};
-use crate::case::diagnostic::{Diagnostic, Span};
-use crate::case::lower::measurements;
-use crate::case::model::{Action, ActorSpec, Fault, Step, WaitFor};
-use crate::case::node::Place;
+use super::checker::{Checker, Window};
+use crate::case::fault::{CutAt, Fault};
+use crate::case::quantity;
+use crate::case::service::Server;
+use crate::case::step::action::{Action, Step};
+use crate::case::step::hold::Role;
+use crate::case::step::task::{Schedule, ScheduleType};
+use crate::case::step::wait::WaitFor;
+use crate::case::yaml::diagnostic::{Diagnostic, Span};
+use crate::case::yaml::place::Place;
+use crate::case::yaml::shape;
+
+/// The key of a mapping that names its variant: a step's verb, a fault's kind.
+pub fn named<'de, T: serde::Deserialize<'de>>(place: Place<'_>) -> &'static str {
+    let variants = shape::variants::<T>();
+    let mut heads = variants.into_iter().map(|variant| variant.split_once(": ").map_or(variant, |(head, _)| head));
+    heads.find(|head| place.has(head)).unwrap_or_default()
+}
 
 impl Checker<'_> {
     /// Steps, in the order in which they are played.
@@ -18,42 +31,70 @@ impl Checker<'_> {
     }
 
     fn step(&mut self, step: &Step, place: Place<'_>) {
-        let argument = place.get(step.action.verb());
+        let verb = named::<Action>(place);
+        let argument = place.get(verb);
+        self.never(place);
         if let Some(actor) = step.action.actor() {
-            self.actor(&step.action, actor, place);
+            self.actor(&step.action, actor, (verb, place));
         }
         match &step.action {
-            Action::Python { actor, source, .. } => self.no_sleep(&source.0, argument.get(actor)),
-            Action::Sql { actor, statement } => {
-                self.no_sleep(&statement.0, actor.as_ref().map_or(argument, |actor| argument.get(actor)));
+            Action::Start { expect_exit: false, within: Some(_), .. } => {
+                let message = "`within` does not belong to a `start` that comes up";
+                let help = "it says until when a cluster is to end by itself: put `expect: exit` beside it";
+                self.error(Diagnostic::new(message).at(place.get("within").key_span()).help(help));
             }
+            Action::Pause { role: Role::Held, .. } => {
+                self.error(Diagnostic::new("what is held stands already").at(place.get("role").span()));
+            }
+            Action::Python { actor, source, .. } => {
+                if source.is_empty() {
+                    let help = format!("write `python: {actor}` and `run: \"code\"` beside it");
+                    self.error(Diagnostic::new("`python` needs the source to run").at(argument.key_span()).help(help));
+                }
+                self.no_sleep(source, place.get("run"));
+            }
+            Action::Sql { statement, .. } => self.no_sleep(statement, argument),
             Action::Read { readings } => {
+                if readings.is_empty() {
+                    self.error(Diagnostic::new("`read` reads nothing").at(argument.key_span()));
+                }
                 for (name, source) in readings {
                     let at = argument.get(name);
-                    self.no_sleep(&source.0, at);
+                    self.no_sleep(source, at);
                     self.reading(name, at.key_span());
                 }
             }
-            Action::Enqueue(enqueue) => self.python_actor(&enqueue.by, "enqueue", argument.get("by")),
-            Action::Schedule(schedule) => self.python_actor(&schedule.by, "schedule", argument.get("by")),
-            Action::Wait { for_: WaitFor::Until { expression }, .. } => {
-                self.no_sleep(&expression.0, argument.get("until"));
+            Action::Enqueue(enqueue) => {
+                self.one_way_to_enqueue(place);
+                self.python_actor(&enqueue.by, "enqueue", place.get("by"));
             }
-            Action::Wait { for_: WaitFor::Held { actor }, .. } => self.waits_for(actor, argument.get("held").span()),
-            Action::Wait { for_: WaitFor::Quiet { actor }, .. } => self.web_actor(actor, argument.get("quiet").span()),
-            Action::Http { http, steps } => {
-                self.http(http, step.name.as_deref(), argument);
-                if !steps.is_empty() {
-                    self.steps(steps, place.get("while"));
+            Action::Schedule(schedule) => {
+                self.schedule(schedule, place);
+                self.python_actor(&schedule.by, "schedule", place.get("by"));
+            }
+            Action::Wait { for_, .. } => {
+                self.must_be_named("wait", "readings", step, argument);
+                match for_ {
+                    WaitFor::Until { expression } => self.no_sleep(expression, argument),
+                    WaitFor::Held { actor } => self.waits_for(actor, argument.get("held").span()),
+                    WaitFor::Quiet { actor } => self.web_actor(actor, argument.get("quiet").span()),
                 }
             }
-            Action::Measure { steps } => self.steps(steps, argument),
-            Action::MeasureFor { .. } => self.real_time(argument),
+            Action::Http { http, steps } => {
+                self.http(http, step.name.as_deref(), place);
+                self.meanwhile(steps, place);
+            }
+            Action::Measure { steps } => {
+                self.must_be_named("measure", "window", step, argument);
+                self.steps(steps, argument);
+            }
+            Action::MeasureFor { .. } => {
+                self.must_be_named("measure", "window", step, argument);
+                self.real_time(argument);
+            }
             Action::Fault { fault, steps } => {
                 self.fault(fault, !steps.is_empty(), place);
-                if !steps.is_empty() {
-                    self.steps(steps, place.get("while"));
-                }
+                self.meanwhile(steps, place);
             }
             _ => {}
         }
@@ -64,6 +105,25 @@ impl Checker<'_> {
                 let help = "names of steps are unique in a case";
                 self.error(Diagnostic::new(message).at(place.get("as").span()).help(help));
             }
+        }
+    }
+
+    /// The steps under `while`.
+    fn meanwhile(&mut self, steps: &[Step], place: Place<'_>) {
+        let during = place.get("while");
+        if !steps.is_empty() {
+            self.steps(steps, during);
+        } else if place.has("while") {
+            let help = "leave it out: a fault then lasts until the arm ends";
+            self.error(Diagnostic::new("`while` has no steps").at(during.key_span()).help(help));
+        }
+    }
+
+    /// What is named by `as` must have it.
+    fn must_be_named(&mut self, verb: &str, what: &str, step: &Step, place: Place<'_>) {
+        if step.name.is_none() {
+            let wrong = Diagnostic::new(format!("`{verb}` without `as`")).at(place.key_span());
+            self.error(wrong.help(format!("name the {what}: `as: name`")));
         }
     }
 
@@ -89,7 +149,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn reading(&mut self, name: &str, span: Span) {
-        if measurements().any(|measurement| measurement == name) {
+        if quantity::measurements().contains(&name) {
             let message = format!("a reading cannot be called `{name}`: `of: {name}` is a measurement");
             self.error(Diagnostic::new(message).at(span));
         } else if let Some(first) = self.names.readings.get(name) {
@@ -100,9 +160,46 @@ impl Checker<'_> {
         }
     }
 
+    /// What is enqueued is one task, one for each of several arguments, or a chain.
+    fn one_way_to_enqueue(&mut self, place: Place<'_>) {
+        let is_chain = !place.get("enqueue").node.items().is_empty();
+        let (who, foreign): (&str, &[&str]) = if is_chain {
+            ("a chain", &["args", "kwargs", "iter"])
+        } else if place.has("iter") {
+            ("`iter`", &["args", "kwargs"])
+        } else {
+            return;
+        };
+        for option in foreign.iter().filter(|option| place.has(option)) {
+            let message = format!("`{option}` does not belong to {who}");
+            let help = "it belongs to a single task: `{enqueue: charge, args: [order-1]}`";
+            self.error(Diagnostic::new(message).at(place.get(option).key_span()).help(help));
+        }
+    }
+
+    fn schedule(&mut self, schedule: &Schedule, place: Place<'_>) {
+        let word = schedule.kind.word();
+        for (field, owner) in [("minutes", ScheduleType::Minutes), ("cron", ScheduleType::Cron)] {
+            let message = match (place.has(field), schedule.kind == owner) {
+                (false, true) => format!("a schedule of type `{word}` needs `{field}`"),
+                (true, false) => format!("`{field}` does not belong to a schedule of type `{word}`"),
+                _ => continue,
+            };
+            let at = if place.has(field) { place.get(field) } else { place.get("type") };
+            self.error(Diagnostic::new(message).at(at.key_span()));
+        }
+        let own = shape::fields::<Schedule>();
+        for field in schedule.options.keys().filter(|field| own.contains(&field.as_str())) {
+            let message = format!("`{field}` is an option of `schedule` itself");
+            let help = "write it beside `options`";
+            self.error(Diagnostic::new(message).at(place.get("options").get(field).key_span()).help(help));
+        }
+    }
+
     /// A fault, and what is done while it lasts.
     fn fault(&mut self, fault: &Fault, lasts: bool, place: Place<'_>) {
-        let (argument, kind) = (place.get("fault"), fault.kind());
+        let argument = place.get("fault");
+        let kind = named::<Fault>(argument);
         if lasts && fault.is_momentary() {
             let message = format!("`{kind}` is over at once: nothing can be done while it lasts");
             let help = "put the steps after it";
@@ -118,28 +215,41 @@ impl Checker<'_> {
             self.wired_actor(&trigger.actor, after.get(&trigger.actor).key_span());
         }
         if let Some(link) = fault.link() {
-            let between = argument.get("between");
-            let pair = if between.span() == argument.span() { argument.get(kind) } else { between };
-            self.wired_actor(&link.actor, pair.item(0).span());
+            let is_pair = matches!(fault, Fault::Reset { .. } | Fault::BlackHole { .. } | Fault::Partition { .. });
+            if is_pair || argument.has("between") {
+                let pair = argument.get(if is_pair { kind } else { "between" });
+                self.wired_actor(&link.actor, pair.item(0).span());
+            } else {
+                let help = "name an actor and a server: `between: [q, postgres]`";
+                let message = format!("`{kind}` between whom?");
+                self.error(Diagnostic::new(message).at(argument.get(kind).key_span()).help(help));
+            }
         }
         match fault {
             Fault::Terminate { actor } => self.wired_actor(actor, argument.get(kind).span()),
             Fault::Refuse { from: Some(actor), .. } => self.wired_actor(actor, argument.get("from").span()),
+            Fault::Latency { latency, jitter, .. } if jitter > latency => {
+                let message = "the jitter is larger than the latency";
+                self.error(Diagnostic::new(message).at(argument.get("jitter").span()));
+            }
+            Fault::Cut { link, at: CutAt::AfterCommit | CutAt::BeforeCommit } if link.server == Server::Redis => {
+                let message = "Redis has no COMMIT: cut `after 3 commands` or `after 4096 B`";
+                self.error(Diagnostic::new(message).at(argument.get("cut").span()));
+            }
             _ => {}
         }
     }
 
     /// Real time passes for real processes only: to wait for nothing is to sleep.
     fn real_time(&mut self, place: Place<'_>) {
-        if !self.case.actors.values().any(|spec| matches!(spec, ActorSpec::RealCluster { .. })) {
+        if !self.state.has_real_clusters() {
             let help = "declare a real cluster (`actors: {q: {cluster: real}}`), or move the clock: `- advance: 20s`";
             let message = "nothing lives in real time here: the case has no real cluster";
             self.error(Diagnostic::new(message).at(place.key_span()).help(help));
         }
     }
 
-    fn no_sleep(&mut self, source: &serde_json::Value, place: Place<'_>) {
-        let source = source.as_str().unwrap_or_default();
+    fn no_sleep(&mut self, source: &str, place: Place<'_>) {
         if calls_sleep(source) {
             let help = "move the clock with a step `- advance: 5s`";
             self.error(Diagnostic::new("a case does not sleep: its time is virtual").at(place.span()).help(help));

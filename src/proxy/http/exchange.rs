@@ -19,7 +19,7 @@ use super::policy::{Policy, Received, is_only_if_cached};
 use super::shared::Shared;
 use super::store::{Stored, Vary};
 use super::target::Target;
-use crate::case::model::CacheKind;
+use crate::case::CacheKind;
 
 /// Says where an answer is from.
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");

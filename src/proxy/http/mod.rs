@@ -33,7 +33,7 @@ use tokio::time::sleep;
 
 use self::clock::Clock;
 use self::shared::{Shared, State};
-use crate::case::model::CacheKind;
+use crate::case::CacheKind;
 use crate::error::{Error, Result};
 use crate::proxy::Endpoint;
 use crate::proxy::wire::listener;

@@ -13,7 +13,7 @@ use hyper::{Request, Response, StatusCode};
 
 use super::clock::{between, read, written};
 use super::directives::{self, Directives};
-use crate::case::model::CacheKind;
+use crate::case::CacheKind;
 
 /// How long an aggressive cache takes an answer for fresh that does not say.
 const OWN_CHOICE: u64 = 600;

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::clock::Clock;
 use super::counters::HttpCounters;
 use super::store::Store;
-use crate::case::model::CacheKind;
+use crate::case::CacheKind;
 use crate::proxy::Endpoint;
 
 /// What the proxy and its connections share.

@@ -216,7 +216,7 @@ mod tests {
 
     use super::super::policy::Received;
     use super::*;
-    use crate::case::model::CacheKind;
+    use crate::case::CacheKind;
 
     fn stored(length: usize, vary: &str, cookie: &str) -> Stored {
         let (mut headers, mut request) = (HeaderMap::new(), HeaderMap::new());

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::faults::ConnectionFaults;
 use super::stream::Side;
-use crate::case::resolve::CutAt;
+use crate::case::CutAt;
 
 /// What one chunk of a connection means for the cut.
 #[derive(Debug)]

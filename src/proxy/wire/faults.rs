@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::stream::Side;
-use crate::case::resolve::CutAt;
+use crate::case::CutAt;
 
 /// The faults of one proxy: they act on all its present and future connections until they are undone. Cheap to clone.
 #[derive(Debug, Clone, Default)]

@@ -16,7 +16,7 @@ use super::in_flight::jittered;
 use super::observer::{Broken, Observer};
 use super::relay::{Half, Relay, Stop};
 use super::stream::{Side, Stream};
-use crate::case::resolve::CutAt;
+use crate::case::CutAt;
 
 /// A slow link takes what it passes on in so long: its reader sees a stream, not bursts.
 const SLICE: Duration = Duration::from_millis(20);

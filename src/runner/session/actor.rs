@@ -8,7 +8,7 @@ use dj_regress_protocol::{ActorKind, Reply, Request};
 use super::Session;
 use super::actors::Wire;
 use crate::actor::{Process, StepError};
-use crate::case::resolve::ResolvedActor;
+use crate::case::Actor;
 use crate::deadline;
 use crate::probe::ledger::PROBE;
 use crate::probe::sql;
@@ -23,9 +23,9 @@ impl Session<'_> {
     pub async fn process(&mut self, actor: &str) -> Result<&mut Process, StepError> {
         if !self.actors.processes.contains_key(actor) {
             let kind = match self.state.actors.get(actor) {
-                Some(ResolvedActor::SimulatedCluster) => ActorKind::SimulatedCluster,
-                Some(ResolvedActor::Python { module }) => ActorKind::Python { module: module.clone() },
-                Some(ResolvedActor::Web { .. }) => ActorKind::Web,
+                Some(Actor::SimulatedCluster) => ActorKind::SimulatedCluster,
+                Some(Actor::Python { module }) => ActorKind::Python { module: module.clone() },
+                Some(Actor::Web { .. }) => ActorKind::Web,
                 // Probe and client: the standard names only.
                 _ => ActorKind::Python { module: String::new() },
             };

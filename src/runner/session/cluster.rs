@@ -11,7 +11,7 @@ use super::Session;
 use super::actors::Cluster;
 use super::limits::{LIMIT, POLL, Readings};
 use crate::actor::StepError;
-use crate::case::model::Role;
+use crate::case::Role;
 use crate::error::Result;
 use crate::runner::log::note;
 use crate::service::procfs;

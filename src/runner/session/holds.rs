@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dj_regress_protocol::{HOLD_BYTES, Hold, Holder, Slot};
 use memmap2::{MmapOptions, MmapRaw};
 
-use crate::case::resolve::{Action, HoldSpec, ResolvedState};
+use crate::case::{Action, HoldSpec, State};
 use crate::error::{Context as _, Result};
 
 /// All holds of an arm, in the order of the case.
@@ -30,7 +30,7 @@ struct Known {
 
 impl Holds {
     /// The holds of a state, none armed, in a file to be shared.
-    pub fn create(path: &Path, state: &ResolvedState) -> Result<Self> {
+    pub fn create(path: &Path, state: &State) -> Result<Self> {
         let holds = state.all_steps().filter_map(|step| match &step.action {
             Action::Hold { actor, hold } => Some((step.line, actor, hold)),
             _ => None,
@@ -84,7 +84,7 @@ impl Holds {
 }
 
 impl Known {
-    fn new(id: u32, state: &ResolvedState, (line, actor, hold): (usize, &String, &HoldSpec)) -> Self {
+    fn new(id: u32, state: &State, (line, actor, hold): (usize, &String, &HoldSpec)) -> Self {
         let holder = match (state.is_web(actor), hold.every) {
             (false, _) => Holder::Process,
             (true, false) => Holder::Thread,

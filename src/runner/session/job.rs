@@ -9,8 +9,7 @@ use serde_json::Value;
 use super::Session;
 use super::limits::{LIMIT, POLL, Readings};
 use crate::actor::StepError;
-use crate::case::model::What;
-use crate::case::resolve::{Enqueue, Schedule, WaitFor};
+use crate::case::{Enqueue, Schedule, WaitFor, What};
 use crate::probe::journal::{Journal, TaskCounts};
 use crate::probe::ledger::PROBE;
 use crate::runner::log::explain;
@@ -57,8 +56,8 @@ impl Session<'_> {
             task: schedule.task.clone(),
             args: schedule.args.clone(),
             kwargs: schedule.kwargs.clone().into_iter().collect(),
-            kind: schedule.kind.clone(),
-            fields: schedule.fields.clone().into_iter().collect(),
+            kind: schedule.kind.word().to_owned(),
+            fields: schedule.fields().into_iter().collect(),
             due_ns: schedule.due_ns,
         };
         self.ask(&schedule.by, &Request::Schedule(request)).await.map(drop)

@@ -1,7 +1,6 @@
 //! Faults that last, and what ends them.
 
-use crate::case::model::Server;
-use crate::case::resolve::Fault;
+use crate::case::{Fault, Server};
 use crate::proxy::Faults;
 use crate::service::redis::Memory;
 

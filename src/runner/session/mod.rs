@@ -36,7 +36,7 @@ use super::context::RunContext;
 use super::cpu_pin::CpuPin;
 use super::template_server::TemplateServer;
 use crate::actor::StepError;
-use crate::case::resolve::{ResolvedActor, ResolvedState};
+use crate::case::{Actor, State};
 use crate::error::{Context as _, Result};
 use crate::probe::journal::Journal;
 use crate::probe::ledger::PROBE;
@@ -50,7 +50,7 @@ pub use self::limits::Readings;
 /// One arm while it lives.
 pub struct Session<'s> {
     pub(super) context: &'s Arc<RunContext>,
-    pub(super) state: &'s ResolvedState,
+    pub(super) state: &'s State,
     /// The arm's private folder.
     pub folder: PathBuf,
     pub(super) log: PathBuf,
@@ -74,7 +74,7 @@ impl<'s> Session<'s> {
         context: &'s Arc<RunContext>,
         server: Arc<TemplateServer>,
         codes: &'s Codes,
-        state: &'s ResolvedState,
+        state: &'s State,
         index: usize,
         (log, pin): (PathBuf, Option<CpuPin>),
     ) -> Result<Self> {
@@ -166,6 +166,6 @@ impl<'s> Session<'s> {
 }
 
 /// Whether an arm has real clusters, which need real time and more than one processor.
-fn is_real(state: &ResolvedState) -> bool {
-    state.actors.values().any(|actor| matches!(actor, ResolvedActor::RealCluster { .. }))
+fn is_real(state: &State) -> bool {
+    state.actors.values().any(|actor| matches!(actor, Actor::RealCluster { .. }))
 }

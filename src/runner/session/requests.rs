@@ -13,7 +13,7 @@ use super::Session;
 use super::limits::LIMIT;
 use super::web::Between;
 use crate::actor::StepError;
-use crate::case::resolve::{Asked, CacheKind, Http, ResolvedActor};
+use crate::case::{Actor, CacheKind, Http};
 use crate::probe::exchange::Exchange;
 use crate::probe::journal::Journal;
 use crate::probe::reconcile::Requested;
@@ -56,7 +56,7 @@ impl Session<'_> {
     /// Sends a step's requests; they are under way when this returns.
     pub async fn send_requests(&mut self, http: &Http, clock: &Arc<Clock>) -> Result<UnderWay, StepError> {
         let http = Arc::new(http.clone());
-        let target = http.asked.as_ref().map(Asked::actor).or_else(|| self.state.web_actor()).unwrap_or_default();
+        let target = http.asked().or_else(|| self.state.web_actor()).unwrap_or_default();
         let (socket, web) = self.answering(target, clock).await?;
         let jar = self.web.jars.get(&http.by).cloned().unwrap_or_default();
         let barrier = Arc::new(Barrier::new(http.callers as usize));
@@ -127,7 +127,7 @@ impl Session<'_> {
     /// Where an actor answers, and the web actor that is asked in the end; all on the way are started.
     async fn answering(&mut self, actor: &str, clock: &Arc<Clock>) -> Result<(PathBuf, String), StepError> {
         let mut way = vec![actor.to_owned()];
-        while let Some(ResolvedActor::Proxy { to, .. }) = way.last().and_then(|last| self.state.actors.get(last)) {
+        while let Some(Actor::Proxy { to, .. }) = way.last().and_then(|last| self.state.actors.get(last)) {
             way.push(to.clone());
         }
         let web = way.last().cloned().unwrap_or_default();
@@ -138,8 +138,8 @@ impl Session<'_> {
                 continue;
             }
             socket = match self.state.actors.get(name) {
-                Some(ResolvedActor::Web { threads }) => self.serve(name, *threads).await?,
-                Some(ResolvedActor::Proxy { kind, timeout, .. }) => {
+                Some(Actor::Web { threads }) => self.serve(name, *threads).await?,
+                Some(Actor::Proxy { kind, timeout, .. }) => {
                     let spec = HttpProxySpec { kind: *kind, origin: socket, timeout: *timeout };
                     self.stand_between(name, spec, clock).await?
                 }
@@ -189,7 +189,7 @@ impl Session<'_> {
             };
             let ours = self.web.exchanges.iter().filter(|exchange| exchange.target == *actor).count() as u64;
             let asks = |(name, _): &(&String, &HttpCounters)| {
-                matches!(self.state.actors.get(*name), Some(ResolvedActor::Proxy { to, .. }) if to == actor)
+                matches!(self.state.actors.get(*name), Some(Actor::Proxy { to, .. }) if to == actor)
             };
             let theirs: u64 = counters.iter().filter(asks).map(|(_, counters)| counters.origin_requests).sum();
             Requested { actor: actor.clone(), sent: ours + theirs, seen, all_answered }

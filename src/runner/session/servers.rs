@@ -11,7 +11,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::losses::Losses;
 use crate::actor::StepError;
-use crate::case::resolve::{ResolvedActor, ResolvedState};
+use crate::case::{Actor, State};
 use crate::deadline;
 use crate::error::Result;
 use crate::probe::{server, sql};
@@ -75,28 +75,18 @@ impl Servers {
 
     /// Runs a statement as the harness, whose role no measurement counts, or as an outside client. The single value that it
     /// returns, or else the number of rows that it touched.
-    pub async fn sql(
-        &mut self,
-        state: &ResolvedState,
-        actor: Option<&str>,
-        statement: &str,
-    ) -> Result<Value, StepError> {
+    pub async fn sql(&mut self, state: &State, actor: Option<&str>, statement: &str) -> Result<Value, StepError> {
         let run = self.run_sql(state, actor, statement);
         timeout(deadline::step(), run)
             .await
             .unwrap_or_else(|_| Err(deadline::passed(deadline::step(), statement).into()))
     }
 
-    async fn run_sql(
-        &mut self,
-        state: &ResolvedState,
-        actor: Option<&str>,
-        statement: &str,
-    ) -> Result<Value, StepError> {
+    async fn run_sql(&mut self, state: &State, actor: Option<&str>, statement: &str) -> Result<Value, StepError> {
         let refused = |error: tokio_postgres::Error| StepError::Refused(sql::message(&error));
         if let Some(actor) = actor
             && !self.outside.contains_key(actor)
-            && let Some(ResolvedActor::Stranger { application_name }) = state.actors.get(actor)
+            && let Some(Actor::Stranger { application_name }) = state.actors.get(actor)
         {
             let client = self.postgres().client(&self.database).await?;
             let name = application_name.replace('\'', "''");
@@ -147,7 +137,7 @@ impl Servers {
     }
 
     /// Watches the servers that are the arm's own from now on, unless its case hurts servers.
-    pub fn watch(&mut self, state: &ResolvedState) {
+    pub fn watch(&mut self, state: &State) {
         if state.server_faults() {
             return;
         }

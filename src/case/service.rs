@@ -1,0 +1,111 @@
+//! Servers: what a state says of them.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::limit;
+use super::unit::{self, Bytes};
+use super::yaml::text;
+
+/// A server that an arm's actors use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Server {
+    /// The arm's database.
+    Postgres,
+    /// The arm's Redis.
+    Redis,
+}
+
+impl Server {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
+        }
+    }
+
+    /// What actors send to it.
+    pub fn requests(self) -> &'static str {
+        match self {
+            Self::Postgres => "statements",
+            Self::Redis => "commands",
+        }
+    }
+}
+
+/// What the servers are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "services (a mapping)")]
+pub struct Services {
+    /// The database.
+    pub postgres: PostgresService,
+    /// Redis.
+    pub redis: RedisService,
+}
+
+/// The database.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "`{image: ..., settings: {...}}`")]
+pub struct PostgresService {
+    /// The container image, e.g. `postgres:17`, where containers are used.
+    pub image: Option<String>,
+    /// Settings by their names in postgresql.conf: `{synchronous_commit: "off"}`.
+    #[serde(deserialize_with = "text::verbatim_each")]
+    #[schemars(with = "IndexMap<String, text::Verbatim>")]
+    pub settings: IndexMap<String, String>,
+}
+
+/// Redis.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "`{image: ..., maxmemory: 5 MB, policy: ...}`")]
+pub struct RedisService {
+    /// The container image, e.g. `redis:7`, where containers are used.
+    pub image: Option<String>,
+    /// The memory that it may use: `5 MB`.
+    #[serde(deserialize_with = "memory")]
+    #[schemars(with = "Option<Bytes>")]
+    pub maxmemory: Option<u64>,
+    /// What it does when that is full, in Redis' own words.
+    #[serde(deserialize_with = "policy")]
+    #[schemars(extend("enum" = POLICIES))]
+    pub policy: Option<String>,
+}
+
+fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let bytes = unit::read_bytes(deserializer)?;
+    limit::REDIS.check(bytes).map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+    Ok(Some(bytes))
+}
+
+/// Redis' own words for what it does when its memory is full.
+const POLICIES: [&str; 8] = [
+    "noeviction",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-random",
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-random",
+    "volatile-ttl",
+];
+
+fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    text::word(deserializer, "a policy of Redis", POLICIES).map(|word| Some(word.to_owned()))
+}
+
+impl PostgresService {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl RedisService {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

@@ -1,0 +1,293 @@
+//! Tasks for the queue, and schedules.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor, value};
+use serde_json::Value;
+
+use crate::case::actor::CLIENT;
+use crate::case::unit::{self, Time};
+use crate::case::yaml::diagnostic::Diagnostic;
+
+/// Where a task is looked for whose name has no module.
+const TASKS: &str = "shop.tasks";
+
+/// Tasks for the queue: `{enqueue: charge, args: [order-$i], times: 5}`.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, JsonSchema)]
+pub struct Enqueue {
+    /// The python actor that enqueues; absent: `client`, which every case has.
+    #[serde(default = "client")]
+    pub by: String,
+    /// What.
+    #[serde(rename = "$rest")]
+    #[schemars(flatten)]
+    pub what: What,
+    /// How often (default once). `$i` in arguments, kwargs and group is the index, from 0.
+    #[serde(default = "unit::once", deserialize_with = "unit::read_count")]
+    pub times: u64,
+    /// The group of the tasks.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Whether results go to the cache: true, or seconds.
+    pub cached: Option<Value>,
+    /// Further keyword arguments of async_task: save, timeout, ack_failure, hook, ...
+    #[serde(default)]
+    pub options: IndexMap<String, Value>,
+    /// `refused`: an exception ends the enqueueing and is counted.
+    #[serde(rename = "until", default, deserialize_with = "refused")]
+    #[schemars(with = "Option<Until>")]
+    pub until_refused: bool,
+}
+
+/// What is enqueued.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, JsonSchema)]
+#[serde(from = "Written")]
+#[schemars(with = "Written")]
+pub enum What {
+    /// `async_task`.
+    Task {
+        /// The function.
+        task: String,
+        /// Its arguments.
+        args: Vec<Value>,
+        /// Its keyword arguments.
+        kwargs: IndexMap<String, Value>,
+    },
+    /// `async_iter`: the function once for each.
+    Iter {
+        /// The function.
+        task: String,
+        /// One argument each.
+        args: Vec<Value>,
+    },
+    /// `async_chain`: one after the other.
+    Chain {
+        /// Functions with their arguments.
+        links: Vec<(String, Vec<Value>)>,
+    },
+}
+
+/// The keys that say what is enqueued.
+#[derive(serde::Deserialize, JsonSchema)]
+struct Written {
+    /// The task, by its dotted name or its name in shop.tasks; or a list of tasks that run one after the other
+    /// (async_chain): `[{charge: [order-1]}, {ship: [order-1]}]`.
+    enqueue: Tasks,
+    /// The task's arguments.
+    #[serde(default)]
+    args: Vec<Value>,
+    /// The task's keyword arguments.
+    #[serde(default)]
+    kwargs: IndexMap<String, Value>,
+    /// The task runs once for each of these arguments (async_iter).
+    iter: Option<Vec<Value>>,
+}
+
+impl From<Written> for What {
+    fn from(Written { enqueue, args, kwargs, iter }: Written) -> Self {
+        match (enqueue, iter) {
+            (Tasks::Chain(links), _) => {
+                Self::Chain { links: links.into_iter().map(|Link(task, args)| (task, args)).collect() }
+            }
+            (Tasks::One(Task(task)), Some(args)) => Self::Iter { task, args },
+            (Tasks::One(Task(task)), None) => Self::Task { task, args, kwargs },
+        }
+    }
+}
+
+/// One task, or several in a chain.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Tasks {
+    One(Task),
+    Chain(Vec<Link>),
+}
+
+impl<'de> Deserialize<'de> for Tasks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Tasks;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a task, or a list of tasks")
+            }
+            fn visit_str<E: de::Error>(self, task: &str) -> Result<Tasks, E> {
+                Task::deserialize(value::StrDeserializer::new(task)).map(Tasks::One)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tasks, A::Error> {
+                let mut links = Vec::new();
+                while let Some(link) = seq.next_element()? {
+                    links.push(link);
+                }
+                if links.is_empty() {
+                    return Err(de::Error::custom("the chain has no tasks"));
+                }
+                Ok(Tasks::Chain(links))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// The dotted name of a function.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+struct Task(String);
+
+impl<'de> Deserialize<'de> for Task {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        task(deserializer).map(Self)
+    }
+}
+
+fn task<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let is_dotted = name.split('.').all(|part| {
+        part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+    });
+    if !is_dotted {
+        let help = "it is a function, such as `charge` (of shop.tasks) or `shop.tasks.charge`";
+        let wrong = Diagnostic::new(format!("`{name}` is not the name of a task")).help(help);
+        return Err(de::Error::custom(wrong.with_help()));
+    }
+    Ok(if name.contains('.') { name } else { format!("{TASKS}.{name}") })
+}
+
+/// A task of a chain, and its arguments: `{charge: [order-1]}`.
+#[derive(JsonSchema)]
+#[schemars(with = "IndexMap<String, Option<Vec<Value>>>", extend("minProperties" = 1, "maxProperties" = 1))]
+struct Link(String, Vec<Value>);
+
+impl<'de> Deserialize<'de> for Link {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct One;
+        impl<'de> Visitor<'de> for One {
+            type Value = Link;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a task with its arguments, such as `charge: [order-1]`")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Link, A::Error> {
+                let Some(Task(task)) = map.next_key()? else {
+                    return Err(de::Error::custom(
+                        "a link of a chain without a task: each is one, `- charge: [order-1]`",
+                    ));
+                };
+                let args: Option<Vec<Value>> = map.next_value()?;
+                if let Some(second) = map.next_key::<String>()? {
+                    let message = format!("a link of a chain is one task: `{second}` is a second one");
+                    return Err(de::Error::custom(message));
+                }
+                Ok(Link(task, args.unwrap_or_default()))
+            }
+        }
+        deserializer.deserialize_map(One)
+    }
+}
+
+/// What ends an enqueueing before its time.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Until {
+    /// A task that is not accepted.
+    Refused,
+}
+
+fn refused<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Until::deserialize(deserializer).map(|Until::Refused| true)
+}
+
+fn client() -> String {
+    CLIENT.to_owned()
+}
+
+/// A schedule: `{schedule: charge, args: [order-1], type: hourly, due: -4d}`.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// The python actor that makes it; absent: `client`, which every case has.
+    #[serde(default = "client")]
+    pub by: String,
+    /// The task, by its dotted name or its name in shop.tasks.
+    #[serde(rename = "schedule", deserialize_with = "task")]
+    pub task: String,
+    /// Its arguments.
+    #[serde(default)]
+    pub args: Vec<Value>,
+    /// Its keyword arguments.
+    #[serde(default)]
+    pub kwargs: IndexMap<String, Value>,
+    /// once (default), minutes, hourly, daily, weekly, monthly or cron.
+    #[serde(rename = "type", default)]
+    pub kind: ScheduleType,
+    /// Of type minutes: how many.
+    pub minutes: Option<u64>,
+    /// Of type cron: the expression.
+    pub cron: Option<String>,
+    /// How often it runs; -1: for ever.
+    pub repeats: Option<i64>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Further fields of the row.
+    #[serde(default)]
+    pub options: IndexMap<String, Value>,
+    /// When it is due, from now on; may lie in the past: `10min`, `-4d` (default 0s).
+    #[serde(rename = "due", default, deserialize_with = "unit::read_offset")]
+    #[schemars(with = "Time")]
+    pub due_ns: i64,
+}
+
+impl Schedule {
+    /// The fields of its row beside task, arguments, type and time.
+    pub fn fields(&self) -> IndexMap<String, Value> {
+        let own = [
+            ("minutes", self.minutes.map(Value::from)),
+            ("cron", self.cron.clone().map(Value::from)),
+            ("repeats", self.repeats.map(Value::from)),
+            ("name", self.name.clone().map(Value::from)),
+        ];
+        let own = own.into_iter().filter_map(|(field, value)| Some((field.to_owned(), value?)));
+        own.chain(self.options.clone()).collect()
+    }
+}
+
+/// The kinds of schedules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "they are django-q2's own words")]
+pub enum ScheduleType {
+    #[default]
+    Once,
+    Minutes,
+    Hourly,
+    Daily,
+    Weekly,
+    Monthly,
+    Cron,
+}
+
+/// The kinds of schedules, as they are written.
+const SCHEDULES: [(&str, ScheduleType); 7] = [
+    ("once", ScheduleType::Once),
+    ("minutes", ScheduleType::Minutes),
+    ("hourly", ScheduleType::Hourly),
+    ("daily", ScheduleType::Daily),
+    ("weekly", ScheduleType::Weekly),
+    ("monthly", ScheduleType::Monthly),
+    ("cron", ScheduleType::Cron),
+];
+
+impl ScheduleType {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        SCHEDULES.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
+    }
+}
+
+impl<'de> Deserialize<'de> for ScheduleType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::case::yaml::text::meaning(deserializer, "a type of schedule", SCHEDULES)
+    }
+}

@@ -1,0 +1,99 @@
+//! What a decoder knows of the node that it reads.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::diagnostic::{Diagnostic, Unknown};
+use super::node::{Key, Node};
+use super::place::{own_span, placed};
+
+/// A field that is read from the mapping of its struct.
+pub const REST: &str = "$rest";
+
+/// A field that is a line.
+pub const LINE: &str = "$line";
+
+/// Where the value of a field comes from.
+pub enum Source<'de> {
+    /// A key of the mapping.
+    Entry(&'de Key, &'de Node),
+    /// The mapping itself.
+    Rest(Decoder<'de>),
+    /// Its line.
+    Line(usize),
+    /// A value that needs no name.
+    Alone(Decoder<'de>),
+}
+
+/// What is read, and what is known of its place.
+#[derive(Clone)]
+pub struct Decoder<'de> {
+    /// The node.
+    pub node: &'de Node,
+    /// The key that holds it.
+    pub key: Option<&'de Key>,
+    /// Keys of the mapping that others read.
+    pub beside: Vec<&'de str>,
+    /// The enum whose variant the mapping is, and that variant.
+    pub of: Option<(&'static str, &'de str)>,
+    /// What is wrong so far.
+    pub errors: Rc<RefCell<Vec<Diagnostic>>>,
+}
+
+impl<'de> Decoder<'de> {
+    /// A part of it.
+    pub fn child(&self, key: Option<&'de Key>, node: &'de Node) -> Self {
+        Self { node, key, beside: Vec::new(), of: None, errors: Rc::clone(&self.errors) }
+    }
+
+    /// Says where, unless that is known.
+    pub fn placed(&self, error: Diagnostic) -> Diagnostic {
+        placed(error, self.node, self.key)
+    }
+
+    /// Takes in what is wrong.
+    pub fn tell(&self, error: Diagnostic) {
+        if !error.is_said() {
+            self.errors.borrow_mut().push(error);
+        }
+    }
+
+    /// The fields of a struct, or of a variant that a key of the mapping names.
+    /// Last first; and whether there is a key that is none of them.
+    pub fn fields(&self, fields: &'static [&'static str]) -> (Vec<(&'de str, Source<'de>)>, bool) {
+        let (mut queue, mut is_wrong) = (Vec::new(), false);
+        for (key, node) in self.node.entries() {
+            let name = key.name.as_str();
+            if fields.contains(&name) {
+                queue.push((key.name.as_str(), Source::Entry(key, node)));
+            } else if !self.beside.contains(&name) && !fields.contains(&REST) {
+                is_wrong = true;
+                let known = fields.iter().copied().filter(|field| !field.starts_with('$'));
+                let mut unknown = Diagnostic::new(format!("unknown key `{name}`")).at(key.span);
+                unknown = unknown.suggest(name, known.chain(self.beside.iter().copied()));
+                unknown.unknown = self
+                    .of
+                    .map(|(noun, variant)| Unknown { key: name.to_owned(), noun, variant: variant.to_owned() })
+                    .map(Box::new);
+                self.tell(unknown);
+            }
+        }
+        for field in fields.iter().copied() {
+            match field {
+                LINE => queue.push((field, Source::Line(self.line()))),
+                field if field.starts_with(REST) => {
+                    let own = fields.iter().copied().filter(|field| !field.starts_with('$'));
+                    let beside = self.beside.iter().copied().chain(own).collect();
+                    queue.push((field, Source::Rest(Self { beside, ..self.clone() })));
+                }
+                _ => {}
+            }
+        }
+        queue.reverse();
+        (queue, is_wrong)
+    }
+
+    fn line(&self) -> usize {
+        self.key.map_or_else(|| own_span(self.node), |key| key.span).line
+    }
+}

@@ -1,0 +1,12 @@
+//! YAML as a tree that knows its places: read, filled with variables, and decoded into types.
+
+pub mod decode;
+mod decoder;
+pub mod diagnostic;
+mod error;
+mod keyed;
+pub mod node;
+pub mod place;
+pub mod shape;
+pub mod text;
+pub mod vars;
