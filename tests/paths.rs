@@ -132,7 +132,7 @@ fn what_leads_out_of_a_package_is_not_read_where_it_is_opened() {
         let refused = sources.apply("e", &edit(file)).expect_err("it is outside").to_string();
         assert!(refused.contains(expected), "{refused}");
         let take = Take { package: "p".into(), version: "1".into(), files: vec![file.into()] };
-        assert!(sources.take(&take, &root).is_err(), "{file}");
+        assert!(sources.files_from(&take, &root).is_err(), "{file}");
     }
     let absolute = folder.path().join("secret.py").display().to_string();
     assert!(sources.apply("e", &edit(&absolute)).is_err());
