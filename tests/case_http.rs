@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dj_regress::case::load::{load_file, load_str};
+use dj_regress::case::load::load_str;
 use dj_regress::case::{Action, Actor, CacheKind, Part};
 use rstest::rstest;
 
@@ -156,24 +156,4 @@ fn the_app_of_a_case_is_a_package_beside_it() {
     let app = case("./poll").expect("a case").expect("an app");
     assert_eq!((app.package.as_str(), app.root.as_path()), ("poll", folder.path()));
     assert!(case("./po-ll").is_err_and(|error| error.contains("is not the folder of a package")));
-}
-
-/// What the README says of the verdicts of incidents is what their cases declare.
-#[test]
-fn the_incidents_of_the_readme_are_those_of_the_cases() {
-    let readme = fs::read_to_string("README.md").expect("a README");
-    let said = readme.split("## What incidents teach").nth(1).and_then(|text| text.split("\n## ").next());
-    let mut lines = said.expect("a section").lines().skip_while(|line| !line.starts_with("ok + ")).peekable();
-    let mut cases = 0;
-    while let Some(name) = lines.next().and_then(|line| line.strip_prefix("ok + ")?.split_whitespace().next()) {
-        let fixes = lines.next_if(|line| line.starts_with('#'));
-        let path = Path::new("cases").join(name).with_extension("yaml");
-        let case = load_file(&path, Path::new("cases")).unwrap_or_else(|error| panic!("{error}"));
-        let declared: Vec<String> = case.fixes.iter().map(|(name, fix)| format!("{name} {}", fix.verdict)).collect();
-        let expected = (case.fixes.len() > 1).then(|| format!("#   as declared: {}", declared.join(" · ")));
-        assert_eq!(fixes, expected.as_deref(), "{name}");
-        assert!(readme.contains(&format!("](cases/{name}.yaml)")), "{name} has no row");
-        cases += 1;
-    }
-    assert!(cases > 10, "{cases} cases");
 }

@@ -42,8 +42,8 @@ fn a_case_that_loads_is_valid(
 
 /// What can be told without looking at names.
 #[rstest]
-#[case::a_key("start: q", "start: q, strat: q")]
-#[case::two_verbs("start: q", "start: q, stop: q")]
+#[case::a_key("tick: sim,", "tick: sim, strat: q,")]
+#[case::two_verbs("tick: sim,", "tick: sim, stop: q,")]
 #[case::an_option_of_another_verb("tick: sim", "tick: sim, every: 2s")]
 #[case::the_old_form("{tick: sim, times: 2}", "tick: {sim: 2}")]
 #[case::a_word("cluster: simulated", "cluster: simulatd")]
