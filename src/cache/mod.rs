@@ -1,5 +1,6 @@
 //! The cache folder: what is kept between runs and may be deleted at any time.
 
+mod folders;
 mod ownership;
 mod removal;
 mod room;
@@ -12,30 +13,12 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+pub use folders::VARIABLE;
 pub use room::free;
 
+use self::folders::FOLDERS;
 use self::ownership::Links;
 use crate::error::{Context, Error, Result};
-
-/// The variable that names the cache folder.
-pub const VARIABLE: &str = "DJ_REGRESS_CACHE";
-
-const MB: u64 = 1_000_000;
-
-/// The folders of a cache, and the bytes that something new in each of them takes, generously.
-const FOLDERS: [(&str, u64); 11] = [
-    ("environments", 200 * MB),
-    ("locks", 0),
-    ("overlays", 20 * MB),
-    ("pip", 0),
-    ("postgres", 0),
-    ("releases", 0),
-    ("shop", 5 * MB),
-    ("tools", 200 * MB),
-    ("uv", 0),
-    ("wheels", 20 * MB),
-    ("worker", 20 * MB),
-];
 
 /// The cache folder of this user. While one is open, `clean` leaves it alone.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use super::{FOLDERS, VARIABLE};
+use super::folders::{FOLDERS, VARIABLE};
 use crate::error::{Error, Result};
 
 /// Marks a cache as ours, and tells backup programs that it is one.

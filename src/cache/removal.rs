@@ -4,8 +4,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::Cache;
+use super::folders::{FOLDERS, VARIABLE};
 use super::ownership::{self, Links, MARKER};
-use super::{Cache, FOLDERS, VARIABLE};
 use crate::error::{Context as _, Error, Result};
 
 impl Cache {

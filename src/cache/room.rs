@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 
-use super::{MB, VARIABLE};
+use super::folders::{MB, VARIABLE};
 use crate::error::{Error, Result};
 
 /// A disk with less than this is full, whatever was expected.

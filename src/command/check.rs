@@ -6,7 +6,7 @@ use crate::exit::Exit;
 
 /// Reads and checks the selected cases in every state.
 pub fn check(arguments: &CaseArgs) -> Result<Exit> {
-    let cases = super::load(arguments)?;
+    let cases = super::selection::load(arguments)?;
     let lines: String = cases.iter().map(|case| format!("ok {}\n", case.name)).collect();
     super::print(&lines)?;
     Ok(Exit::AsDeclared)

@@ -10,7 +10,7 @@ use crate::report::text;
 
 /// Prints a line per case: name, what it declares, title.
 pub fn list(arguments: &CaseArgs) -> Result<Exit> {
-    let cases = super::load(arguments)?;
+    let cases = super::selection::load(arguments)?;
     let width = cases.iter().map(|case| text::columns(&case.name)).max().unwrap_or(0);
     let declares: Vec<String> = cases.iter().map(declares).collect();
     let verdicts = declares.iter().map(String::len).max().unwrap_or(0);

@@ -15,7 +15,7 @@ use crate::service;
 
 /// Runs the selected cases at each release.
 pub fn matrix(arguments: &MatrixArgs) -> Result<Exit> {
-    let cases = super::load(&arguments.selection)?;
+    let cases = super::selection::load(&arguments.selection)?;
     let cache = Cache::open()?;
     let (axis, releases) = releases(&arguments.axis, &cache)?;
     let machine = Machine::new(&arguments.machine, &arguments.selection.cases_dir, cache)?;

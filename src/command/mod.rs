@@ -8,15 +8,15 @@ mod list;
 mod matrix;
 mod new;
 mod run;
+mod selection;
 mod shell;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
-use crate::case::{Case, load, schema};
-use crate::cli::{CaseArgs, Cli, Command, RunArgs};
+use crate::case::schema;
+use crate::cli::{Cli, Command, RunArgs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exit::Exit;
 use crate::report::terminal::print;
@@ -41,24 +41,6 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Supervisor { folder } => Ok(supervisor::run(&folder)),
         Command::Undo { folder } => Ok(undo::run(&folder)),
     }
-}
-
-/// The cases that are selected, read and checked.
-fn load(arguments: &CaseArgs) -> Result<Vec<Case>> {
-    load::load_files(&select(arguments)?, &arguments.cases_dir)
-}
-
-/// The files of the cases that are selected.
-fn select(arguments: &CaseArgs) -> Result<Vec<PathBuf>> {
-    let folder = &arguments.cases_dir;
-    if arguments.cases.is_empty() && !folder.is_dir() {
-        if let Some(file) = Error::file_in_the_way(folder) {
-            return Err(file.hint("`--cases-dir` names the folder of the cases"));
-        }
-        return Err(Error::nothing_selected(format!("there is no folder `{}`", folder.display()))
-            .hint("name a case file, or with `--cases-dir` the folder of the cases"));
-    }
-    load::discover(&arguments.cases, folder)
 }
 
 /// The error of a run for which no command was named; its only case may have been meant to be one.

@@ -25,7 +25,7 @@ use crate::service::{self, Secret, ServiceChoice};
 /// Runs the selected cases.
 pub fn run(arguments: &RunArgs) -> Result<Exit> {
     let cases_dir = &arguments.selection.cases_dir;
-    let paths = super::select(&arguments.selection)?;
+    let paths = super::selection::select(&arguments.selection)?;
     let cases = load::load_files(&paths, cases_dir)?;
     let urls = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
     let services = choice(&arguments.services, urls, &arguments.programs)?;

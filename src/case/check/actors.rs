@@ -1,6 +1,6 @@
 //! Actors: who can do what, and what a cluster's life allows.
 
-use super::Checker;
+use super::checker::Checker;
 use crate::case::actor::{Actor, CHANGE, CLIENT};
 use crate::case::postgres_setting::refusal as setting_refusal;
 use crate::case::step::action::Action;

@@ -1,12 +1,13 @@
 //! A case as a whole: its changes, its growth, and the verdicts that it declares.
 
-use super::{INDEX, RESERVED};
+use super::checker::RESERVED;
 use crate::case::case::Case;
 use crate::case::change::Change;
 use crate::case::quantity::Quantity;
 use crate::case::verdict::Verdict;
 use crate::case::yaml::diagnostic::Diagnostic;
 use crate::case::yaml::place::Place;
+use crate::case::yaml::vars::INDEX;
 
 /// What is wrong with a case whatever its states are.
 pub fn errors(case: &Case, file: Place<'_>) -> Vec<Diagnostic> {

@@ -1,12 +1,13 @@
 //! Web requests: who is asked, what is kept, and what real time does not go with.
 
-use super::{Checker, INDEX};
+use super::checker::Checker;
 use crate::case::actor::{Actor, CacheKind};
 use crate::case::limit;
 use crate::case::step::action::Action;
 use crate::case::step::http::Http;
 use crate::case::yaml::diagnostic::{Diagnostic, Span};
 use crate::case::yaml::place::Place;
+use crate::case::yaml::vars::INDEX;
 use crate::case::yaml::vars::REDIS;
 
 /// How a web actor is declared.

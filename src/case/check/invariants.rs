@@ -1,7 +1,7 @@
 //! Invariants: names, windows, and whether any of them can tell the states apart.
 
+use super::checker::{Checker, Window};
 use super::steps::beats;
-use super::{Checker, Window};
 use crate::case::actor::{Actor, CLIENT};
 use crate::case::change::Change;
 use crate::case::count::{HttpCount, Per, StatementUnit};

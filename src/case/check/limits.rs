@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Checker;
+use super::checker::Checker;
 use crate::case::case::Case;
 use crate::case::change::Change;
 use crate::case::limit::{self, Limit};

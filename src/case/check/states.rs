@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Checker;
+use super::checker::Checker;
 use crate::case::bound::Bound;
 use crate::case::case::Control;
 use crate::case::count::HttpCount;

@@ -1,6 +1,6 @@
 //! Steps, in their order: what they name, and what they give.
 
-use super::{Checker, Window};
+use super::checker::{Checker, Window};
 use crate::case::fault::{CutAt, Fault};
 use crate::case::quantity;
 use crate::case::service::Server;
