@@ -49,9 +49,9 @@ fn a_typo_is_pointed_at_with_what_was_probably_meant() {
             ----- stdout -----
             ----- stderr -----
             error: unknown key `aplied`
-              --> cases/verdicts/proven.yaml:18:13
+              --> cases/verdicts/proven.yaml:21:13
                |
-            18 |   charges: {aplied: 1, reverted: 2}
+            21 |   charges: {aplied: 1, reverted: 2}
                |             ^^^^^^
                = help: did you mean `applied`?
             ");

@@ -111,7 +111,7 @@ fn the_virtual_time_of_all_steps_has_an_end() {
 #[case("growth: {v: [1, 2, 3]}", format!("growth: {{v: {:?}}}", (1..=33).collect::<Vec<_>>()), "growth over 33 values is too much: at most 32")]
 #[case("  - drain: q\n", "  - drain: q\n".repeat(1001), "1006 steps are too many: at most 1000")]
 #[case("  one: {vars: {n: 1}}\n", many("f", "{vars: {n: 1}}", 33), "33 fixes are too many: at most 32")]
-#[case("app: {python: }", format!("app: {{python: }}, {}", list("a", "{python: }", 61)), "65 actors are too many: at most 64")]
+#[case("app: {python: }", format!("app: {{python: }}, {}", list("a", "{python: }", 125)), "129 actors are too many: at most 128")]
 #[case("invariants:\n", format!("invariants:\n{}", many("i", "{of: x, both: 1..2}", 255)), "257 invariants are too many: at most 256")]
 #[case("one: {", format!("one: {{edits: {{{}}}, ", list("e", "{in: a/b.py, applied: a, reverted: b}", 65)), "65 edits are too many: at most 64")]
 fn there_is_a_most_of_everything(#[case] good: &str, #[case] bad: String, #[case] expected: &str) {

@@ -53,7 +53,7 @@ pub const STEPS: Limit =
     limit(1_000, "{asked} steps are too many: at most {most}", "let a step act several times, or make several cases");
 /// Of a case.
 pub const ACTORS: Limit =
-    limit(64, "{asked} actors are too many: at most {most}", "each is a process with connections of its own");
+    limit(128, "{asked} actors are too many: at most {most}", "each is a process with connections of its own");
 /// Of a case.
 pub const FIXES: Limit = limit(32, "{asked} fixes are too many: at most {most}", "make several cases of them");
 /// Of a change.

@@ -189,7 +189,7 @@ pub fn python(text: &str) -> Result<(), Diagnostic> {
     }
 }
 
-/// A Python as the command line names it: a version, or the path of an interpreter.
+/// A Python as the command line names it: a version, the name of a command (`python3.12`), or the path of an interpreter.
 ///
 /// # Errors
 ///
@@ -199,8 +199,12 @@ pub fn interpreter(text: &str) -> Result<String, Diagnostic> {
     if text.contains('/') && !text.starts_with('-') && !text.chars().any(char::is_control) {
         return Ok(text.to_owned());
     }
-    python(text).map(|()| text.to_owned()).map_err(|wrong| {
-        let help = "name a version such as `3.12`, or the path of an interpreter";
+    let version = text.strip_prefix("python").unwrap_or(text);
+    if text == "python" || text == "python3" {
+        return Ok(text.to_owned());
+    }
+    python(version).map(|()| text.to_owned()).map_err(|wrong| {
+        let help = "name a version such as `3.12`, a command such as `python3.12`, or the path of an interpreter";
         Diagnostic::new(format!("{}: {help}", wrong.message))
     })
 }

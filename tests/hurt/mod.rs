@@ -46,7 +46,7 @@ pub fn cases(head: &str, before: &str) -> Context {
     let step = format!("import os\n{before}\n{}", STEP.replace("GO", context.path("go").to_str().unwrap()));
     let step = step.lines().map(|line| format!("      {line}\n")).collect::<String>();
     let case = format!(
-        "actors: {{app: {{python: }}}}\nfixes: {{hope: {{env: {{PLEASE: end}}}}}}\n{head}steps:\n  - python:\n      app: |\n{}  - \
+        "actors: {{app: {{python: }}}}\nfixes: {{hope: {{env: {{PLEASE: end}}}}}}\n{head}steps:\n  - python: app\n    run: |\n{}  - \
          read: {{x: \"1 if __import__('os').environ.get('PLEASE') else 2\"}}\ninvariants: {{x: {{applied: 1, reverted: 2}}}}\n",
         step.lines().map(|line| format!("  {line}\n")).collect::<String>()
     );

@@ -23,8 +23,10 @@ impl Checker<'_> {
         }
         for (name, invariant) in &state.invariants {
             let place = all.get(name);
-            self.keys(name, invariant, place);
-            self.sides(name, invariant, place);
+            // A misspelt bound is not missing as well.
+            if self.keys(name, invariant, place) {
+                self.sides(name, invariant, place);
+            }
             match &invariant.of {
                 Quantity::Reading(reading) if !self.names.readings.contains_key(reading) => {
                     let span = if reading == name { place.key_span() } else { place.get("of").span() };
@@ -64,8 +66,9 @@ impl Checker<'_> {
         self.control_names();
     }
 
-    /// Rejects what does not belong to what the invariant looks at, and misses what does.
-    fn keys(&mut self, name: &str, invariant: &Invariant, place: Place<'_>) {
+    /// Rejects what does not belong to what the invariant looks at, and misses what does; whether every key is a known one.
+    fn keys(&mut self, name: &str, invariant: &Invariant, place: Place<'_>) -> bool {
+        let mut are_known = true;
         let of = place.get("of").node.as_str().filter(|_| place.has("of")).unwrap_or(name);
         let is_measurement = measurements().contains(&of);
         let own = if is_measurement { takes(of) } else { Vec::new() };
@@ -82,6 +85,7 @@ impl Checker<'_> {
                 let known = own.iter().copied().chain(beside.iter().copied());
                 let unknown = Diagnostic::new(format!("unknown key `{field}`")).at(key.span);
                 self.error(unknown.suggest(field, known));
+                are_known = false;
                 continue;
             }
             let what = match of {
@@ -114,11 +118,12 @@ impl Checker<'_> {
             Quantity::Rows { table, .. } | Quantity::Writers { table, .. } if table.is_empty() => {
                 ("table", "name it: `table: NAME`")
             }
-            _ => return,
+            _ => return are_known,
         };
         let article = if matches!(field, "in" | "actor") { "an" } else { "a" };
         let message = format!("`of: {of}` needs {article} `{field}`");
         self.error(Diagnostic::new(message).at(place.get("of").span()).help(help));
+        are_known
     }
 
     /// An invariant says what holds with the fix and without it, or what holds always.

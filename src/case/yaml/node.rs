@@ -131,7 +131,11 @@ impl Node {
     pub fn inline(&self) -> String {
         let join = |parts: Vec<String>| parts.join(", ");
         match &self.kind {
-            Kind::Scalar(_) => self.text.clone(),
+            // Code of several lines is told by its first.
+            Kind::Scalar(_) => match self.text.trim_start_matches(['|', '>', '-', '+']).trim_start().split_once('\n') {
+                Some((first, _)) => format!("{} …", first.trim_end()),
+                None => self.text.clone(),
+            },
             Kind::List(items) => format!("[{}]", join(items.iter().map(Self::inline).collect())),
             Kind::Map(entries) => {
                 let entry = |(key, node): &(Key, Node)| format!("{}: {}", key.name, node.inline());
