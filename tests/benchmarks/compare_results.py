@@ -3,9 +3,10 @@
 
 compare_results.py BEFORE AFTER [--tolerance 0.01]
 
-Counts, texts and booleans must be equal. A value that no run repeats exactly (bytes, memory, real seconds) may differ by the
-tolerance; beyond it the value is listed and, while both runs judge its bound alike, does not fail the comparison. Exits 1
-if a verdict, an edit's outcome or a count differs.
+Counts, texts and booleans must be equal. Numbers within the tolerance, and values with a fraction whose bound both
+runs judge alike, are listed and do not fail the comparison. Exits 1 if a verdict, an edit's outcome or a count
+differs. Cases in real time measure numbers that no two runs repeat: hold two runs of one program against each other
+first.
 """
 
 from __future__ import annotations
@@ -37,16 +38,18 @@ def verdicts(case: Json) -> Json:
 def values(case: Json) -> dict[str, tuple[Any, bool]]:
     """What each arm of a case measured, and whether it met its bound."""
     found = {}
-    for (fix, state, repetition, growth), arm in keyed(case["arms"], "fix", "state", "repetition", "growth").items():
+    for arm_of, arm in keyed(case["arms"], "fix", "state", "repetition", "growth").items():
         for invariant in arm["invariants"]:
-            name = f"{fix} · {state} · {repetition} · {growth} · {invariant['name']}"
+            name = " · ".join([*arm_of, invariant["name"]])
             found[name] = (invariant["value"], invariant["holds"])
     return found
 
 
 def is_close(before: Any, after: Any, tolerance: float) -> bool:
     """Whether two numbers differ by no more than the tolerance."""
-    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (before, after))
+    numbers = all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) for value in (before, after)
+    )
     return numbers and abs(before - after) <= tolerance * max(abs(before), abs(after))
 
 
