@@ -3,10 +3,10 @@
 
 compare_results.py BEFORE AFTER [--tolerance 0.01]
 
-Counts, texts and booleans must be equal. Numbers within the tolerance, and values with a fraction whose bound both
-runs judge alike, are listed and do not fail the comparison. Exits 1 if a verdict, an edit's outcome or a count
-differs. Cases in real time measure numbers that no two runs repeat: hold two runs of one program against each other
-first.
+Counts, texts and booleans must be equal. Numbers within the tolerance, and values with a fraction whose
+bound both runs judge alike, are listed and do not fail the comparison. Exits 1 if a verdict, an edit's
+outcome or a count differs. Cases in real time measure numbers that no two runs repeat: hold two runs of
+one program against each other first.
 """
 
 from __future__ import annotations
