@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,9 @@ use crate::error::{Context, Error, Result};
 
 /// The variable that names the cache folder.
 pub const VARIABLE: &str = "DJ_REGRESS_CACHE";
+
+/// The mode of most files.
+pub const USUAL_MODE: u32 = 0o644;
 
 /// The cache folder of this user.
 #[derive(Debug, Clone)]
@@ -114,20 +118,35 @@ impl Cache {
     }
 
     /// The cached directory that holds exactly these files, by their path below it; named by their content, so that the
-    /// same files are there once and changed ones never meet the bytecode of others.
+    /// same files are there once and changed ones never meet the bytecode of others. `mode` says what each may be used for.
     ///
     /// # Errors
     ///
     /// Cannot run if the cache cannot be written to.
-    pub fn content(&self, what: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<PathBuf> {
-        let id = &digest(files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())))[..16];
+    pub fn content(
+        &self,
+        what: &str,
+        files: &BTreeMap<String, Vec<u8>>,
+        mode: impl Fn(&str) -> u32,
+    ) -> Result<PathBuf> {
+        let mut special = String::new();
+        for (file, mode) in files.keys().map(|file| (file, mode(file))).filter(|(_, mode)| *mode != USUAL_MODE) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(special, "{mode:o} {file}");
+        }
+        let modes = (!special.is_empty()).then_some(("\n", special.as_bytes()));
+        let contents = files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice()));
+        let id = &digest(contents.chain(modes))[..16];
         self.directory(&format!("{what}/{id}"), |folder| {
             for (file, bytes) in files {
                 let path = folder.join(file);
                 if let Some(parent) = path.parent() {
                     fs::create_dir_all(parent).cannot_run(|| format!("make {}", parent.display()))?;
                 }
-                fs::write(&path, bytes).cannot_run(|| format!("write {}", path.display()))?;
+                // Whatever the caller's umask is.
+                let set = fs::write(&path, bytes)
+                    .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(mode(file))));
+                set.cannot_run(|| format!("write {}", path.display()))?;
             }
             Ok(())
         })
@@ -164,10 +183,16 @@ mod tests {
         let cache = Cache::at(root.path()).expect("a cache");
         let mut files =
             BTreeMap::from([("app/a.py".to_owned(), b"x = 1\n".to_vec()), ("app/t.html".to_owned(), b"<p>".to_vec())]);
-        let before = cache.content("overlays", &files).expect("a folder");
+        let content = |files: &BTreeMap<_, _>| cache.content("overlays", files, |_| USUAL_MODE).expect("a folder");
+        let before = content(&files);
         assert_eq!(fs::read(before.join("app/a.py")).expect("a file"), b"x = 1\n");
-        assert_eq!(cache.content("overlays", &files).expect("a folder"), before);
+        assert_eq!(content(&files), before);
         files.insert("app/t.html".to_owned(), b"<b>".to_vec());
-        assert_ne!(cache.content("overlays", &files).expect("a folder"), before);
+        assert_ne!(content(&files), before);
+        let secret = cache.content("overlays", &files, |file| if file == "app/a.py" { 0o600 } else { USUAL_MODE });
+        let secret = secret.expect("a folder");
+        assert_ne!(secret, content(&files));
+        let mode = |file: &str| fs::metadata(secret.join(file)).expect("a file").permissions().mode() & 0o7777;
+        assert_eq!((mode("app/a.py"), mode("app/t.html")), (0o600, USUAL_MODE));
     }
 }

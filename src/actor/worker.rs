@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rust_embed::RustEmbed;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, USUAL_MODE};
 use crate::error::{Context as _, Error, Result};
 
 /// The Python package `dj_regress`.
@@ -30,12 +30,12 @@ pub fn package(cache: &Cache) -> Result<PathBuf> {
     let bytes = fs::read(&library).cannot_run(|| format!("read {}", library.display()))?;
     let mut files = embedded::<Package>();
     files.insert(MODULE.to_owned(), bytes);
-    cache.content("worker", &files)
+    cache.content("worker", &files, |_| USUAL_MODE)
 }
 
 /// The folder of the shop's project, for `sys.path`.
 pub fn shop(cache: &Cache) -> Result<PathBuf> {
-    cache.content("shop", &embedded::<Shop>())
+    cache.content("shop", &embedded::<Shop>(), |_| USUAL_MODE)
 }
 
 /// Cargo leaves the extension module in `deps/` beside the program.

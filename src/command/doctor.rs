@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::actor::Worlds;
+use crate::actor::world::HINT;
 use crate::cache::Cache;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -11,7 +13,14 @@ use crate::{python, service};
 pub fn doctor() -> Result<Exit> {
     let cache = Cache::open()?;
     let services = service::report(&cache, &|name| std::env::var(name).ok());
-    let findings: Vec<service::Finding> = services.into_iter().chain(python::report(&cache)).collect();
+    let worlds = Worlds::find(cache.root())?;
+    let world = service::Finding {
+        subject: "isolation".to_owned(),
+        is_good: true,
+        found: worlds.grant().to_string(),
+        hint: worlds.weaker().map(|weaker| format!("{weaker}\n{HINT}")),
+    };
+    let findings: Vec<service::Finding> = services.into_iter().chain(python::report(&cache)).chain([world]).collect();
     let width = findings.iter().map(|finding| finding.subject.len()).max().unwrap_or(0);
     let mut text = String::new();
     for finding in &findings {

@@ -12,6 +12,7 @@ mod run;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use crate::actor::world;
 use crate::case::load;
 use crate::case::model::Case;
 use crate::case::schema;
@@ -35,6 +36,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Doctor => doctor::doctor().map(Into::into),
         Command::Clean(arguments) => clean::clean(&arguments).map(Into::into),
         Command::Keeper { folder } => Ok(keeper::run(&folder)),
+        Command::World { folder } => Ok(world::run(&folder)),
         Command::Undo { folder } => Ok(undo::run(&folder)),
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use dj_regress_protocol::Fingerprint;
 
 use super::source::{Sources, package_of};
-use crate::cache::{Cache, digest};
+use crate::cache::{Cache, USUAL_MODE, digest};
 use crate::error::{Context as _, Error, Result};
 
 /// The code of a state: what goes on `sys.path`, and which code each watched package must then be.
@@ -34,7 +35,7 @@ impl Overlay {
             let mut files = read_package(root, package)?;
             let folder = if changed.contains(package) {
                 change(&mut files, sources, package);
-                let folder = cache.content("overlays", &files)?;
+                let folder = cache.content("overlays", &files, |file| mode_of(&root.join(file)))?;
                 overlay.folders.push(folder.clone());
                 folder
             } else {
@@ -67,6 +68,11 @@ fn read_package(root: &Path, package: &str) -> Result<BTreeMap<String, Vec<u8>>>
         }
     }
     Ok(files)
+}
+
+/// What the original may be used for; a file that the change makes has none.
+fn mode_of(original: &Path) -> u32 {
+    original.metadata().map_or(USUAL_MODE, |original| original.permissions().mode() & 0o777)
 }
 
 fn change(files: &mut BTreeMap<String, Vec<u8>>, sources: &Sources, package: &str) {

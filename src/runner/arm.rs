@@ -137,7 +137,10 @@ async fn measure(
     outcome.timings.clone = seconds(session.cloning);
     outcome.timings.fork = seconds(session.forking);
     outcome.timings.steps = seconds(start.elapsed().saturating_sub(session.forking + session.cloning));
-    played?;
+    if let Err(why) = played {
+        let tried = session.journal().ok().and_then(|journal| journal.outbound());
+        return Err(tried.map_or_else(|| why.clone(), |tried| format!("{why}; {tried}")));
+    }
     let start = Instant::now();
     let measured = measure::probe(session, guard_cycle).await;
     outcome.timings.probes = seconds(start.elapsed());

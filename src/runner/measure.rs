@@ -35,6 +35,10 @@ pub struct Measured {
 /// Looks at what every invariant wants, once all that was seen in different ways adds up.
 pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Result<Measured, String> {
     let journal = session.journal()?;
+    // Until a case can bound it, none is as declared.
+    if let Some(tried) = journal.outbound() {
+        return Err(tried);
+    }
     let tasks = session.task_counts(&journal).await?;
     let ledger = Ledger::read(&session.folder.join("ledger"))?;
     let mut differences = Vec::new();

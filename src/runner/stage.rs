@@ -8,6 +8,7 @@ use dj_regress_protocol::{ActorKind, Enter, Hold, Prepare, Reply, Request, Texts
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 
+use super::alone::is_alone;
 use super::clock::{Clock, Pace};
 use super::reference::References;
 use super::server::Server;
@@ -17,6 +18,7 @@ use crate::case::resolve::{ResolvedState, SourceChange};
 use crate::error::{Context as _, Error, Result};
 use crate::plan::State;
 use crate::probe::ledger::PROBE;
+use crate::proxy::PostgresProxy;
 use crate::python::{Environments, Overlay, Refusal, Sources, mismatch};
 use crate::service::keeper::Keeper;
 use crate::service::postgres::PostgresWants;
@@ -100,6 +102,7 @@ impl Stage {
             env: resolved.env.clone().into_iter().collect(),
             watch: overlay.expected.keys().cloned().collect(),
             app: app.map(str::to_owned),
+            world: None,
         };
         Ok(StateCode { environment, overlay, prepare, remainder })
     }
@@ -180,15 +183,26 @@ impl Stage {
             let folder = folder.cannot_run(|| format!("make a folder in {}", self.folder.display()))?;
             let folder = folder.path();
             let _clock = Clock::create(&folder.join("clock"), Pace::Goes)?;
+            let proxy = match postgres.folder() {
+                Some(_) => None,
+                // Nobody in a world reaches another server than a socket.
+                None => Some(PostgresProxy::start(postgres.upstream(), folder).await?),
+            };
+            let service = match &proxy {
+                Some(proxy) => postgres.service_file(proxy.host(), &database),
+                None => postgres.direct_service_file(&database),
+            };
             let entry = Entry {
                 folder,
                 seat: folder,
-                service: postgres.direct_service_file(&database),
+                service,
                 log: &folder.join("log"),
                 actor: PROBE,
                 kind: ActorKind::Python { module: String::new() },
                 holds: Vec::new(),
                 holds_file: &folder.join("holds"),
+                server: postgres.folder(),
+                first: None,
             };
             let mut process = self.enter(code, zygote, entry).await?;
             let migrated = process.ask(&Request::Migrate).await;
@@ -201,7 +215,7 @@ impl Stage {
 
     /// Forks an actor and checks that it runs this state's code.
     pub async fn enter(&self, code: &StateCode, zygote: &Zygote, entry: Entry<'_>) -> Result<Process, Trouble> {
-        let Entry { folder, seat, service, log, actor, kind, holds, holds_file } = entry;
+        let Entry { folder, seat, service, log, actor, kind, holds, holds_file, server, first } = entry;
         fs::create_dir_all(seat).cannot_run(|| format!("make {}", seat.display()))?;
         let service_file = seat.join("service");
         write_private(&service_file, &service).cannot_run(|| format!("write {}", service_file.display()))?;
@@ -219,6 +233,7 @@ impl Stage {
             clock: text(&folder.join("clock")),
             log: text(log),
             watch: code.prepare.watch.clone(),
+            world: Some(self.tree.world(folder, server.as_deref(), first, &code.prepare)?),
         };
         let entered = process.ask(&Request::Enter(enter)).await;
         let wrong = match &entered {
@@ -235,9 +250,10 @@ impl Stage {
         }
     }
 
-    /// The server of an arm: the run's, or one of its own where the state says something of it or hurts it.
+    /// The server of an arm: the run's, or one of its own where the state says something of it, hurts it, or is about all
+    /// databases of it.
     pub async fn server_for(&self, state: &ResolvedState) -> Result<Arc<Server>> {
-        if !state.own_postgres() {
+        if !is_alone(state) {
             return Ok(Arc::clone(&self.server));
         }
         let said = &state.services.postgres;
@@ -291,6 +307,10 @@ pub struct Entry<'e> {
     pub holds: Vec<Hold>,
     /// Where they are armed.
     pub holds_file: &'e Path,
+    /// The folder with the socket of the arm's server, where it is reached without a proxy.
+    pub server: Option<PathBuf>,
+    /// The first process of the arm, whose world it joins; none, if it is the first.
+    pub first: Option<u32>,
 }
 
 /// Why a state's code could not be put together.

@@ -110,7 +110,8 @@ impl Session<'_> {
     pub async fn executed(&self) -> Result<server::Statistics> {
         let postgres = &self.server.postgres;
         let client = postgres.statistics_client().await?;
-        server::statistics(&client, postgres.oid_of(&self.database).await?, &postgres.app().user).await
+        let login = postgres.login(&self.database);
+        server::statistics(&client, postgres.oid_of(&self.database).await?, &login.user).await
     }
 
     /// Whether the server can say what it executed: it counts, and has not lost count in a crash.
@@ -131,7 +132,7 @@ impl Session<'_> {
             let statement = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = $1";
             let rows = self
                 .client()?
-                .query(statement, &[&self.server.postgres.app().user])
+                .query(statement, &[&self.server.postgres.login(&self.database).user])
                 .await
                 .map_err(|error| rows::message(&error))?;
             for row in rows {

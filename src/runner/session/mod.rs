@@ -233,8 +233,9 @@ impl<'s> Session<'s> {
         let (server, database) = (Arc::clone(&self.server), self.database.clone());
         let wire = self.wire_of(actor).await?;
         let seat = wire.seat.clone();
-        // The probe goes past its proxy: what it does is nobody's.
-        let host = if actor == PROBE { None } else { Some(wire.postgres.host()) };
+        // The probe goes past its proxy: what it does is nobody's. Not where there is no way past it.
+        let is_past = actor == PROBE && server.postgres.folder().is_some();
+        let host = if is_past { None } else { Some(wire.postgres.host()) };
         let service = match host {
             Some(host) => server.postgres.service_file(host, &database),
             None => server.postgres.direct_service_file(&database),
@@ -248,6 +249,8 @@ impl<'s> Session<'s> {
             kind,
             holds: self.holds.of(actor),
             holds_file: self.holds.path(),
+            server: server.postgres.folder(),
+            first: self.processes.get(PROBE).map(|probe| probe.hello.pid),
         };
         let (code, zygote) = self.codes.of(actor);
         let process = self.stage.enter(code, zygote, entry).await?;

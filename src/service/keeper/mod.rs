@@ -11,7 +11,7 @@ mod process;
 mod tree;
 
 pub use handle::Keeper;
-pub use message::{Ending, Exit, Spawn, Target};
+pub use message::{Ending, Exit, PATH, Spawn, Target};
 pub use process::run;
 
 /// The hidden subcommand: `dj-regress keeper RUN_DIRECTORY`.

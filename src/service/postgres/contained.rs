@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
-use super::{APP, Host, Login, PORT, Postgres, PostgresWants, SUPERUSER, State, config, connect, failed};
+use super::{APP, Host, Login, PORT, Postgres, PostgresWants, SETUP, SUPERUSER, State, config, connect, failed};
 use crate::error::{Context as _, Result};
 use crate::service::docker::{self, Daemon, Owner};
 use crate::service::run_directory::RunDirectory;
@@ -17,6 +17,8 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Contained {
     server: docker::postgres::Postgres,
+    /// Whether it is one arm's own.
+    pub is_private: bool,
 }
 
 impl Postgres {
@@ -39,9 +41,10 @@ impl Postgres {
         let folder = docker::socket_folder(&private, "c")?;
         let wanted =
             docker::postgres::Wanted { owner, image, folder: &folder, superuser: SUPERUSER, settings: &settings };
-        let contained = Contained { server: docker::postgres::Postgres::start(daemon, wanted).await? };
+        let server = docker::postgres::Postgres::start(daemon, wanted).await?;
+        let contained = Contained { server, is_private: wants.private };
         let admin = contained.connect().await?;
-        let setup = format!("CREATE ROLE {APP} LOGIN NOSUPERUSER; CREATE EXTENSION pg_stat_statements");
+        let setup = format!("CREATE ROLE {APP} LOGIN NOSUPERUSER; {SETUP}");
         admin.batch_execute(&setup).await.map_err(|error| failed("set up the server", &error))?;
         let app = Login { user: APP.to_owned(), password: None };
         Self::new(Host::Contained(contained), admin, app, String::new(), State::default()).await

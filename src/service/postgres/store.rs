@@ -21,7 +21,7 @@ use crate::service::locate::PostgresBinaries;
 use crate::service::user::ServerUser;
 
 /// Raise it when the set-up of the server changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const CURRENT: &str = "current";
 const FACTS: &str = "facts.json";
