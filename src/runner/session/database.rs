@@ -110,8 +110,7 @@ impl Session<'_> {
     pub async fn executed(&self) -> Result<server::Statistics> {
         let postgres = &self.server.postgres;
         let client = postgres.statistics_client().await?;
-        let login = postgres.login(&self.database);
-        server::statistics(&client, postgres.oid_of(&self.database).await?, &login.user).await
+        server::statistics(&client, postgres.oid_of(&self.database).await?).await
     }
 
     /// Whether the server can say what it executed: it counts, and has not lost count in a crash.

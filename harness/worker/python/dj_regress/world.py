@@ -62,7 +62,7 @@ class Watch:
     def hang(self, world: World) -> None:
         """Begin, or go on in another world. A hook cannot be taken down again."""
         self.is_sealed = world["namespaces"] is not None
-        self.folders = [*world["sockets"], *(own_folders() if self.is_sealed else ())]
+        self.folders = world["sockets"]
         if not self._is_hung:
             self._is_hung = True
             sys.addaudithook(self._hear)
@@ -137,9 +137,17 @@ def of_path(path: str) -> Stranger | None:
             return None
         return stranger(f"@{path[1:]}", None, errno.ECONNREFUSED, NO_SERVER)
     real = os.path.realpath(path)
-    if any(real.startswith(f"{os.path.realpath(folder)}/") for folder in WATCH.folders):
+    if is_below(real, WATCH.folders):
+        return None
+    # In a folder that was empty nobody else can have put one.
+    if WATCH.is_sealed and is_below(real, own_folders()) and os.path.exists(real):
         return None
     return stranger(path, None, errno.ECONNREFUSED, NO_SERVER)
+
+
+def is_below(path: str, folders: list[str]) -> bool:
+    """Whether a path is in one of these folders."""
+    return any(path.startswith(f"{os.path.realpath(folder)}/") for folder in folders)
 
 
 def of_name(host: Address, port: Address = None) -> Stranger | None:
