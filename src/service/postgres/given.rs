@@ -29,6 +29,8 @@ pub(super) struct Given {
     run_directory: Arc<RunDirectory>,
     /// The database that has `pg_stat_statements`, where it can be used.
     pub statistics: Option<String>,
+    /// What the server compares the app's password with; none, where the run can make no role.
+    pub verifier: Option<String>,
 }
 
 /// What the user of the URL may do.
@@ -68,12 +70,13 @@ impl Postgres {
         let rights = Rights::of(&admin, url).await?;
         run_directory.note(|elsewhere| elsewhere.postgres = Some(url.clone()))?;
         let own = make_role(&admin, url, &rights, &token).await;
-        let app = own.unwrap_or_else(|why| {
-            notes.push(format!("the app logs in as {} itself: {why}", rights.user));
-            Login { user: url.user.clone(), password: url.password.clone() }
+        let (app, verifier) = own.unwrap_or_else(|why| {
+            notes.push(format!("the app logs in as {} itself, in all arms: {why}", rights.user));
+            (Login { user: url.user.clone(), password: url.password.clone() }, None)
         });
-        let has_own_role = app.user != url.user;
-        let given = Given { url: url.clone(), token, run_directory: Arc::clone(run_directory), statistics: None };
+        let has_own_role = verifier.is_some();
+        let run_directory = Arc::clone(run_directory);
+        let given = Given { url: url.clone(), token, run_directory, statistics: None, verifier };
         let prefix = prefix(&given.token);
         let mut postgres = Self::new(Host::Given(given), admin, app, prefix, State::default()).await?;
         let statistics = if has_own_role {
@@ -122,6 +125,17 @@ impl Given {
         config
     }
 
+    /// What makes the role of one arm, a member of the run's, with the run's password.
+    pub fn role_statement(&self, role: &str, run: &str, verifier: &str) -> String {
+        // Whoever is no superuser must be a member to give databases to the role.
+        format!(
+            "BEGIN; CREATE ROLE {role} LOGIN NOSUPERUSER PASSWORD '{verifier}' IN ROLE {run}; \
+             COMMENT ON ROLE {role} IS '{}'; {}; COMMIT",
+            self.token,
+            membership(role)
+        )
+    }
+
     /// Removes all that the run has on the server.
     pub async fn finish(&self, admin: &Client) -> Result<()> {
         remove(admin, &self.token).await?;
@@ -166,7 +180,12 @@ async fn log_in_as(url: &PostgresUrl, application: &str) -> Result<Client> {
 }
 
 /// Makes the role of the app and tries it; or says why the app has none.
-async fn make_role(admin: &Client, url: &PostgresUrl, rights: &Rights, token: &str) -> Result<Login, String> {
+async fn make_role(
+    admin: &Client,
+    url: &PostgresUrl,
+    rights: &Rights,
+    token: &str,
+) -> Result<(Login, Option<String>), String> {
     if !rights.may_create_roles {
         return Err(format!("{} may not create roles", rights.user));
     }
@@ -186,13 +205,21 @@ async fn make_role(admin: &Client, url: &PostgresUrl, rights: &Rights, token: &s
     }
     let login = PostgresUrl { user: user.clone(), password: Some(Secret::new(password)), ..url.clone() };
     match log_in(&login).await {
-        Ok(_) => Ok(Login { user, password: login.password }),
+        Ok(_) => Ok((Login { user, password: login.password }, Some(verifier))),
         Err(error) => {
             let dropped = admin.batch_execute(&format!("DROP ROLE {user}")).await;
             dropped.map_err(|error| failed(&format!("drop {user}"), &error).message)?;
             Err(format!("a role of its own cannot log in: {}", error.message))
         }
     }
+}
+
+/// A superuser needs no membership, and is a member of all.
+fn membership(role: &str) -> String {
+    format!(
+        "DO $$ BEGIN IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) \
+         THEN GRANT {role} TO CURRENT_USER; END IF; END $$"
+    )
 }
 
 async fn has_extension(client: &Client) -> Result<bool> {
@@ -266,8 +293,9 @@ async fn remove(admin: &Client, token: &str) -> Result<Vec<String>> {
     // A database without a comment was made a moment before everything ended: its name has the token, too.
     let databases = "SELECT datname::text FROM pg_database d WHERE starts_with(datname::text, $1) \
                      AND coalesce(shobj_description(d.oid, 'pg_database'), $2) = $2 ORDER BY oid";
-    let roles = "SELECT rolname::text FROM pg_roles r WHERE rolname = $1 \
-                 AND shobj_description(r.oid, 'pg_authid') = $2";
+    // The run's, and those of its arms.
+    let roles = "SELECT rolname::text FROM pg_roles r WHERE starts_with(rolname::text, $1) \
+                 AND shobj_description(r.oid, 'pg_authid') = $2 ORDER BY oid DESC";
     let (prefix, role) = (prefix(token), role(token));
     let mut removed = Vec::new();
     for (kind, statement, name, how) in [("database", databases, &prefix, " WITH (FORCE)"), ("role", roles, &role, "")]

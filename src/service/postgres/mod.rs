@@ -200,7 +200,7 @@ impl Postgres {
     /// As whom the app logs in to a database.
     pub fn login(&self, database: &str) -> Login {
         match self.role_of(database) {
-            Some(user) => Login { user, password: None },
+            Some(user) => Login { user, password: self.app.password.clone() },
             None => self.app.clone(),
         }
     }
@@ -211,10 +211,10 @@ impl Postgres {
         let is_shared = match &self.host {
             Host::Local(local) => !local.is_private,
             Host::Contained(contained) => !contained.is_private,
-            Host::Given(_) => false,
+            Host::Given(given) => given.verifier.is_some(),
         };
         let arm = database.strip_prefix(&self.prefix)?.strip_prefix(ARM)?;
-        is_shared.then(|| format!("{APP}_{arm}"))
+        is_shared.then(|| format!("{}_{arm}", self.app.user))
     }
 
     /// The text of libpq's service file for an actor whose proxy listens in the folder `host`. It may hold a password:

@@ -69,7 +69,11 @@ impl Postgres {
             return Err(Error::bug(format!("the template {key} is not sealed")));
         }
         if let Some(role) = self.role_of(name) {
-            let make = format!("CREATE ROLE {role} LOGIN NOSUPERUSER IN ROLE {}", self.app.user);
+            let run = &self.app.user;
+            let make = match &self.host {
+                Host::Given(given) => given.role_statement(&role, run, given.verifier.as_deref().unwrap_or_default()),
+                Host::Local(_) | Host::Contained(_) => format!("CREATE ROLE {role} LOGIN NOSUPERUSER IN ROLE {run}"),
+            };
             self.execute(&format!("make the role {role}"), &make).await?;
         }
         self.create(&self.name(&format!("{SEALED}{key}")), &self.checked(name.to_owned())?).await
@@ -138,12 +142,12 @@ impl Postgres {
         let owner = self.login(name).user.replace('"', "\"\"");
         let statement = format!("CREATE DATABASE {name} TEMPLATE {from} {options} OWNER \"{owner}\"");
         self.execute(&format!("make {name} from {from}"), &statement).await?;
+        if self.role_of(name).is_some() {
+            // Its owner still can; the apps of other arms are somebody else.
+            let revoke = format!("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC");
+            self.execute(&format!("close {name} to others"), &revoke).await?;
+        }
         match &self.host {
-            Host::Local(_) | Host::Contained(_) if self.role_of(name).is_some() => {
-                // Its owner still can; the apps of other arms are somebody else.
-                let revoke = format!("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC");
-                self.execute(&format!("close {name} to others"), &revoke).await
-            }
             Host::Local(_) | Host::Contained(_) => Ok(()),
             Host::Given(given) => {
                 let label = format!("COMMENT ON DATABASE {name} IS '{}'", given.token);

@@ -1,4 +1,4 @@
-"""What a process sees of the machine: files and a network of the arm's own, and no way out that is not told."""
+"""What a process sees of the machine: an arm's own files and network; each attempt to reach more is told."""
 
 import errno
 import ipaddress
@@ -17,7 +17,7 @@ from dj_regress.worker import Journal, join, own_folders, seal
 Address = Any
 """What Python calls an address: a pair, a tuple of four, a path."""
 
-OUT = {
+OUT: dict[str, Callable[..., "Stranger | None"]] = {
     "socket.connect": lambda sock, address: of_address(sock.family, sock.type, address),
     "socket.sendto": lambda sock, address: of_address(sock.family, sock.type, address),
     "socket.sendmsg": lambda sock, address: of_address(sock.family, sock.type, address),
@@ -49,7 +49,7 @@ class Stranger(TypedDict):
 
 
 class Watch:
-    """Keeps this process, and those that it forks, from whoever is not of the arm, and tells of each attempt."""
+    """Keeps this process and its forks from whoever is not of the arm, and tells of each attempt."""
 
     def __init__(self) -> None:
         """Nobody listens yet: what is attempted before there is a journal is kept for it."""
@@ -112,8 +112,8 @@ def inhabit(world: World) -> None:
 def python_folders() -> list[str]:
     """Where this interpreter and what it imports are."""
     program = Path(sys.executable)
-    folders = [sys.prefix, sys.base_prefix, program.parent, program.resolve().parent, *sys.path]
-    return sorted({str(folder) for folder in folders if folder and Path(folder).exists()})
+    folders = {sys.prefix, sys.base_prefix, str(program.parent), str(program.resolve().parent), *sys.path}
+    return sorted(folder for folder in folders if folder and Path(folder).exists())
 
 
 def of_address(family: int, kind: int, address: Address) -> Stranger | None:
@@ -140,7 +140,7 @@ def of_path(path: str) -> Stranger | None:
     if is_below(real, WATCH.folders):
         return None
     # In a folder that was empty nobody else can have put one.
-    if WATCH.is_sealed and is_below(real, own_folders()) and os.path.exists(real):
+    if WATCH.is_sealed and is_below(real, own_folders()) and Path(real).exists():
         return None
     return stranger(path, None, errno.ECONNREFUSED, NO_SERVER)
 
@@ -162,9 +162,7 @@ def of_name(host: Address, port: Address = None) -> Stranger | None:
     return None
 
 
-def stranger(
-    host: Address, port: Address, code: int, why: str, kind: type[OSError] = OSError
-) -> Stranger:
+def stranger(host: Address, port: Address, code: int, why: str, kind: type[OSError] = OSError) -> Stranger:
     """Name somebody, in the exception, too. Of an OSError the code says which one it is."""
     name = as_text(host)
     if port is not None:
