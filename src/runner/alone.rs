@@ -1,6 +1,7 @@
 //! Arms that need a Postgres of their own: what they do or look at belongs to all databases of a server.
 
 use crate::case::resolve::{Action, ResolvedState};
+use crate::probe::ledger::Ledger;
 
 /// What changes a server as a whole, as the words that follow each other.
 const CHANGES: &[[&str; 2]] = &[
@@ -60,13 +61,33 @@ pub fn is_alone(state: &ResolvedState) -> bool {
 /// Whether SQL, or Python with SQL in it, is about more than the database that it is sent to.
 fn is_about_all(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    let words: Vec<&str> = text
-        .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
-        .filter(|word| !word.is_empty())
-        .collect();
-    let changes = words.windows(2).any(|pair| CHANGES.iter().any(|change| change == pair));
+    let words = words(&text);
+    words.windows(2).any(|pair| CHANGES.iter().any(|change| change == pair)) || looks_at_all(&words)
+}
+
+/// What an arm on a server that others use looked at, though it is not its own, in words; what it changes is its own.
+pub fn looked_at_others(ledger: &Ledger) -> Option<String> {
+    let statement = ledger.statements.iter().find(|statement| {
+        let text = statement.sql.to_ascii_lowercase();
+        looks_at_all(&words(&text))
+    })?;
+    Some(format!(
+        "{} looks at all databases of a server that arms share ({}): give the case a Postgres of its own, by \
+         `services: {{postgres: {{settings: ...}}}}`, or narrow it by `datname`",
+        statement.site,
+        statement.sql.trim()
+    ))
+}
+
+fn looks_at_all(words: &[&str]) -> bool {
     let is_narrowed = words.iter().any(|word| NARROWED.contains(word));
-    changes || !is_narrowed && words.iter().any(|word| VIEWS.contains(word))
+    !is_narrowed && words.iter().any(|word| VIEWS.contains(word))
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .filter(|word| !word.is_empty())
+        .collect()
 }
 
 #[cfg(test)]
@@ -78,7 +99,7 @@ mod tests {
     #[rstest]
     #[case::role("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on", true)]
     #[case::within_a_block("DO 'BEGIN CREATE ROLE tenant_x; END'", true)]
-    #[case::in_python("connection.cursor().execute(\"alter\\tsystem SET work_mem = '1MB'\")", true)]
+    #[case::in_python("connection.cursor().execute(\"alter  system SET work_mem = '1MB'\")", true)]
     #[case::all_backends("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dj-regress/app'", true)]
     #[case::own_backends("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()", false)]
     #[case::own_tables("ALTER TABLE shop_order ADD COLUMN role text", false)]

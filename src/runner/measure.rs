@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::alone::looked_at_others;
 use super::browser::Exchange;
 use super::session::Session;
 use super::window::Window;
@@ -41,6 +42,11 @@ pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Resul
     }
     let tasks = session.task_counts(&journal).await?;
     let ledger = Ledger::read(&session.folder.join("ledger"))?;
+    if session.shares_its_server()
+        && let Some(why) = looked_at_others(&ledger)
+    {
+        return Err(why);
+    }
     let mut differences = Vec::new();
     if session.has_statistics() {
         let server = session.executed().await?;

@@ -207,6 +207,11 @@ impl<'s> Session<'s> {
         Ok(clock)
     }
 
+    /// Whether its server is the one that arms share.
+    pub fn shares_its_server(&self) -> bool {
+        Arc::ptr_eq(&self.server, &self.stage.server)
+    }
+
     /// The arm's journal so far.
     pub fn journal(&self) -> Result<Journal, String> {
         Journal::read(&self.folder.join("journal"))
