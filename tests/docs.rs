@@ -66,7 +66,8 @@ fn blocks(text: &str, kind: &str) -> Vec<(usize, String)> {
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
         if line.trim() == format!("```{kind}") {
-            let block: Vec<&str> = lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != "```").collect();
+            let block: Vec<&str> =
+                lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != "```").collect();
             found.push((number + 2, block.join("\n") + "\n"));
         }
     }
@@ -83,9 +84,10 @@ fn whole_cases_in_the_documentation_are_good_cases() {
             if !block.contains("\nsteps:") || !block.contains("\ninvariants:") {
                 continue;
             }
-            let text = match block.contains("packages:") {
-                true => block,
-                false => block.replacen("title: ", &format!("{}actors: {{q: {{cluster: simulated}}}}\n# ", HEAD), 1),
+            let text = if block.contains("packages:") {
+                block
+            } else {
+                block.replacen("title: ", &format!("{HEAD}actors: {{q: {{cluster: simulated}}}}\n# "), 1)
             };
             let loaded = load_str(&text, Path::new("cases/example.yaml"), Path::new("cases"));
             loaded.unwrap_or_else(|error| panic!("{}:{line}: {error}", page.display()));

@@ -37,7 +37,9 @@ def verdicts(case: Json) -> Json:
 def values(case: Json) -> dict[str, tuple[Any, bool]]:
     """What each arm of a case measured, and whether it met its bound."""
     found = {}
-    for (fix, state, repetition, growth), arm in keyed(case["arms"], "fix", "state", "repetition", "growth").items():
+    for (fix, state, repetition, growth), arm in keyed(
+        case["arms"], "fix", "state", "repetition", "growth"
+    ).items():
         for invariant in arm["invariants"]:
             name = f"{fix} · {state} · {repetition} · {growth} · {invariant['name']}"
             found[name] = (invariant["value"], invariant["holds"])
@@ -46,7 +48,9 @@ def values(case: Json) -> dict[str, tuple[Any, bool]]:
 
 def is_close(before: Any, after: Any, tolerance: float) -> bool:
     """Whether two numbers differ by no more than the tolerance."""
-    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (before, after))
+    numbers = all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) for value in (before, after)
+    )
     return numbers and abs(before - after) <= tolerance * max(abs(before), abs(after))
 
 

@@ -30,7 +30,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kill_fifty import BASES, REPOSITORY, orphaned_segments, processes_of
+from kill_fifty import BASES, REPOSITORY
+from left_behind import orphaned_segments, processes_of
 
 # Seconds.
 INTERRUPTED = 0.2
@@ -69,7 +70,9 @@ class Bench:
     def left(self, run: str, since: float) -> list[str]:
         """What there is of a run."""
         folders = [str(found) for base in BASES for found in base.glob(f"dj-regress-{os.geteuid()}/{run}*")]
-        processes = [f"process {pid}: {what}" for pid, what in processes_of(run, self.folder / "none").items()]
+        processes = [
+            f"process {pid}: {what}" for pid, what in processes_of(run, self.folder / "none").items()
+        ]
         return folders + processes + sorted(orphaned_segments(since))
 
     def until_gone(self, run: str, since: float) -> tuple[float, list[str]]:
@@ -129,7 +132,9 @@ def signals(bench: Bench, whole: float, rounds: int, moments: random.Random) -> 
     print("|---|---|---|---|---|---|")
     all_wrong = 0
     for name, how, expected, bound in kinds:
-        ended, gone, wrong = [], [], []
+        ended: list[float] = []
+        gone: list[float] = []
+        wrong: list[str] = []
         while len(gone) < rounds:
             met = bench.end(moments.uniform(0.02, 0.9 * whole), how)
             if met is None:
@@ -157,7 +162,7 @@ def limits(bench: Bench) -> int:
     codes = [run.wait() for run in eight]
     print(f"eight runs at once: {codes} in {time.monotonic() - begun:.1f} s")
     wrong += sum(code != 0 for code in codes)
-    small = "mount -t tmpfs -o size=4m tmpfs /dev/shm && exec \"$@\""
+    small = 'mount -t tmpfs -o size=4m tmpfs /dev/shm && exec "$@"'
     places: dict[str, tuple[str, ...]] = {
         "64 files": ("sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"),
         "4 MB of shared memory": ("unshare", "-m", "sh", "-c", small, "sh"),

@@ -46,7 +46,8 @@ fn parts(definition: &Value) -> Vec<(String, &Value)> {
     match alternatives {
         Some(all) if definition["properties"].is_null() && all.iter().any(|part| part["const"].is_null()) => {
             let told = all.iter().filter(|part| part["type"] != "null");
-            told.map(|part| (format!("* {}\n", [kind(part), text(part).unwrap_or_default()].join(". ")), part)).collect()
+            told.map(|part| (format!("* {}\n", [kind(part), text(part).unwrap_or_default()].join(". ")), part))
+                .collect()
         }
         _ => vec![(String::new(), definition)],
     }
@@ -55,7 +56,8 @@ fn parts(definition: &Value) -> Vec<(String, &Value)> {
 /// A table of the keys of a mapping.
 fn keys(page: &mut String, definition: &Value) {
     let Some(properties) = definition["properties"].as_object() else { return };
-    let required: Vec<&str> = definition["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> =
+        definition["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     page.push_str("\n| key | value | |\n|---|---|---|\n");
     for (key, value) in properties {
         let needed = if required.contains(&key.as_str()) { " Required." } else { "" };
