@@ -20,7 +20,7 @@ const FIX: &str = "fixes: {hope: {env: {PLEASE: end}}}\ninvariants: {x: {applied
 
 #[rstest]
 #[case::a_step_that_never_ends(
-    "actors: {app: {python: }}\nsteps: [{python: {app: 'while True: pass'}}, {read: {x: '1'}}]\n",
+    "actors: {app: {python: }}\nsteps: [{python: app, run: 'while True: pass'}, {read: {x: '1'}}]\n",
     "did not answer within 2 s"
 )]
 #[case::a_server_that_stands_still(

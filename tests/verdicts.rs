@@ -47,7 +47,7 @@ fn an_arm_that_could_not_be_measured_has_no_values_and_says_why() {
     let arms = found["arms"].as_array().unwrap();
     let applied = arms.iter().find(|arm| arm["state"] == "applied").unwrap();
     assert_eq!(applied["invariants"], serde_json::json!([]));
-    assert!(applied["broken"].as_str().unwrap().contains("line 15"), "{applied:#}");
+    assert!(applied["broken"].as_str().unwrap().contains("line 16"), "{applied:#}");
     let reverted = arms.iter().find(|arm| arm["state"] == "reverted").unwrap();
     assert_eq!(reverted["broken"], Value::Null);
     assert_eq!(reverted["invariants"][0]["value"], 2);
