@@ -3,9 +3,9 @@
 
 compare_results.py BEFORE AFTER [--tolerance 0.01]
 
-Counts, texts and booleans must be equal. A value that no run repeats exactly (bytes, memory, real seconds) may differ by the
-tolerance; beyond it the value is listed and, while both runs judge its bound alike, does not fail the comparison. Exits 1
-if a verdict, an edit's outcome or a count differs.
+Counts, texts and booleans must be equal. A value that no run repeats exactly (bytes, memory, real seconds)
+may differ by the tolerance; beyond it the value is listed and, while both runs judge its bound alike, does
+not fail the comparison. Exits 1 if a verdict, an edit's outcome or a count differs.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Ends runs by signals at random moments, and runs them where there is little; measures how long what is left stays.
+"""Ends runs by signals at random moments, runs them where there is little, and measures what stays how long.
 
     cargo build
     tests/benchmarks/signals.py [-n ROUNDS] [--seed SEED] [--program PATH]
 
-Each round of a kind ends a run of planted cases (faults, a real cluster) at a moment drawn evenly from the time that
-such a run takes: SIGINT or SIGTERM to the controller, SIGKILL to it, SIGKILL to its supervisor alone. No next start
-helps. What is measured is the time from the signal until the command has ended (SIGINT, SIGTERM, the supervisor's
-death), or until nothing is left (SIGKILL): processes, its folder, System V segments. Then eight runs at once, and
-one each with 64 files, with 4 MB of shared memory, as another user, and with nice 19.
+Each round of a kind ends a run of planted cases (faults, a real cluster) at a moment drawn evenly from
+the time that such a run takes: SIGINT or SIGTERM to the controller, SIGKILL to it, SIGKILL to its
+supervisor alone. No next start helps. What is measured is the time from the signal until the command has
+ended (SIGINT, SIGTERM, the supervisor's death), or until nothing is left (SIGKILL): processes, its
+folder, System V segments. Then eight runs at once, and one each with 64 files, with 4 MB of shared
+memory, as another user, and with nice 19.
 
 Exits with 1 if anything is left after the bounds below, or a run fails. The bound for SIGINT and SIGTERM is
 reported, and not a reason to fail: it depends on what else the machine does.
@@ -85,7 +86,10 @@ class Bench:
     def end(
         self, moment: float, how: Callable[[subprocess.Popen[bytes], str], bool]
     ) -> tuple[float, float, int, list[str]] | None:
-        """Ends a run: seconds until the command ended, and until nothing was left; its code. None if it was over."""
+        """Ends a run: seconds until the command ended, and until nothing was left; its code.
+
+        None if it was over.
+        """
         since = time.time()
         controller = self.start("faults", "killed")
         run = f"run-{controller.pid}-"
