@@ -38,8 +38,9 @@ pub(super) enum Reply {
 /// Where programs are looked for, whatever the caller says.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A process to start. Its environment is what is said here and nothing of the caller's; its standard input is empty, its output goes to the log; it gets its own session (so its pid is
-/// its session id), no other open files, default signal dispositions, no blocked signals and umask 022.
+/// A process to start. Its environment is what is said here and nothing of the caller's; its standard input is empty, its
+/// output goes to the log; it gets its own session (so its pid is its session id), no other open files, default signal
+/// dispositions, no blocked signals and umask 022.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Spawn {
     /// For messages.
