@@ -100,6 +100,12 @@ pub enum Command {
         /// The run's private folder.
         folder: PathBuf,
     },
+    /// Finds out which namespaces can be had, and keeps them open; not for people
+    #[command(hide = true)]
+    World {
+        /// A folder that can be written to.
+        folder: PathBuf,
+    },
     /// The parent of every process of a run; not for people
     #[command(hide = true)]
     Supervisor {

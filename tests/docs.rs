@@ -84,9 +84,10 @@ fn whole_cases_in_the_documentation_are_good_cases() {
             if !block.contains("\nsteps:") || !block.contains("\ninvariants:") {
                 continue;
             }
-            let text = match block.contains("packages:") {
-                true => block,
-                false => block.replacen("title: ", &format!("{}actors: {{q: {{cluster: simulated}}}}\n# ", HEAD), 1),
+            let text = if block.contains("packages:") {
+                block
+            } else {
+                block.replacen("title: ", &format!("{HEAD}actors: {{q: {{cluster: simulated}}}}\n# "), 1)
             };
             let loaded = load_str(&text, Path::new("cases/example.yaml"), Path::new("cases"));
             loaded.unwrap_or_else(|error| panic!("{}:{line}: {error}", page.display()));

@@ -3,8 +3,11 @@
 
 mod common;
 
-use common::Room;
-use dj_regress::actor::{Tree, worker};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use common::{PROGRAM, Room};
+use dj_regress::actor::{Folders, Tree, Worlds, worker};
 use dj_regress::python::Environment;
 
 #[tokio::test]
@@ -15,10 +18,13 @@ async fn an_interpreter_that_ends_at_once_is_named_with_its_exit_code_and_what_i
     std::fs::write(&python, "#!/bin/sh\necho it is broken >&2\nexit 1\n").unwrap();
     std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let worker = worker::package(&room.cache).unwrap();
-    let tree = Tree::new(supervisor.clone(), run_directory.path().to_owned(), worker).unwrap();
+    let run = run_directory.path().to_owned();
+    let worlds = Worlds::find_by_program(Path::new(PROGRAM), &run).unwrap();
+    let folders = Folders { logs: run.clone(), code: room.cache.root().to_owned(), run, worker };
+    let tree = Tree::new(supervisor.clone(), worlds, folders).unwrap();
     let environment =
         Environment { id: "broken".to_owned(), python: python.clone(), site_packages: room.base().to_owned() };
-    let error = tree.warm(&environment).await.unwrap_err().to_string();
+    let error = tree.warm(&environment, &BTreeMap::new()).await.unwrap_err().to_string();
     assert_eq!(error, format!("{} ended at once (exit code 1): it is broken", python.display()));
     supervisor.shutdown().await.unwrap();
 }

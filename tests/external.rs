@@ -30,7 +30,8 @@ async fn a_run_makes_databases_of_its_own_and_drops_them() {
     let database = arm(&postgres).await;
     let row = app(&postgres, &database).await.query_one("SELECT current_user::text, name FROM fruit", &[]).await;
     let (user, name): (String, String) = row.map(|row| (row.get(0), row.get(1))).unwrap();
-    assert_eq!((user.as_str(), name.as_str()), (postgres.app().user.as_str(), "apple"));
+    assert_eq!((user.as_str(), name.as_str()), (postgres.login(&database).user.as_str(), "apple"));
+    assert!(user.starts_with(&postgres.app().user) && user != postgres.app().user, "an arm has a role of its own");
     assert!(user.starts_with("dj_regress_app_") && database.starts_with("dj_regress_"), "{user} {database}");
     assert!(!postgres.are_backends_here() && postgres.pid().is_none());
     // Made, and everything ended before it had its comment.
@@ -103,7 +104,7 @@ async fn statistics_are_had_where_the_server_counts_and_from_nobody_else() {
                      WHERE dbid = $1 AND rolname = $2 AND query = 'SELECT name FROM fruit'";
     let oid = postgres.oid_of(&database).await.unwrap();
     let client = postgres.statistics_client().await.unwrap();
-    let calls: i64 = client.query_one(statement, &[&oid, &postgres.app().user]).await.unwrap().get(0);
+    let calls: i64 = client.query_one(statement, &[&oid, &postgres.login(&database).user]).await.unwrap().get(0);
     assert_eq!(calls, 1);
     let extension = "SELECT count(*) FROM pg_extension WHERE extname = 'pg_stat_statements'";
     let of_url: i64 = postgres.client("postgres").await.unwrap().query_one(extension, &[]).await.unwrap().get(0);

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use hurt::{Hurt, cases, send};
 use nix::sys::signal::Signal;
 use support::{Context, PROGRAM, said, skip};
+use tempfile::TempDir;
 
 /// A process of the app that has left its session, its folder, its environment and its files.
 const RUNAWAY: &str = "if os.fork() == 0:
@@ -91,14 +92,14 @@ fn a_run_that_cannot_say_what_it_finds_ends() {
 }
 
 /// The program where `/dev/shm` and `small` are small file systems of its own; nothing if that cannot be had.
-fn in_small_places(context: &Context, arguments: &str) -> Option<Command> {
-    let small = context.path("small");
+fn in_small_places(folder: &Path, arguments: &str) -> Option<Command> {
+    let small = folder.join("small");
     fs::create_dir_all(&small).unwrap();
     let script =
         "mount -t tmpfs -o size=256m tmpfs /dev/shm && mount -t tmpfs -o size=2m tmpfs \"$1\" && shift && exec \"$@\"";
     let place = |script: &str, words: &[&str]| {
         let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", script, "sh"]).arg(&small).args(words).current_dir(context.path(""));
+        command.args(["-m", "sh", "-c", script, "sh"]).arg(&small).args(words).current_dir(folder);
         command.env("DJ_REGRESS_SERVICES", "local").env("TMPDIR", "/dev/shm").stdin(Stdio::null());
         command
     };
@@ -112,31 +113,38 @@ fn in_small_places(context: &Context, arguments: &str) -> Option<Command> {
     Some(command)
 }
 
-/// Fills a file system, as soon as the first case is judged.
-fn filling(path: &Path, results: &Path) -> String {
-    let (path, results) = (path.display(), results.display());
+/// A folder that arms see: those in the places where files come and go they do not.
+fn visible_folder() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// Fills the file system of what the app may write to, as soon as the first case is judged: a file of the arm, or its log.
+fn filling(file: &str, results: &Path) -> String {
+    let results = results.display();
     format!(
         "
 import pathlib, select
 results = pathlib.Path('{results}')
 while not results.exists() or 'a_quick' not in results.read_text():
     select.select([], [], [], 0.005)
-with open('{path}', 'ab', buffering=0) as filler:
+with open({file}, 'ab', buffering=0) as filler:
     try:
         while True:
             filler.write(bytes(65536))
     except OSError:
-        pass"
+        pass
+# It goes on, though its log may be full.
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)"
     )
 }
 
 #[test]
 fn a_run_whose_shared_memory_is_full_ends() {
-    let folder = Context::new();
-    let results = folder.path("out/results.json");
-    let context = cases("", &filling(Path::new("/dev/shm/filler"), &results));
+    let folder = visible_folder();
+    let results = folder.path().join("out/results.json");
+    let context = cases("", &filling("'filler'", &results));
     let arguments = format!("run --frozen --jobs 2 --cases-dir {} --outputdir out", context.path("cases").display());
-    let Some(mut command) = in_small_places(&folder, &arguments) else { return };
+    let Some(mut command) = in_small_places(folder.path(), &arguments) else { return };
     let said = said(&mut command);
     assert_eq!(said.code, Some(2), "{said}");
     assert!(said.stderr.contains("no space is left for the run's private folder /dev/shm/"), "{said}");
@@ -146,12 +154,12 @@ fn a_run_whose_shared_memory_is_full_ends() {
 
 #[test]
 fn a_run_whose_output_folder_is_full_ends() {
-    let folder = Context::new();
-    let context = cases("", &filling(&folder.path("small/filler"), &folder.path("small/out/results.json")));
+    let folder = visible_folder();
+    let context = cases("", &filling("os.dup(1)", &folder.path().join("small/out/results.json")));
     // The cases are in one folder, the output in the other.
     let arguments =
         format!("run --frozen --jobs 2 --cases-dir {} --outputdir small/out", context.path("cases").display());
-    let Some(mut command) = in_small_places(&folder, &arguments) else { return };
+    let Some(mut command) = in_small_places(folder.path(), &arguments) else { return };
     let said = said(&mut command);
     assert_eq!(said.code, Some(2), "{said}");
     assert!(said.stderr.contains("no space is left for the output folder"), "{said}");

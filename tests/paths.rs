@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use dj_regress::cache::Cache;
+use dj_regress::cache::{Cache, USUAL_MODE};
 use dj_regress::case::load::{load_file, load_str};
 use dj_regress::case::{Edit, Take};
 use dj_regress::python::{Overlay, Sources};
@@ -149,7 +149,7 @@ fn a_copy_is_never_written_outside_of_its_folder() {
     let absolute = folder.path().join("thesis.txt").display().to_string();
     for file in ["../../../thesis.txt", &absolute] {
         let files = BTreeMap::from([(file.to_owned(), b"b".to_vec())]);
-        assert!(cache.content("overlays", &files).is_err(), "{file}");
+        assert!(cache.content("overlays", &files, |_| USUAL_MODE).is_err(), "{file}");
     }
     assert!(!folder.path().join("thesis.txt").exists());
 }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Room, eventually, is_running, segments_of, state_of};
+use dj_regress::proxy::Endpoint;
 use dj_regress::service::Lifecycle as _;
 use dj_regress::service::Services;
 use dj_regress::service::postgres::{Postgres, PostgresWants};
 use dj_regress::service::run_directory::RunDirectory;
 use dj_regress::service::supervisor::Supervisor;
+use rstest::rstest;
 
 async fn started(room: &Room) -> (Arc<RunDirectory>, Supervisor, Postgres) {
     let (run_directory, supervisor) = room.supervisor().await;
@@ -114,6 +116,73 @@ async fn two_runs_at_once_do_not_disturb_each_other() {
 
     let (_run_directory, supervisor, postgres) = started(&room).await;
     assert!(postgres.has_template("fruit") && postgres.has_template("third"));
+    supervisor.shutdown().await.unwrap();
+}
+
+/// What a case does to the server is seen by no later run: its templates are made again.
+#[rstest]
+#[case::a_setting_of_the_app("ALTER ROLE app SET default_transaction_read_only = on")]
+#[case::a_role("CREATE ROLE tenant")]
+#[case::a_setting_of_the_server("ALTER SYSTEM SET work_mem = '1MB'")]
+#[case::a_setting_of_a_database("ALTER DATABASE postgres SET work_mem = '1MB'")]
+#[case::a_table_for_all("CREATE TABLE left_here ()")]
+#[tokio::test]
+async fn a_server_that_was_changed_for_all_databases_is_not_kept(#[case] change: &str) {
+    let room = Room::new();
+    let (_run_directory, supervisor, postgres) = started(&room).await;
+    add_template(&postgres, "fruit").await;
+    postgres.client("postgres").await.unwrap().batch_execute(change).await.unwrap();
+    postgres.finish().await.unwrap();
+    supervisor.shutdown().await.unwrap();
+
+    let (_run_directory, supervisor, postgres) = started(&room).await;
+    assert!(!postgres.has_template("fruit"));
+    supervisor.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn each_arm_has_a_role_of_its_own_that_goes_with_it() {
+    let room = Room::new();
+    let (_run_directory, supervisor, postgres) = started(&room).await;
+    let building = postgres.create_template_database("fruit").await.unwrap();
+    let client = postgres.client(&building).await.unwrap();
+    client.batch_execute("SET ROLE app; CREATE TABLE fruit (name text)").await.unwrap();
+    drop(client);
+    postgres.seal_template("fruit").await.unwrap();
+    for arm in [1, 2] {
+        postgres.clone_template("fruit", &postgres.database_name(arm)).await.unwrap();
+    }
+    let connect = async |arm: usize, database: &str| {
+        let Endpoint::Unix(socket) = postgres.upstream() else { panic!("a local server has a socket") };
+        let mut config = tokio_postgres::Config::new();
+        let user = postgres.login(&postgres.database_name(arm)).user;
+        config.host_path(socket.parent().unwrap()).user(user).dbname(database);
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        Ok::<_, tokio_postgres::Error>(client)
+    };
+    let (one, two) = (postgres.database_name(1), postgres.database_name(2));
+    let client = connect(1, &one).await.unwrap();
+    // What the template brings is its own, as far as it can tell.
+    client
+        .batch_execute("ALTER TABLE fruit ADD COLUMN peel text; ALTER ROLE CURRENT_USER SET work_mem = '1MB'")
+        .await
+        .unwrap();
+    let shown = async |client: &tokio_postgres::Client| -> String {
+        client.query_one("SHOW work_mem", &[]).await.unwrap().get(0)
+    };
+    assert_eq!(shown(&connect(1, &one).await.unwrap()).await, "1MB");
+    assert_ne!(shown(&connect(2, &two).await.unwrap()).await, "1MB");
+    for other in [two.as_str(), "postgres", "template1"] {
+        assert!(connect(1, other).await.is_err(), "{other} is not the arm's");
+    }
+    drop(client);
+    for database in [one, two] {
+        postgres.drop_database(&database).await.unwrap();
+    }
+    let admin = postgres.client("postgres").await.unwrap();
+    let left = admin.query_one("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'app_%'", &[]).await.unwrap();
+    assert_eq!(left.get::<_, i64>(0), 0);
     supervisor.shutdown().await.unwrap();
 }
 

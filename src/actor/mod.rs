@@ -3,6 +3,8 @@
 mod process;
 mod tree;
 pub mod worker;
+pub mod world;
 
 pub use process::{Control, Process, StepError};
-pub use tree::{StateCode, Tree, Zygote};
+pub use tree::{Folders, StateCode, Tree, Zygote};
+pub use world::Worlds;

@@ -1,22 +1,23 @@
 //! The zygote tree: a warm interpreter per environment, forked into one set-up process per state,
 //! forked into actors.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use dj_regress_protocol::{Fork, Prepare, Prepared, Reply, Request, Texts};
+use dj_regress_protocol::{Fork, Prepare, Prepared, Reply, Request, Texts, World};
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
 use super::process::{Control, Process, StepError};
+use super::world::{Wanted, Worlds};
 use crate::deadline;
-use crate::error::{Error, Result};
+use crate::error::{Context as _, Error, Result};
 use crate::python::{Environment, Overlay, mismatch};
-use crate::service::supervisor::{Spawn, Supervisor};
+use crate::service::supervisor::{PATH, Spawn, Supervisor};
 
 /// Imported into an environment's first process, so that every copy has what needs no settings.
 const PRELOAD: &str = "dj_regress.preload";
@@ -38,6 +39,13 @@ pub struct StateCode {
 }
 
 impl StateCode {
+    /// The part of the environment that a process must have from its start.
+    fn start_environment(&self) -> BTreeMap<String, String> {
+        let is_read = |name: &str| READ_AT_START.iter().any(|beginning| name.starts_with(beginning));
+        let said = self.prepare.env.iter().filter(|(name, _)| is_read(name));
+        said.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// Two states with the same key can share a zygote.
     fn key(&self) -> String {
         let prepare = serde_json::to_string(&self.prepare).unwrap_or_default();
@@ -62,7 +70,26 @@ impl Zygote {
     }
 }
 
+/// What Python, the C library and its memory read when a process starts, and never again.
+const READ_AT_START: &[&str] = &["PYTHON", "MALLOC_", "LD_", "GLIBC_TUNABLES"];
+
+/// Strings have the same hashes in all arms: what a set or a test of a hash makes of them decides nothing.
+const HASH_SEED: (&str, &str) = ("PYTHONHASHSEED", "0");
+
 type Shared<T> = SyncMutex<HashMap<String, Arc<OnceCell<Arc<T>>>>>;
+
+/// Where the processes of a run find what they need.
+#[derive(Debug)]
+pub struct Folders {
+    /// The run's private folder.
+    pub run: PathBuf,
+    /// The arms' logs.
+    pub logs: PathBuf,
+    /// All code: environments, overlays, the worker package.
+    pub code: PathBuf,
+    /// The worker package.
+    pub worker: PathBuf,
+}
 
 /// All Python processes of a run.
 pub struct Tree {
@@ -70,6 +97,9 @@ pub struct Tree {
     control: Control,
     run_folder: PathBuf,
     worker: PathBuf,
+    logs: PathBuf,
+    code: PathBuf,
+    worlds: Worlds,
     environments: Shared<Mutex<Process>>,
     states: Shared<Zygote>,
     names: AtomicU64,
@@ -78,19 +108,28 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// A tree whose processes live below this supervisor and load the worker package in `worker`.
-    pub fn new(supervisor: Supervisor, run_folder: PathBuf, worker: PathBuf) -> Result<Self> {
+    /// A tree whose processes live below this supervisor, in these worlds.
+    pub fn new(supervisor: Supervisor, worlds: Worlds, folders: Folders) -> Result<Self> {
+        let Folders { run: run_folder, logs, code, worker } = folders;
         let control = Control::listen(&run_folder)?;
         Ok(Self {
             supervisor,
             control,
             run_folder,
             worker,
+            logs,
+            code,
+            worlds,
             environments: Shared::default(),
             states: Shared::default(),
             names: AtomicU64::new(0),
             spent: AtomicU64::new(0),
         })
+    }
+
+    /// What keeps arms less apart here than it could be.
+    pub fn weaker(&self) -> Option<String> {
+        self.worlds.weaker()
     }
 
     /// Time spent on making zygotes so far.
@@ -105,7 +144,9 @@ impl Tree {
         let zygote = slot.get_or_try_init(|| async {
             let start = Instant::now();
             let mut process = self.fork_environment(code).await?;
-            let Reply::Prepared(prepared) = process.ask(&Request::Prepare(code.prepare.clone())).await? else {
+            let world = Some(self.world_of_zygote(&code.prepare)?);
+            let prepare = Request::Prepare(Prepare { world, ..code.prepare.clone() });
+            let Reply::Prepared(prepared) = process.ask(&prepare).await? else {
                 return Err(unexpected(&process));
             };
             if let Some(why) = mismatch(&code.overlay.expected, &prepared.code) {
@@ -129,22 +170,44 @@ impl Tree {
         self.fork_process(&mut process, what).await
     }
 
+    /// The world of an arm whose folder this is. Its first process makes it, in which the folders of `servers` can be
+    /// reached; the others join that one.
+    pub fn world(&self, folder: &Path, servers: Option<&Path>, first: Option<u32>, prepare: &Prepare) -> Result<World> {
+        let readable: Vec<&Path> = servers.into_iter().chain([self.code.as_path()]).collect();
+        let (writable, env) = (&[folder], &prepare.env);
+        self.worlds.world(&Wanted { folder, writable, readable: &readable, first, env })
+    }
+
+    /// What is set up before there is an arm is set up in a world of its own: it reaches nobody either. What arms write to
+    /// is there, for they come from here.
+    fn world_of_zygote(&self, prepare: &Prepare) -> Result<World> {
+        let folder = &self.run_folder.join(self.name("zygote"));
+        std::fs::create_dir_all(folder).cannot_run(|| format!("make {}", folder.display()))?;
+        let writable = &[self.run_folder.as_path(), &self.logs];
+        let readable = &[self.code.as_path()];
+        self.worlds.world(&Wanted { folder, writable, readable, first: None, env: &prepare.env })
+    }
+
     async fn fork_environment(&self, code: &StateCode) -> Result<Process, StepError> {
         // An overlay of Django itself must be imported before any other Django: such a state gets
         // an interpreter that has not seen one.
         let overlaid = |package: &str| code.overlay.folders.iter().any(|folder| folder.join(package).exists());
         if PRELOADED.iter().any(|package| overlaid(package)) {
-            return Ok(self.spawn(&code.environment).await?);
+            return Ok(self.spawn(&code.environment, &code.start_environment()).await?);
         }
-        let environment = self.warm(&code.environment).await?;
+        let environment = self.warm(&code.environment, &code.start_environment()).await?;
         self.fork_process(&mut *environment.lock().await, "state").await
     }
 
-    /// An interpreter of this environment that has imported what needs no settings.
-    pub async fn warm(&self, environment: &Environment) -> Result<Arc<Mutex<Process>>, StepError> {
-        let slot = slot(&self.environments, environment.id.clone());
+    /// An interpreter of this environment, started with these variables, that has imported what needs no settings.
+    pub async fn warm(
+        &self,
+        environment: &Environment,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Arc<Mutex<Process>>, StepError> {
+        let slot = slot(&self.environments, format!("{} {variables:?}", environment.id));
         let process = slot.get_or_try_init(|| async {
-            let mut process = self.spawn(environment).await?;
+            let mut process = self.spawn(environment, variables).await?;
             process.ask(&Request::Import(vec![PRELOAD.to_owned()])).await?;
             Ok::<_, StepError>(Arc::new(Mutex::new(process)))
         });
@@ -162,30 +225,29 @@ impl Tree {
         }
     }
 
-    /// Starts a bare interpreter of an environment, below the supervisor.
-    async fn spawn(&self, environment: &Environment) -> Result<Process> {
+    /// Starts a bare interpreter of an environment with these variables, below the supervisor.
+    async fn spawn(&self, environment: &Environment, variables: &BTreeMap<String, String>) -> Result<Process> {
         let name = self.name("python");
         let hello = self.control.expect(&name);
         let log = self.run_folder.join(format!("{name}.log"));
-        let command = vec![
+        let mut command = vec![
             environment.python.display().to_string(),
-            // Isolated: the user's PYTHON* variables and folder must not decide what an arm runs.
-            "-I".to_owned(),
+            // Packages that the user has installed must not decide what an arm runs.
+            "-s".to_owned(),
             self.worker.join("dj_regress/__main__.py").display().to_string(),
             self.control.socket.display().to_string(),
             name.clone(),
         ];
-        let mut spawn = Spawn::new(&name, command, &self.run_folder, &log);
-        // The app reads these; the case says what they are.
-        for unwanted in ["DJANGO_SETTINGS_MODULE", "Q_CLUSTER_NAME"] {
-            spawn.environment.insert(unwanted.to_owned(), None);
+        command.extend(self.worlds.users().map(|process| process.to_string()));
+        let mut spawn = Spawn::new(&name, command, &self.run_folder, &log)
+            .variable(HASH_SEED.0, HASH_SEED.1)
+            // Else it is the machine's, as long as Django has not set it.
+            .variable("TZ", "UTC");
+        if let Some(programs) = environment.python.parent() {
+            // As in a virtual environment that is activated.
+            spawn = spawn.variable("PATH", &format!("{}:{PATH}", programs.display()));
         }
-        for (variable, _) in std::env::vars_os() {
-            // libpq reads all of these; an arm's database comes from its service file alone.
-            if let Some(variable) = variable.to_str().filter(|variable| variable.starts_with("PG")) {
-                spawn.environment.insert(variable.to_owned(), None);
-            }
-        }
+        spawn.environment.extend(variables.clone());
         let pid = self.supervisor.spawn(spawn).await?;
         let told = || std::fs::read_to_string(&log).unwrap_or_default().trim_end().to_owned();
         tokio::select! {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rust_embed::RustEmbed;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, USUAL_MODE};
 use crate::error::{Context as _, Error, Result};
 use crate::python::content;
 
@@ -31,12 +31,12 @@ pub fn package(cache: &Cache) -> Result<PathBuf> {
     let bytes = fs::read(&library).cannot_run(|| format!("read {}", library.display()))?;
     let mut files = embedded::<Package>();
     files.insert(MODULE.to_owned(), bytes);
-    content(cache, "worker", &files)
+    content(cache, "worker", &files, |_| USUAL_MODE)
 }
 
 /// The folder of the shop's project, for `sys.path`.
 pub fn shop(cache: &Cache) -> Result<PathBuf> {
-    content(cache, "shop", &embedded::<Shop>())
+    content(cache, "shop", &embedded::<Shop>(), |_| USUAL_MODE)
 }
 
 /// The extension module, which cargo leaves in `deps/` beside the program.

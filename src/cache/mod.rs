@@ -7,6 +7,7 @@ mod room;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
@@ -19,6 +20,9 @@ pub use room::free;
 use self::folders::FOLDERS;
 use self::ownership::Links;
 use crate::error::{Context, Error, Result};
+
+/// The mode of most files.
+pub const USUAL_MODE: u32 = 0o644;
 
 /// The cache folder of this user. While one is open, `clean` leaves it alone.
 #[derive(Debug, Clone)]
@@ -158,13 +162,25 @@ impl Cache {
     }
 
     /// The cached directory that holds exactly these files, by their path below it; named by their content, so that the
-    /// same files are there once and changed ones never meet the bytecode of others.
+    /// same files are there once and changed ones never meet the bytecode of others. `mode` says what each may be used for.
     ///
     /// # Errors
     ///
     /// Cannot run if the cache cannot be written to.
-    pub fn content(&self, what: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<PathBuf> {
-        let id = &digest(files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())))[..16];
+    pub fn content(
+        &self,
+        what: &str,
+        files: &BTreeMap<String, Vec<u8>>,
+        mode: impl Fn(&str) -> u32,
+    ) -> Result<PathBuf> {
+        let mut special = String::new();
+        for (file, mode) in files.keys().map(|file| (file, mode(file))).filter(|(_, mode)| *mode != USUAL_MODE) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(special, "{mode:o} {file}");
+        }
+        let modes = (!special.is_empty()).then_some(("\n", special.as_bytes()));
+        let contents = files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice()));
+        let id = &digest(contents.chain(modes))[..16];
         self.directory(&format!("{what}/{id}"), |folder| {
             for (file, bytes) in files {
                 // The folder is new: whatever is there already, or leads out of it, was not asked for.
@@ -175,7 +191,11 @@ impl Cache {
                 if let Some(parent) = path.parent() {
                     fs::create_dir_all(parent).cannot_run(|| format!("make {}", parent.display()))?;
                 }
-                let written = File::create_new(&path).and_then(|mut file| file.write_all(bytes));
+                // Whatever the caller's umask is.
+                let written = File::create_new(&path).and_then(|mut new| {
+                    new.write_all(bytes)?;
+                    new.set_permissions(fs::Permissions::from_mode(mode(file)))
+                });
                 written.cannot_run(|| format!("write {}", path.display()))?;
             }
             Ok(())
@@ -236,10 +256,16 @@ mod tests {
         let cache = Cache::at(root.path()).expect("a cache");
         let mut files =
             BTreeMap::from([("app/a.py".to_owned(), b"x = 1\n".to_vec()), ("app/t.html".to_owned(), b"<p>".to_vec())]);
-        let before = cache.content("overlays", &files).expect("a folder");
+        let content = |files: &BTreeMap<_, _>| cache.content("overlays", files, |_| USUAL_MODE).expect("a folder");
+        let before = content(&files);
         assert_eq!(fs::read(before.join("app/a.py")).expect("a file"), b"x = 1\n");
-        assert_eq!(cache.content("overlays", &files).expect("a folder"), before);
+        assert_eq!(content(&files), before);
         files.insert("app/t.html".to_owned(), b"<b>".to_vec());
-        assert_ne!(cache.content("overlays", &files).expect("a folder"), before);
+        assert_ne!(content(&files), before);
+        let secret = cache.content("overlays", &files, |file| if file == "app/a.py" { 0o600 } else { USUAL_MODE });
+        let secret = secret.expect("a folder");
+        assert_ne!(secret, content(&files));
+        let mode = |file: &str| fs::metadata(secret.join(file)).expect("a file").permissions().mode() & 0o7777;
+        assert_eq!((mode("app/a.py"), mode("app/t.html")), (0o600, USUAL_MODE));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::actor::Worlds;
+use crate::actor::world::HINT;
 use crate::cache::Cache;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -11,8 +13,9 @@ use crate::{actor, python, service};
 pub fn doctor() -> Result<Exit> {
     let cache = Cache::open()?;
     let services = service::report(&cache, &|name| std::env::var(name).ok());
+    let python = python::report(&cache);
     let findings: Vec<service::Finding> =
-        services.into_iter().chain(python::report(&cache)).chain([extension()]).collect();
+        services.into_iter().chain(python).chain([isolation(&cache)?, extension()]).collect();
     let width = findings.iter().map(|finding| finding.subject.len()).max().unwrap_or(0);
     let mut text = String::new();
     for finding in &findings {
@@ -24,6 +27,17 @@ pub fn doctor() -> Result<Exit> {
     }
     super::print(&text)?;
     Ok(if findings.iter().all(|finding| finding.is_good) { Exit::AsDeclared } else { Exit::CannotRun })
+}
+
+/// How far arms can be kept apart here.
+fn isolation(cache: &Cache) -> Result<service::Finding> {
+    let worlds = Worlds::find(cache.root())?;
+    Ok(service::Finding {
+        subject: "isolation".to_owned(),
+        is_good: true,
+        found: worlds.grant().to_string(),
+        hint: worlds.weaker().map(|weaker| format!("{weaker}\n{HINT}")),
+    })
 }
 
 /// Whether the module that actors load is beside this program.

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
+use crate::actor::world;
 use crate::case::schema;
 use crate::cli::{Cli, Command, RunArgs};
 use crate::error::{Error, ErrorKind, Result};
@@ -39,6 +40,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Doctor => doctor::doctor().map(Into::into),
         Command::Clean(arguments) => clean::clean(&arguments).map(Into::into),
         Command::Supervisor { folder } => Ok(supervisor::run(&folder)),
+        Command::World { folder } => Ok(world::run(&folder)),
         Command::Undo { folder } => Ok(undo::run(&folder)),
     }
 }

@@ -30,6 +30,9 @@ pub struct TaskCounts {
     pub failed: u64,
 }
 
+/// So many places that the app tried to reach are named.
+const NAMED_PLACES: usize = 3;
+
 impl Journal {
     /// Reads what is there so far; nothing, where nobody has written yet. A line that is being written is left out.
     ///
@@ -77,6 +80,27 @@ impl Journal {
         self.entries.iter().filter_map(|entry| match entry {
             Entry::Requested { actor, path, at, .. } => Some((actor.as_str(), path.as_str(), *at)),
             _ => None,
+        })
+    }
+
+    /// Whom the app tried to reach though it is not of the arm, in words; nothing, where it did not.
+    pub fn outbound(&self) -> Option<String> {
+        let attempts = self.entries.iter().filter_map(|entry| match entry {
+            Entry::Outbound { address, site, actor, .. } => Some((address, site, actor)),
+            _ => None,
+        });
+        let mut places: Vec<String> = Vec::new();
+        for (address, site, actor) in attempts {
+            let place = format!("{address} ({site} in {actor})");
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        let others = places.len().saturating_sub(NAMED_PLACES);
+        let more = if others == 0 { String::new() } else { format!(" and {others} more") };
+        places.truncate(NAMED_PLACES);
+        (!places.is_empty()).then(|| {
+            format!("the app tried to reach {}{more}: nothing outside of the arm answers it", places.join(", "))
         })
     }
 
@@ -190,6 +214,23 @@ mod tests {
     ) {
         let counts = Journal { entries }.tasks(&said);
         assert_eq!((counts.lost, counts.duplicated, counts.executed), (lost, duplicated, executed));
+    }
+
+    #[test]
+    fn who_was_tried_to_reach_is_named_once_with_the_line_that_did() {
+        let tried = |address: &str| Entry::Outbound {
+            address: address.into(),
+            site: "shop/tasks.py:3:charge".into(),
+            pid: 1,
+            actor: "app".into(),
+            at: 1,
+        };
+        let journal = |addresses: &[&str]| Journal { entries: addresses.iter().map(|one| tried(one)).collect() };
+        assert_eq!(journal(&[]).outbound(), None);
+        let told = journal(&["10.0.0.1:5432", "10.0.0.1:5432"]).outbound().expect("it was tried");
+        assert!(told.contains("reach 10.0.0.1:5432 (shop/tasks.py:3:charge in app):"), "{told}");
+        let told = journal(&["a:1", "b:1", "c:1", "d:1", "e:1"]).outbound().expect("it was tried");
+        assert!(told.contains("c:1 (") && !told.contains("d:1") && told.contains(" and 2 more"), "{told}");
     }
 
     #[test]

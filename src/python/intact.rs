@@ -81,19 +81,24 @@ pub fn unlike_its_record(site_packages: &Path) -> Option<PathBuf> {
 }
 
 /// As [`Cache::content`]; a folder of which files are missing or cut is made again.
-pub fn content(cache: &Cache, what: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<PathBuf> {
+pub fn content(
+    cache: &Cache,
+    what: &str,
+    files: &BTreeMap<String, Vec<u8>>,
+    mode: impl Fn(&str) -> u32,
+) -> Result<PathBuf> {
     let is_damaged = |folder: &Path| {
         let is_whole = |(file, bytes): (&String, &Vec<u8>)| {
             folder.join(file).metadata().is_ok_and(|found| found.len() == bytes.len() as u64)
         };
         !files.iter().all(is_whole)
     };
-    let folder = cache.content(what, files)?;
+    let folder = cache.content(what, files, &mode)?;
     match folder.strip_prefix(cache.root()) {
         Ok(name) if is_damaged(&folder) => discard(cache, &name.to_string_lossy(), is_damaged)?,
         _ => return Ok(folder),
     }
-    cache.content(what, files)
+    cache.content(what, files, mode)
 }
 
 /// Takes a damaged folder out of the cache, so that it is made again; whoever else found it may have done so.

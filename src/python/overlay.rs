@@ -1,13 +1,14 @@
 //! Overlays: this state's copy of each package that it changes, named by content hash.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use dj_regress_protocol::Fingerprint;
 
 use super::intact::content;
 use super::source::{Sources, package_of};
-use crate::cache::{Cache, digest};
+use crate::cache::{Cache, USUAL_MODE, digest};
 use crate::case::inside;
 use crate::case::limit::PACKAGE_BYTES;
 use crate::case::path::InnerPath;
@@ -37,7 +38,7 @@ impl Overlay {
             let mut files = read_package(root, package)?;
             let folder = if changed.contains(package) {
                 change(&mut files, sources, package);
-                let folder = content(cache, "overlays", &files)?;
+                let folder = content(cache, "overlays", &files, |file| mode_of(&root.join(file)))?;
                 overlay.folders.push(folder.clone());
                 folder
             } else {
@@ -61,6 +62,11 @@ fn read_package(root: &Path, package: &str) -> Result<BTreeMap<String, Vec<u8>>>
         files.insert(file.to_string(), bytes);
     }
     Ok(files)
+}
+
+/// What the original may be used for; a file that the change makes has none.
+fn mode_of(original: &Path) -> u32 {
+    original.metadata().map_or(USUAL_MODE, |original| original.permissions().mode() & 0o777)
 }
 
 fn change(files: &mut BTreeMap<String, Vec<u8>>, sources: &Sources, package: &str) {

@@ -194,7 +194,10 @@ async fn measure(
     outcome.timings.clone = seconds(session.record.cloning);
     outcome.timings.fork = seconds(session.actors.forking);
     outcome.timings.steps = seconds(start.elapsed().saturating_sub(session.actors.forking + session.record.cloning));
-    played?;
+    if let Err(why) = played {
+        let tried = session.journal().ok().and_then(|journal| journal.outbound());
+        return Err(tried.map_or_else(|| why.clone(), |tried| format!("{why}; {tried}")));
+    }
     let start = Instant::now();
     let measured = deadline::answer("look at what was measured", measure::probe(session, guard_cycle)).await;
     outcome.timings.probes = seconds(start.elapsed());

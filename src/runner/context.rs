@@ -8,6 +8,7 @@ use dj_regress_protocol::{ActorKind, Enter, Hold, Prepare, Reply, Request, Texts
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 
+use super::alone::is_alone;
 use super::clock::{Clock, Pace};
 use super::reference::References;
 use super::template_server::TemplateServer;
@@ -17,6 +18,7 @@ use crate::case::{self, Change};
 use crate::error::{Context as _, Error, Result};
 use crate::plan::State;
 use crate::probe::ledger::PROBE;
+use crate::proxy::PostgresProxy;
 use crate::python::{Environments, Overlay, Refusal, Sources, mismatch};
 use crate::service::postgres::PostgresWants;
 use crate::service::supervisor::Supervisor;
@@ -100,6 +102,7 @@ impl RunContext {
             env: resolved.env.clone().into_iter().collect(),
             watch: overlay.expected.keys().cloned().collect(),
             app: app.map(str::to_owned),
+            world: None,
         };
         Ok(StateCode { environment, overlay, prepare, remainder })
     }
@@ -175,15 +178,26 @@ impl RunContext {
             let folder = folder.cannot_run(|| format!("make a folder in {}", self.folder.display()))?;
             let folder = folder.path();
             let _clock = Clock::create(&folder.join("clock"), Pace::Goes)?;
+            let proxy = match postgres.folder() {
+                Some(_) => None,
+                // Nobody in a world reaches another server than a socket.
+                None => Some(PostgresProxy::start(postgres.upstream(), folder).await?),
+            };
+            let service = match &proxy {
+                Some(proxy) => postgres.service_file(proxy.host(), &database),
+                None => postgres.direct_service_file(&database),
+            };
             let entry = Placement {
                 folder,
                 directory: folder,
-                service: postgres.direct_service_file(&database),
+                service,
                 log: &folder.join("log"),
                 actor: PROBE,
                 kind: ActorKind::Python { module: String::new() },
                 holds: Vec::new(),
                 holds_file: &folder.join("holds"),
+                server: postgres.folder(),
+                first: None,
             };
             let mut process = self.enter(code, zygote, entry).await?;
             let migrated = process.ask(&Request::Migrate).await;
@@ -196,7 +210,7 @@ impl RunContext {
 
     /// Forks an actor and checks that it runs this state's code.
     pub async fn enter(&self, code: &StateCode, zygote: &Zygote, entry: Placement<'_>) -> Result<Process, StepError> {
-        let Placement { folder, directory, service, log, actor, kind, holds, holds_file } = entry;
+        let Placement { folder, directory, service, log, actor, kind, holds, holds_file, server, first } = entry;
         fs::create_dir_all(directory).cannot_run(|| format!("make {}", directory.display()))?;
         let service_file = directory.join("service");
         write_private(&service_file, &service).cannot_run(|| format!("write {}", service_file.display()))?;
@@ -214,6 +228,7 @@ impl RunContext {
             clock: text(&folder.join("clock")),
             log: text(&reachable(log, folder)?),
             watch: code.prepare.watch.clone(),
+            world: Some(self.tree.world(folder, server.as_deref(), first, &code.prepare)?),
         };
         let entered = process.ask(&Request::Enter(enter)).await;
         let wrong = match &entered {
@@ -230,9 +245,10 @@ impl RunContext {
         }
     }
 
-    /// The server of an arm: the run's, or one of its own where the state says something of it or hurts it.
+    /// The server of an arm: the run's, or one of its own where the state says something of it, hurts it, or is about all
+    /// databases of it.
     pub async fn server_for(&self, state: &case::State) -> Result<Arc<TemplateServer>> {
-        if !state.own_postgres() {
+        if !is_alone(state) {
             return Ok(Arc::clone(&self.server));
         }
         let said = &state.services.postgres;
@@ -304,6 +320,10 @@ pub struct Placement<'e> {
     pub holds: Vec<Hold>,
     /// Where they are armed.
     pub holds_file: &'e Path,
+    /// The folder with the socket of the arm's server, where it is reached without a proxy.
+    pub server: Option<PathBuf>,
+    /// The first process of the arm, whose world it joins; none, if it is the first.
+    pub first: Option<u32>,
 }
 
 /// Why a state's code could not be put together.

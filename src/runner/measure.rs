@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::alone::looked_at_others;
 use super::session::Session;
 use crate::case::{Per, Quantity, StatementUnit, WRITES};
 use crate::probe::ledger::Ledger;
@@ -28,8 +29,17 @@ pub struct Measured {
 /// Looks at what every invariant wants, once all that was seen in different ways adds up.
 pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Result<Measured, String> {
     let journal = session.journal()?;
+    // Until a case can bound it, none is as declared.
+    if let Some(tried) = journal.outbound() {
+        return Err(tried);
+    }
     let tasks = session.task_counts(&journal).await?;
     let ledger = Ledger::read(&session.folder.join("ledger"))?;
+    if session.servers.is_shared
+        && let Some(why) = looked_at_others(&ledger)
+    {
+        return Err(why);
+    }
     let mut differences = Vec::new();
     if session.servers.has_statistics() {
         let server = session.servers.executed().await?;

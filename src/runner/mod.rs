@@ -1,5 +1,6 @@
 //! Runs arms on lanes and says what happens as events.
 
+mod alone;
 mod arm;
 mod browser;
 mod case_report;
@@ -35,7 +36,7 @@ use self::cpu_pin::CpuPin;
 use self::event::seconds;
 use self::reference::References;
 use self::template_server::TemplateServer;
-use crate::actor::{Tree, worker};
+use crate::actor::{Folders, Tree, Worlds, worker};
 use crate::cache::Cache;
 use crate::case::{Case, State};
 use crate::error::{Context as _, Error, Result};
@@ -91,13 +92,22 @@ impl Run {
         events: &Events,
     ) -> Result<()> {
         let folder = self.run_directory.path().to_owned();
-        let tree = Tree::new(self.supervisor.clone(), folder.clone(), worker::package(&self.cache)?)?;
+        let trial = folder.clone();
+        let worlds = tokio::task::spawn_blocking(move || Worlds::find(&trial)).await;
+        let worlds = worlds.cannot_run(|| "find out which namespaces can be had".to_owned())??;
+        let folders = Folders {
+            run: folder.clone(),
+            logs: options.logs.clone(),
+            code: self.cache.root().to_owned(),
+            worker: worker::package(&self.cache)?,
+        };
+        let tree = Tree::new(self.supervisor.clone(), worlds, folders)?;
         let prepared = async {
             let ready = prepare(&cases, &environments, options).await?;
             // Importing Django takes longer than starting Postgres: both at once. An environment that
             // does not start is found again, and told, by the arms that need it.
             if let Some(first) = ready.environments.first() {
-                let _ = tree.warm(first).await;
+                let _ = tree.warm(first, &BTreeMap::new()).await;
             }
             Ok(ready)
         };
@@ -107,7 +117,12 @@ impl Run {
             postgres: format!("PostgreSQL {}", postgres.version()),
             redis,
             services: services.describe(),
-            notes: services.notes().into_iter().map(|note| format!("{}: {note}", services.place())).collect(),
+            notes: services
+                .notes()
+                .into_iter()
+                .map(|note| format!("{}: {note}", services.place()))
+                .chain(tree.weaker())
+                .collect(),
             python: ready.pythons(),
             lanes: options.lanes,
         }));
@@ -243,7 +258,7 @@ fn needs(state: &State) -> ServiceNeeds {
     let said = &state.services;
     ServiceNeeds {
         image: said.postgres.image.clone().or_else(|| said.redis.image.clone()),
-        own_postgres: state.own_postgres(),
+        own_postgres: alone::is_alone(state),
         redis: state.uses_redis(),
         redis_settings: said.redis.maxmemory.is_some() || said.redis.policy.is_some(),
         server_faults: state.server_faults(),

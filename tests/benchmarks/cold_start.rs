@@ -63,6 +63,7 @@ async fn in_docker(postgres_image: &str, redis_image: &str, is_first: bool) {
                 image: postgres_image,
                 folder: &postgres_folder,
                 superuser: &superuser,
+                is_private: false,
                 settings: &settings,
             },
         ),

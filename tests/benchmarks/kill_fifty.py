@@ -206,7 +206,9 @@ class Bench:
             controller.wait(max(0.0, round_.moment - (time.monotonic() - begun)))
         is_over = controller.poll() is not None
         round_.had = "the run was over" if is_over else self.summary(self.left(run, since))
-        supervisors = [pid for pid, what in processes_of(run, self.temporary).items() if " supervisor " in what]
+        supervisors = [
+            pid for pid, what in processes_of(run, self.temporary).items() if " supervisor " in what
+        ]
         if round_.supervisor_too and not is_over:
             # Stopped first, or it would see its supervisor die.
             controller.send_signal(signal.SIGSTOP)

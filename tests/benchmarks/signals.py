@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Ends runs by signals at random moments, and runs them where there is little; measures how long what is left stays.
+"""Ends runs by signals at random moments, runs them where there is little, and measures what stays how long.
 
     cargo build
     tests/benchmarks/signals.py [-n ROUNDS] [--seed SEED] [--program PATH]
 
-Each round of a kind ends a run of planted cases (faults, a real cluster) at a moment drawn evenly from the time that
-such a run takes: SIGINT or SIGTERM to the controller, SIGKILL to it, SIGKILL to its supervisor alone. No next start
-helps. What is measured is the time from the signal until the command has ended (SIGINT, SIGTERM, the supervisor's
-death), or until nothing is left (SIGKILL): processes, its folder, System V segments. Then eight runs at once, and
-one each with 64 files, with 4 MB of shared memory, as another user, and with nice 19.
+Each round of a kind ends a run of planted cases (faults, a real cluster) at a moment drawn evenly from
+the time that such a run takes: SIGINT or SIGTERM to the controller, SIGKILL to it, SIGKILL to its
+supervisor alone. No next start helps. What is measured is the time from the signal until the command has
+ended (SIGINT, SIGTERM, the supervisor's death), or until nothing is left (SIGKILL): processes, its
+folder, System V segments. Then eight runs at once, and one each with 64 files, with 4 MB of shared
+memory, as another user, and with nice 19.
 
 Exits with 1 if anything is left after the bounds below, or a run fails. The bound for SIGINT and SIGTERM is
 reported, and not a reason to fail: it depends on what else the machine does.
@@ -30,7 +31,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kill_fifty import BASES, REPOSITORY, orphaned_segments, processes_of
+from kill_fifty import BASES, REPOSITORY
+from left_behind import orphaned_segments, processes_of
 
 # Seconds.
 INTERRUPTED = 0.2
@@ -69,7 +71,9 @@ class Bench:
     def left(self, run: str, since: float) -> list[str]:
         """What there is of a run."""
         folders = [str(found) for base in BASES for found in base.glob(f"dj-regress-{os.geteuid()}/{run}*")]
-        processes = [f"process {pid}: {what}" for pid, what in processes_of(run, self.folder / "none").items()]
+        processes = [
+            f"process {pid}: {what}" for pid, what in processes_of(run, self.folder / "none").items()
+        ]
         return folders + processes + sorted(orphaned_segments(since))
 
     def until_gone(self, run: str, since: float) -> tuple[float, list[str]]:
@@ -82,7 +86,10 @@ class Bench:
     def end(
         self, moment: float, how: Callable[[subprocess.Popen[bytes], str], bool]
     ) -> tuple[float, float, int, list[str]] | None:
-        """Ends a run: seconds until the command ended, and until nothing was left; its code. None if it was over."""
+        """Ends a run: seconds until the command ended, and until nothing was left; its code.
+
+        None if it was over.
+        """
         since = time.time()
         controller = self.start("faults", "killed")
         run = f"run-{controller.pid}-"
@@ -129,7 +136,9 @@ def signals(bench: Bench, whole: float, rounds: int, moments: random.Random) -> 
     print("|---|---|---|---|---|---|")
     all_wrong = 0
     for name, how, expected, bound in kinds:
-        ended, gone, wrong = [], [], []
+        ended: list[float] = []
+        gone: list[float] = []
+        wrong: list[str] = []
         while len(gone) < rounds:
             met = bench.end(moments.uniform(0.02, 0.9 * whole), how)
             if met is None:
@@ -157,7 +166,7 @@ def limits(bench: Bench) -> int:
     codes = [run.wait() for run in eight]
     print(f"eight runs at once: {codes} in {time.monotonic() - begun:.1f} s")
     wrong += sum(code != 0 for code in codes)
-    small = "mount -t tmpfs -o size=4m tmpfs /dev/shm && exec \"$@\""
+    small = 'mount -t tmpfs -o size=4m tmpfs /dev/shm && exec "$@"'
     places: dict[str, tuple[str, ...]] = {
         "64 files": ("sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"),
         "4 MB of shared memory": ("unshare", "-m", "sh", "-c", small, "sh"),

@@ -53,8 +53,14 @@ impl Room {
     ) -> dj_regress::error::Result<Postgres> {
         let folder = socket_folder(self.folder.path(), "postgres").unwrap();
         let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let wanted =
-            postgres::Wanted { owner: &self.owner, image, folder: &folder, superuser: SUPERUSER, settings: &settings };
+        let wanted = postgres::Wanted {
+            owner: &self.owner,
+            image,
+            folder: &folder,
+            superuser: SUPERUSER,
+            is_private: false,
+            settings: &settings,
+        };
         Postgres::start(&self.daemon, wanted).await
     }
 

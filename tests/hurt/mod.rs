@@ -43,7 +43,7 @@ pub struct Hurt {
 /// The cases `a_quick` and `waiting`; the second also does this before it waits, and has these settings.
 pub fn cases(head: &str, before: &str) -> Context {
     let context = Context::new().case("a_quick", QUICK);
-    let step = format!("import os\n{before}\n{}", STEP.replace("GO", context.path("go").to_str().unwrap()));
+    let step = format!("import os\n{before}\n{}", STEP.replace("GO", gate(&context).to_str().unwrap()));
     let step = step.lines().map(|line| format!("      {line}\n")).collect::<String>();
     let case = format!(
         "actors: {{app: {{python: }}}}\nfixes: {{hope: {{env: {{PLEASE: end}}}}}}\n{head}steps:\n  - python: app\n    run: |\n{}  - \
@@ -51,6 +51,12 @@ pub fn cases(head: &str, before: &str) -> Context {
         step.lines().map(|line| format!("  {line}\n")).collect::<String>()
     );
     context.case("waiting", &case)
+}
+
+/// The file `go`: arms see the machine's files, but for those in the places where files come and go.
+fn gate(context: &Context) -> PathBuf {
+    let name = context.path("").file_name().unwrap().to_owned();
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
 impl Hurt {
@@ -122,7 +128,7 @@ impl Hurt {
 
     /// The arms go on.
     pub fn go(&self) {
-        fs::write(self.context.path("go"), "").unwrap();
+        fs::write(gate(&self.context), "").unwrap();
     }
 
     /// Waits for the end of the run.
@@ -151,6 +157,7 @@ impl Drop for Hurt {
         // Of a test that failed; the supervisor ends the rest.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = fs::remove_file(gate(&self.context));
     }
 }
 

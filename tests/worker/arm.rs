@@ -42,6 +42,7 @@ impl Arm {
             holds,
             holds_file: file("holds"),
             watch: vec!["django_q".into()],
+            world: None,
         })
     }
 

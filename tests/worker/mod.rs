@@ -58,7 +58,7 @@ impl Controller {
         let socket = folder.path().join("socket");
         let listener = UnixListener::bind(&socket).expect("a socket");
         let interpreter = Command::new(environment().join("bin/python"))
-            .arg("-I")
+            .arg("-s")
             .arg(package.join("dj_regress/__main__.py"))
             .arg(&socket)
             .arg("root")
@@ -87,6 +87,7 @@ impl Controller {
             env: BTreeMap::new(),
             watch: vec!["shop".into(), "django_q".into()],
             app: None,
+            world: None,
         }
     }
 

@@ -104,6 +104,19 @@ pub enum Entry {
         /// When.
         at: u64,
     },
+    /// The app tried to reach a server that is not the arm's. It was kept from it.
+    Outbound {
+        /// Whom, e.g. `10.0.0.1:5432` or the path of a socket.
+        address: String,
+        /// Where in the app: `file:line:function`.
+        site: String,
+        /// Process.
+        pid: u32,
+        /// The actor's name in the case.
+        actor: String,
+        /// When.
+        at: u64,
+    },
     /// A process has taken a hold, and is about to stop itself (SIGSTOP). It is stopped when `/proc` says `T`. Of a
     /// web actor it is a thread: each that waits there writes this once.
     Held {

@@ -107,6 +107,35 @@ pub struct Prepare {
     /// `ROOT_URLCONF` unless the case's settings name another.
     #[serde(default)]
     pub app: Option<String>,
+    /// The world to do it in; without one, the machine.
+    #[serde(default)]
+    pub world: Option<World>,
+}
+
+/// What a process sees of the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct World {
+    /// Its namespaces. Without them, Python's own sockets are kept from the network, and nothing else is kept apart.
+    pub namespaces: Option<Namespaces>,
+    /// HOME and the like, as far as the case does not say what they are.
+    pub environment: BTreeMap<String, String>,
+    /// Folders whose sockets are its own. With namespaces, those that are empty in a new one are, too.
+    pub sockets: Vec<String>,
+}
+
+/// How a process comes by its namespaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Namespaces {
+    /// It makes them.
+    New {
+        /// Folders that can be written to.
+        writable: Vec<String>,
+        /// Folders that can be read, wherever they are. Those that Python itself needs are known.
+        readable: Vec<String>,
+    },
+    /// It joins those of this process.
+    Of(u32),
 }
 
 /// How a web actor serves.
@@ -187,6 +216,9 @@ pub struct Enter {
     pub holds_file: String,
     /// Packages to report again, as this process sees them.
     pub watch: Vec<String>,
+    /// The arm's world; without one, the process stays where its zygote is.
+    #[serde(default)]
+    pub world: Option<World>,
 }
 
 /// What an actor is.

@@ -72,6 +72,12 @@ impl Journal {
         self.write(&Entry::Executed { id: task, pid: process::id(), at: monotonic() })
     }
 
+    /// The app tried to reach a server that is not the arm's.
+    fn outbound(&self, address: String, site: String) -> PyResult<()> {
+        let actor = self.actor.clone();
+        self.write(&Entry::Outbound { address, site, pid: process::id(), actor, at: monotonic() })
+    }
+
     /// A request is about to be handled; returns its id.
     fn requested(&self, method: String, path: String) -> PyResult<String> {
         let (pid, count) = (process::id(), self.requests.fetch_add(1, Ordering::Relaxed) + 1);

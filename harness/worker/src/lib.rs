@@ -14,6 +14,7 @@ mod journal;
 mod ledger;
 mod run;
 mod site;
+mod world;
 
 use pyo3::prelude::*;
 
@@ -27,5 +28,8 @@ fn worker(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(fingerprint::fingerprint, module)?)?;
     module.add_function(wrap_pyfunction!(fingerprint::digest, module)?)?;
     module.add_function(wrap_pyfunction!(run::run, module)?)?;
+    module.add_function(wrap_pyfunction!(world::seal, module)?)?;
+    module.add_function(wrap_pyfunction!(world::join, module)?)?;
+    module.add_function(wrap_pyfunction!(world::own_folders, module)?)?;
     Ok(())
 }

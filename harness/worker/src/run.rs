@@ -13,10 +13,16 @@ use serde_json::Value;
 use crate::channel::{self, Channel};
 use crate::convert::{failed, from_python, to_dict, to_python};
 use crate::fork::{self, Side};
+use crate::world::refused;
 
-/// Connects to the controller as `name` and does what it asks until it hangs up.
+/// Connects to the controller as `name` and does what it asks until it hangs up. Before, it joins the user namespace of
+/// the process `users`, without which it could make no other.
 #[pyfunction]
-pub fn run(py: Python<'_>, socket: PathBuf, name: String) -> PyResult<()> {
+#[pyo3(signature = (socket, name, users=None))]
+pub fn run(py: Python<'_>, socket: PathBuf, name: String, users: Option<u32>) -> PyResult<()> {
+    if let Some(process) = users {
+        dj_regress_world::join_user(process).map_err(refused)?;
+    }
     let hooks = PyDict::new(py);
     hooks.set_item("after_in_child", wrap_pyfunction!(channel::close_inherited, py)?)?;
     py.import("os")?.call_method("register_at_fork", (), Some(&hooks))?;
@@ -192,6 +198,7 @@ impl Process {
         arguments.set_item("journal", &enter.journal)?;
         arguments.set_item("holds", to_python(py, &json(&enter.holds)?)?)?;
         arguments.set_item("holds_file", &enter.holds_file)?;
+        arguments.set_item("world", to_python(py, &json(&enter.world)?)?)?;
         let actor = py.import("dj_regress.actor")?.call_method("enter", (), Some(&arguments))?;
         let code = py.import("dj_regress.process")?.call_method1("fingerprints", (enter.watch,))?;
         self.actor = Some(actor.unbind());

@@ -40,8 +40,9 @@ impl Session<'_> {
         let (server, database) = (Arc::clone(&self.servers.server), self.servers.database.clone());
         let wire = self.wire_of(actor).await?;
         let directory = wire.directory.clone();
-        // The probe goes past its proxy: what it does is nobody's.
-        let host = if actor == PROBE { None } else { Some(wire.postgres.host()) };
+        // The probe goes past its proxy: what it does is nobody's. Not where there is no way past it.
+        let is_past = actor == PROBE && server.postgres.folder().is_some();
+        let host = if is_past { None } else { Some(wire.postgres.host()) };
         let service = match host {
             Some(host) => server.postgres.service_file(host, &database),
             None => server.postgres.direct_service_file(&database),
@@ -55,6 +56,8 @@ impl Session<'_> {
             kind,
             holds: self.actors.holds.of(actor),
             holds_file: self.actors.holds.path(),
+            server: server.postgres.folder(),
+            first: self.actors.processes.get(PROBE).map(|probe| probe.hello.pid),
         };
         let (code, zygote) = self.actors.codes.of(actor);
         let process = self.context.enter(code, zygote, entry).await?;
@@ -89,9 +92,9 @@ impl Session<'_> {
         let connections = self.actors.connections();
         if connections > self.actors.pinned {
             let statement = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = $1";
-            let user = &self.servers.postgres().app().user;
+            let user = self.servers.postgres().login(&self.servers.database).user;
             let ask =
-                async { self.servers.client()?.query(statement, &[user]).await.map_err(|error| sql::message(&error)) };
+                async { self.servers.client()?.query(statement, &[&user]).await.map_err(|error| sql::message(&error)) };
             for row in deadline::answer("ask for the arm's backends", ask).await? {
                 pin.keep(row.get::<_, i32>(0).cast_unsigned());
             }

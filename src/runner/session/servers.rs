@@ -116,7 +116,7 @@ impl Servers {
     pub async fn executed(&self) -> Result<server::Statistics> {
         let postgres = self.postgres();
         let client = postgres.statistics_client().await?;
-        server::statistics(&client, postgres.oid_of(&self.database).await?, &postgres.app().user).await
+        server::statistics(&client, postgres.oid_of(&self.database).await?).await
     }
 
     /// Whether the server can say what it executed: it counts, and has not lost count in a crash.

@@ -11,6 +11,10 @@ pub const SUPERUSER: &str = "dj_regress";
 /// The role that owns every arm's database on a server of our own and that the app connects as. No superuser.
 pub const APP: &str = "app";
 
+/// What the database `postgres` and the template of all others are: nobody's but the harness's.
+pub(super) const SETUP: &str =
+    "REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC; CREATE EXTENSION pg_stat_statements";
+
 /// Connects; the connection ends with its client, or with the server.
 pub(super) async fn connect(config: &tokio_postgres::Config) -> Result<Client, tokio_postgres::Error> {
     let (client, connection) = config.connect(NoTls).await?;

@@ -48,6 +48,8 @@ pub struct Wanted<'a> {
     pub folder: &'a Path,
     /// The superuser, who needs no password.
     pub superuser: &'a str,
+    /// Whether it is one arm's own.
+    pub is_private: bool,
     /// Settings by their names in `postgresql.conf`. Where it listens is not the caller's to say.
     pub settings: &'a [(String, String)],
 }
@@ -58,6 +60,8 @@ pub struct Contained {
     container: Container,
     folder: PathBuf,
     superuser: String,
+    /// Whether it is one arm's own.
+    pub is_private: bool,
 }
 
 impl Contained {
@@ -133,7 +137,8 @@ impl Contained {
             ..Spec::new("postgres", wanted.owner, image)
         };
         let container = daemon.run(spec).await?;
-        let postgres = Self { container, folder: wanted.folder.to_owned(), superuser: wanted.superuser.to_owned() };
+        let (folder, superuser) = (wanted.folder.to_owned(), wanted.superuser.to_owned());
+        let postgres = Self { container, folder, superuser, is_private: wanted.is_private };
         if let Err(error) = postgres.wait_until_ready().await {
             // The error says more than whether this goes well; the labels find what is left.
             let _ = postgres.remove().await;

@@ -29,6 +29,8 @@ pub(super) struct External {
     pub run_directory: Arc<RunDirectory>,
     /// The database that has `pg_stat_statements`, where it can be used.
     pub statistics: Option<String>,
+    /// What the server compares the app's password with; none, where the run can make no role.
+    pub verifier: Option<String>,
 }
 
 /// What the user of the URL may do.
@@ -59,6 +61,17 @@ impl External {
         let mut config = self.url.config(database);
         config.application_name(application(&self.token));
         config
+    }
+
+    /// What makes the role of one arm, a member of the run's, with the run's password.
+    pub fn role_statement(&self, role: &str, run: &str, verifier: &str) -> String {
+        // Whoever is no superuser must be a member to give databases to the role.
+        format!(
+            "BEGIN; CREATE ROLE {role} LOGIN NOSUPERUSER PASSWORD '{verifier}' IN ROLE {run}; \
+             COMMENT ON ROLE {role} IS '{}'; {}; COMMIT",
+            self.token,
+            membership(role)
+        )
     }
 
     /// Removes all that the run has on the server.
@@ -119,6 +132,14 @@ pub async fn undo(url: &PostgresUrl, token: &str) -> Result<Vec<String>> {
     Ok(removed.into_iter().map(|name| format!("{name} of {url}")).collect())
 }
 
+/// A superuser needs no membership, and is a member of all.
+fn membership(role: &str) -> String {
+    format!(
+        "DO $$ BEGIN IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) \
+         THEN GRANT {role} TO CURRENT_USER; END IF; END $$"
+    )
+}
+
 /// Ends the backends of a run that is over. They finish what they were told though nobody listens any more: a database
 /// that is being copied would come up after all others were dropped.
 async fn end_backends(admin: &Client, token: &str) -> Result<()> {
@@ -135,13 +156,14 @@ async fn end_backends(admin: &Client, token: &str) -> Result<()> {
     }
 }
 
-/// Drops the databases and the role of the run with this token, and nothing else.
+/// Drops the databases and the roles of the run with this token, and nothing else.
 async fn remove(admin: &Client, token: &str) -> Result<Vec<String>> {
     // A database without a comment was made a moment before everything ended: its name has the token, too.
     let databases = "SELECT datname::text FROM pg_database d WHERE starts_with(datname::text, $1) \
                      AND coalesce(shobj_description(d.oid, 'pg_database'), $2) = $2 ORDER BY oid";
-    let roles = "SELECT rolname::text FROM pg_roles r WHERE rolname = $1 \
-                 AND shobj_description(r.oid, 'pg_authid') = $2";
+    // The run's, and those of its arms.
+    let roles = "SELECT rolname::text FROM pg_roles r WHERE starts_with(rolname::text, $1) \
+                 AND shobj_description(r.oid, 'pg_authid') = $2 ORDER BY oid DESC";
     let (prefix, role) = (prefix(token), role(token));
     let mut removed = Vec::new();
     for (kind, statement, name, how) in [("database", databases, &prefix, " WITH (FORCE)"), ("role", roles, &role, "")]

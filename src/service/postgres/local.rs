@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use tokio_postgres::Client;
 
 use super::config::{self, INITDB_OPTIONS, PostgresWants};
-use super::connection::{APP, SUPERUSER, answered, connect};
+use super::connection::{APP, SETUP, SUPERUSER, answered, connect};
 use super::store::{Generation, Store};
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
@@ -152,7 +152,7 @@ impl Local {
             Err(_) => return Err(Error::cannot_run(format!("initdb takes over {} s", INITDB_DEADLINE.as_secs()))),
         }
         let admin = self.launch().await?;
-        let setup = format!("CREATE ROLE {APP} LOGIN NOSUPERUSER; CREATE EXTENSION pg_stat_statements");
+        let setup = format!("CREATE ROLE {APP} LOGIN NOSUPERUSER; {SETUP}");
         answered("set up the server", admin.batch_execute(&setup)).await?;
         Ok(admin)
     }
@@ -195,9 +195,6 @@ impl Local {
 
     fn process(&self, name: &str, command: Vec<String>, log: &Path) -> Spawn {
         let mut spawn = Spawn::new(name, command, &self.directory, log).variable("LC_ALL", "C").variable("TZ", "UTC");
-        // The user's own PGDATA, PGPORT and the like would be followed.
-        let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        spawn.environment.extend(inherited.filter(|name| name.starts_with("PG")).map(|name| (name, None)));
         spawn.user = self.user.as_ref().map(|user| (user.user, user.group));
         spawn
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_postgres::Client;
 
 use super::config::{self, PostgresWants};
-use super::connection::{APP, SUPERUSER, answered, connect, failed};
+use super::connection::{APP, SETUP, SUPERUSER, answered, connect, failed};
 use super::contained::{Contained, Wanted};
 use super::external::{External, Rights, application, log_in, log_in_as, prefix, role};
 use super::local::Local;
@@ -40,6 +40,8 @@ impl Postgres {
         let postgres = Self::new(Host::Local(local), admin, app, String::new(), state).await?;
         postgres.assert_ours().await?;
         postgres.find_templates().await?;
+        let shared = postgres.shared().await?;
+        postgres.state().shared = shared;
         Ok(postgres)
     }
 
@@ -60,10 +62,11 @@ impl Postgres {
         let private = tempfile::Builder::new().prefix("postgres-").tempdir_in(run_directory.path());
         let private = private.cannot_run(|| format!("make a folder in {}", run_directory.path().display()))?.keep();
         let folder = docker::socket_folder(&private, "c")?;
-        let wanted = Wanted { owner, image, folder: &folder, superuser: SUPERUSER, settings: &settings };
+        let (superuser, is_private) = (SUPERUSER, wants.private);
+        let wanted = Wanted { owner, image, folder: &folder, superuser, is_private, settings: &settings };
         let contained = Contained::start(daemon, wanted).await?;
         let admin = answered("connect to postgres", connect(&contained.config("postgres"))).await?;
-        let setup = format!("CREATE ROLE {APP} LOGIN NOSUPERUSER; CREATE EXTENSION pg_stat_statements");
+        let setup = format!("CREATE ROLE {APP} LOGIN NOSUPERUSER; {SETUP}");
         answered("set up the server", admin.batch_execute(&setup)).await?;
         let app = Login { user: APP.to_owned(), password: None };
         Self::new(Host::Contained(contained), admin, app, String::new(), State::default()).await
@@ -83,12 +86,13 @@ impl Postgres {
         let rights = Rights::of(&admin, url).await?;
         run_directory.note(|elsewhere| elsewhere.postgres = Some(url.clone()))?;
         let own = make_role(&admin, url, &rights, &token).await;
-        let app = own.unwrap_or_else(|why| {
-            notes.push(format!("the app logs in as {} itself: {why}", rights.user));
-            Login { user: url.user.clone(), password: url.password.clone() }
+        let (app, verifier) = own.unwrap_or_else(|why| {
+            notes.push(format!("the app logs in as {} itself, in all arms: {why}", rights.user));
+            (Login { user: url.user.clone(), password: url.password.clone() }, None)
         });
-        let has_own_role = app.user != url.user;
-        let external = External { url: url.clone(), token, run_directory: Arc::clone(run_directory), statistics: None };
+        let has_own_role = verifier.is_some();
+        let run_directory = Arc::clone(run_directory);
+        let external = External { url: url.clone(), token, run_directory, statistics: None, verifier };
         let prefix = prefix(&external.token);
         let mut postgres = Self::new(Host::External(external), admin, app, prefix, State::default()).await?;
         let statistics = if has_own_role {
@@ -130,7 +134,12 @@ impl Postgres {
 }
 
 /// Makes the role of the app and tries it; or says why the app has none.
-async fn make_role(admin: &Client, url: &PostgresUrl, rights: &Rights, token: &str) -> Result<Login, String> {
+async fn make_role(
+    admin: &Client,
+    url: &PostgresUrl,
+    rights: &Rights,
+    token: &str,
+) -> Result<(Login, Option<String>), String> {
     if !rights.may_create_roles {
         return Err(format!("{} may not create roles", rights.user));
     }
@@ -150,7 +159,7 @@ async fn make_role(admin: &Client, url: &PostgresUrl, rights: &Rights, token: &s
     }
     let login = PostgresUrl { user: user.clone(), password: Some(Secret::new(password)), ..url.clone() };
     match log_in(&login).await {
-        Ok(_) => Ok(Login { user, password: login.password }),
+        Ok(_) => Ok((Login { user, password: login.password }, Some(verifier))),
         Err(error) => {
             let dropped = admin.batch_execute(&format!("DROP ROLE {user}")).await;
             dropped.map_err(|error| failed(&format!("drop {user}"), &error).message)?;

@@ -1,7 +1,7 @@
 //! A server that answers, the same wherever it runs.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::sys::signal::Signal;
@@ -17,6 +17,9 @@ use crate::deadline;
 use crate::error::{Context, Error, Result};
 use crate::proxy::Endpoint;
 use crate::service::lifecycle::{Change, Lifecycle};
+
+/// What the names of arms' databases begin with.
+const ARM: &str = "arm_";
 
 /// A server that answers; until it is killed or stopped.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(super) struct State {
     pub templates: BTreeSet<String>,
     /// Whether there is anything that the cache does not hold yet.
     pub is_new: bool,
+    /// What all databases shared when the server had just started; only a server of which it is still true is kept.
+    pub shared: String,
     /// By database: held while its files are brought from the cache.
     pub locks: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
 }
@@ -112,25 +117,53 @@ impl Postgres {
         }
     }
 
-    /// As whom the app logs in.
+    /// The folder of its socket, where that is the run's.
+    pub fn folder(&self) -> Option<PathBuf> {
+        match (&self.host, self.upstream()) {
+            (Host::Local(_) | Host::Contained(_), Endpoint::Unix(socket)) => socket.parent().map(Path::to_owned),
+            _ => None,
+        }
+    }
+
+    /// As whom the app logs in, unless an arm has a role of its own.
     pub fn app(&self) -> &Login {
         &self.app
+    }
+
+    /// As whom the app logs in to a database.
+    pub fn login(&self, database: &str) -> Login {
+        match self.role_of(database) {
+            Some(user) => Login { user, password: self.app.password.clone() },
+            None => self.app.clone(),
+        }
+    }
+
+    /// The role of an arm on a server that arms share: what an app does to its own role is nobody else's then. It is a
+    /// member of the role that owns what the template brings.
+    pub(super) fn role_of(&self, database: &str) -> Option<String> {
+        let is_shared = match &self.host {
+            Host::Local(local) => !local.is_private,
+            Host::Contained(contained) => !contained.is_private,
+            Host::External(external) => external.verifier.is_some(),
+        };
+        let arm = database.strip_prefix(&self.prefix)?.strip_prefix(ARM)?;
+        is_shared.then(|| format!("{}_{arm}", self.app.user))
     }
 
     /// The text of libpq's service file for an actor whose proxy listens in the folder `host`. It may hold a password:
     /// write it with [`write_private`](crate::service::write_private).
     pub fn service_file(&self, host: &Path, database: &str) -> String {
-        self.app.service_file(host, database)
+        self.login(database).service_file(host, database)
     }
 
     /// As [`Postgres::service_file`], for one that connects to the server itself.
     pub fn direct_service_file(&self, database: &str) -> String {
-        self.app.direct_service_file(&self.upstream(), database)
+        self.login(database).direct_service_file(&self.upstream(), database)
     }
 
     /// The name of an arm's database.
     pub fn database_name(&self, arm: usize) -> String {
-        self.name(&format!("arm_{arm}"))
+        self.name(&format!("{ARM}{arm}"))
     }
 
     /// The process id of the postmaster, where it is a process of this run.
@@ -173,6 +206,11 @@ impl Postgres {
             Host::Local(local) => local,
         };
         let kept = self.drop_all_but_templates().await?;
+        let is_clean = self.shared().await? == self.state().shared;
+        if !is_clean {
+            // A later run would see what an arm of this one has done. The next makes its templates again.
+            return local.shut_down(Signal::SIGQUIT).await;
+        }
         local.shut_down(Signal::SIGINT).await?;
         let (store, generation, data) = (local.store.clone(), local.generation.clone(), local.data());
         let publish = move || store.publish(&data, &kept, generation.as_deref());

@@ -22,7 +22,7 @@ use crate::service::locate::PostgresBinaries;
 use crate::service::user::ServerUser;
 
 /// Raise it when the set-up of the server changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Another run copies its data directory meanwhile.
 const PUBLISH_DEADLINE: Duration = Duration::from_mins(1);

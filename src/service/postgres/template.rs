@@ -80,6 +80,16 @@ impl Postgres {
         if !self.has_template(key) {
             return Err(Error::bug(format!("the template {key} is not sealed")));
         }
+        if let Some(role) = self.role_of(name) {
+            let run = &self.app().user;
+            let make = match &self.host {
+                Host::External(external) => {
+                    external.role_statement(&role, run, external.verifier.as_deref().unwrap_or_default())
+                }
+                Host::Local(_) | Host::Contained(_) => format!("CREATE ROLE {role} LOGIN NOSUPERUSER IN ROLE {run}"),
+            };
+            self.execute(&format!("make the role {role}"), &make).await?;
+        }
         self.create(&self.name(&format!("{SEALED}{key}")), &self.checked(name.to_owned())?).await
     }
 
@@ -90,7 +100,30 @@ impl Postgres {
     /// Cannot run if the server refuses.
     pub async fn drop_database(&self, name: &str) -> Result<()> {
         let name = self.checked(name.to_owned())?;
-        self.execute(&format!("drop {name}"), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
+        self.execute(&format!("drop {name}"), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+        match self.role_of(&name) {
+            Some(role) => self.execute(&format!("drop the role {role}"), &format!("DROP ROLE IF EXISTS {role}")).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What all databases of the server share, and what is in those that nobody should use, as a text to compare: roles
+    /// and their settings, tablespaces, the server's own settings.
+    pub(super) async fn shared(&self) -> Result<String> {
+        let statement = "SELECT string_agg(line, E'\n' ORDER BY line) FROM (
+            SELECT 'role ' || pg_authid::text FROM pg_authid
+            UNION ALL SELECT 'member ' || pg_auth_members::text FROM pg_auth_members
+            UNION ALL SELECT 'setting ' || pg_db_role_setting::text FROM pg_db_role_setting
+            UNION ALL SELECT 'tablespace ' || pg_tablespace::text FROM pg_tablespace
+            UNION ALL SELECT 'description ' || pg_shdescription::text FROM pg_shdescription
+            UNION ALL SELECT 'label ' || pg_shseclabel::text FROM pg_shseclabel
+            UNION ALL SELECT 'file ' || name || ' ' || coalesce(setting, '') FROM pg_file_settings
+                WHERE sourcefile LIKE '%postgresql.auto.conf'
+            UNION ALL SELECT 'relation ' || oid || ' ' || relname FROM pg_class WHERE oid >= 16384
+            UNION ALL SELECT 'database ' || datname || ' ' || datdba || ' ' || coalesce(datacl::text, '')
+                FROM pg_database WHERE datname IN ('postgres', 'template0', 'template1')
+            ) AS lines (line)";
+        Ok(answered("ask what all databases share", self.admin().query_one(statement, &[])).await?.get(0))
     }
 
     /// The oid of a database, by which the server's statistics name it.
@@ -119,9 +152,14 @@ impl Postgres {
             Host::Local(_) | Host::Contained(_) | Host::External(_) => "",
         };
         self.bring(from).await?;
-        let owner = self.app().user.replace('"', "\"\"");
+        let owner = self.login(name).user.replace('"', "\"\"");
         let statement = format!("CREATE DATABASE {name} TEMPLATE {from} {options} OWNER \"{owner}\"");
         self.execute(&format!("make {name} from {from}"), &statement).await?;
+        if self.role_of(name).is_some() {
+            // Its owner still can; the apps of other arms are somebody else.
+            let revoke = format!("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC");
+            self.execute(&format!("close {name} to others"), &revoke).await?;
+        }
         match &self.host {
             Host::Local(_) | Host::Contained(_) => Ok(()),
             Host::External(external) => {

@@ -35,18 +35,20 @@ pub(super) enum Reply {
     Exited { pid: u32, session: u32, exit: Exit },
 }
 
-/// A process to start. Its standard input is empty, its output goes to the log; it gets its own session (so its pid is
-/// its session id), no other open files, default signal dispositions, no blocked signals and umask 022.
+/// Where programs are looked for, whatever the caller says.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A process to start. Its environment is what is said here and nothing of the caller's; its standard input is empty, its
+/// output goes to the log; it gets its own session (so its pid is its session id), no other open files, default signal
+/// dispositions, no blocked signals and umask 022.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Spawn {
     /// For messages.
     pub name: String,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Variables to set (or, with `None`, to take away).
-    pub environment: BTreeMap<String, Option<String>>,
-    /// Start from an empty environment instead of the controller's.
-    pub clear_environment: bool,
+    /// Its environment, besides the variable that names the run.
+    pub environment: BTreeMap<String, String>,
     /// Where it runs.
     pub directory: PathBuf,
     /// Run as this user and group; only root can.
@@ -58,13 +60,12 @@ pub struct Spawn {
 }
 
 impl Spawn {
-    /// A process with the controller's environment, ended by SIGKILL.
+    /// A process with a minimal environment, ended by SIGKILL.
     pub fn new(name: &str, command: Vec<String>, directory: &Path, log: &Path) -> Self {
         Self {
             name: name.to_owned(),
             command,
-            environment: BTreeMap::new(),
-            clear_environment: false,
+            environment: [("PATH", PATH), ("LANG", "C.UTF-8")].map(|(name, value)| (name.into(), value.into())).into(),
             directory: directory.to_owned(),
             user: None,
             log: log.to_owned(),
@@ -75,7 +76,7 @@ impl Spawn {
     /// Sets a variable of its environment.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
-        self.environment.insert(name.to_owned(), Some(value.to_owned()));
+        self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 }

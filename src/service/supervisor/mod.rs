@@ -12,7 +12,7 @@ mod tree;
 
 pub(super) use handle::Ended;
 pub use handle::Supervisor;
-pub use message::{Ending, Exit, Spawn, Target};
+pub use message::{Ending, Exit, PATH, Spawn, Target};
 pub use process::run;
 
 /// The hidden subcommand: `dj-regress supervisor RUN_DIRECTORY`.

@@ -133,16 +133,7 @@ impl Keeping {
         };
         let log = File::options().create(true).append(true).open(&spawn.log)?;
         let mut command = Command::new(program);
-        if spawn.clear_environment {
-            command.env_clear();
-        }
-        for (name, value) in &spawn.environment {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command.env(RUN_VARIABLE, &self.directory);
+        command.env_clear().envs(&spawn.environment).env(RUN_VARIABLE, &self.directory);
         if let Some((user, group)) = spawn.user {
             command.uid(user).gid(group);
         }

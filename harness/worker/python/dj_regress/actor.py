@@ -18,6 +18,7 @@ from dj_regress.holds import Hold, hang
 from dj_regress.journal import Processes, record_executions
 from dj_regress.namespace import Namespace
 from dj_regress.worker import Clock, Holds, Journal, Ledger
+from dj_regress.world import WATCH, World, inhabit
 
 
 class Actor:
@@ -120,9 +121,13 @@ def enter(
     journal: str,
     holds: list[Hold],
     holds_file: str,
+    world: World | None,
 ) -> Actor:
     """Make this process the actor `name`."""
     redirect(log)
+    if world is not None:
+        # After the log, which need not be there.
+        inhabit(world)
     os.chdir(directory)
     # libpq reads both when it connects.
     os.environ["PGSERVICEFILE"] = service_file
@@ -133,6 +138,7 @@ def enter(
     shared = virtual.start(clock)
     record(Ledger(ledger, name))
     entries = Journal(journal, name, shared)
+    WATCH.tell(entries)
     if holds:
         hang(holds, Holds(holds_file, entries))
     if apps.is_installed("django_q"):

@@ -1,9 +1,11 @@
 """Turns a bare interpreter into a zygote: this state's code on the path, its settings, Django set up."""
 
+import compileall
 import gc
 import importlib
 import os
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import deepcopy
@@ -16,6 +18,7 @@ from typing import Any, TypedDict
 
 from dj_regress import clock
 from dj_regress.worker import digest, fingerprint
+from dj_regress.world import World, inhabit
 
 SETTINGS_MODULE = "dj_regress_settings"
 """The synthetic module that DJANGO_SETTINGS_MODULE names: the app's settings plus the case's."""
@@ -46,13 +49,19 @@ def prepare(
     env: dict[str, str],
     watch: list[str],
     app: str | None,
+    world: World | None,
 ) -> Prepared:
     """Put code and settings in place, run ``django.setup()`` and say what was loaded."""
     if SETTINGS_MODULE in sys.modules:
         raise RuntimeError("this process is prepared already: fork another one")
     sys.path[:0] = sys_path
     importlib.invalidate_caches()
+    if world is not None:
+        compile_all(sys_path)
+        inhabit(world)
     os.environ.update(env)
+    # The C library has read TZ before.
+    time.tzset()
     sys.modules[SETTINGS_MODULE] = merged = merged_settings(settings_module, settings)
     if app is not None:
         install(app, merged, names_urls="ROOT_URLCONF" in settings)
@@ -74,6 +83,17 @@ def prepare(
     gc.collect()
     gc.freeze()
     return prepared
+
+
+def compile_all(folders: list[str]) -> None:
+    """Compile what is new in the cache: from within a world nothing can be written there."""
+    if sys.dont_write_bytecode:
+        return
+    for folder in folders:
+        for package in Path(folder).iterdir():
+            if package.is_dir() and not (package / "__pycache__").exists():
+                # A file that does not compile says so when it is imported.
+                compileall.compile_dir(package, quiet=2)
 
 
 def import_early() -> None:

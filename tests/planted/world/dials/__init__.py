@@ -1,0 +1,1 @@
+"""An app that dials out when it is set up."""
