@@ -194,3 +194,55 @@ fn nanoseconds(duration: Duration) -> i64 {
 fn steady() -> i64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| now.tv_sec() * 1_000_000_000 + now.tv_nsec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_clock_has_a_file_of_its_own_and_shows_the_moment_it_was_made_for() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let clocks = Clocks::create(&folder.path().join("clocks")).expect("clocks");
+        let moment = UNIX_EPOCH + START;
+        let [one, two] = [0, 1].map(|_| clocks.clock(Pace::Stands, moment).expect("a clock"));
+        two.advance(Duration::from_millis(2500));
+        assert_eq!((one.now(), two.now()), (moment, moment + Duration::from_millis(2500)));
+        assert_ne!(one.path(), two.path());
+        let before = clocks.clock(Pace::Stands, UNIX_EPOCH - Duration::from_secs(1)).expect("a clock");
+        assert_eq!(before.now(), UNIX_EPOCH - Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_server_of_another_user_can_load_the_library_and_share_the_files() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let clocks = Clocks::create(&folder.path().join("clocks")).expect("clocks");
+        let clock = clocks.clock(Pace::Goes, UNIX_EPOCH + START).expect("a clock");
+        let server = clocks.server("backends").expect("a server's clocks");
+        let variables = clocks.server_variables(&server);
+        assert_eq!(variables.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["LD_PRELOAD", CLOCK_VARIABLE]);
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!([mode(&variables[0].1), mode(&variables[1].1), mode(clock.path())], [0o755, 0o666, 0o666]);
+        // Backends read by number what is beside their file.
+        assert_eq!(clock.path(), variables[1].1.with_file_name(clock.number.to_string()));
+    }
+
+    #[test]
+    fn a_process_of_a_server_has_the_clock_that_it_was_last_given() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let clocks = Clocks::create(&folder.path().join("clocks")).expect("clocks");
+        let [one, two] = [0, 1].map(|_| clocks.clock(Pace::Goes, UNIX_EPOCH).expect("a clock"));
+        let server = clocks.server("backends").expect("a server's clocks");
+        let largest = 4_194_303;
+        for pid in [1, largest] {
+            assert_eq!(server.backends.clock_of(pid), 0);
+            server.give(pid, &one);
+            server.give(pid, &two);
+            assert_eq!(server.backends.clock_of(pid), two.number);
+            server.take(pid);
+            assert_eq!(server.backends.clock_of(pid), 0);
+        }
+        // Linux has no larger one: nothing happens.
+        server.give(largest + 1, &one);
+        assert_eq!(server.backends.clock_of(largest + 1), 0);
+    }
+}

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use dj_regress::cache::{Cache, VARIABLE};
 use nix::unistd::Uid;
 use rstest::rstest;
-use support::{Context, interpreter, on_path, said, skip};
+use support::{Context, interpreter, said, skip};
 
 /// The user `nobody` of every Linux.
 const NOBODY: u32 = 65534;

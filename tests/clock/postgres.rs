@@ -165,7 +165,8 @@ async fn timeouts_and_sleeps_of_postgres_are_real(#[values(Pace::Stands, Pace::G
     };
     clock.advance(HOUR);
     let holder = &clients[0];
-    holder.batch_execute("CREATE TABLE held (); BEGIN; LOCK TABLE held").await.unwrap();
+    holder.batch_execute("CREATE TABLE held ()").await.unwrap();
+    holder.batch_execute("BEGIN; LOCK TABLE held").await.unwrap();
     let cancelled = format!("{:?}", Some(tokio_postgres::error::SqlState::QUERY_CANCELED));
     let lock = format!("{:?}", Some(tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE));
     let endless = "SELECT count(*) FROM generate_series(1, 1000000000)";

@@ -100,7 +100,7 @@ fn a_process_that_is_forked_for_an_arm_takes_its_clock_and_the_one_it_comes_from
     let code = "
 import ctypes, os, sys, time
 attach = ctypes.CDLL(None).dj_regress_clock_attach
-print(attach(b'/nowhere/clock'), attach(sys.executable.encode()), flush=True)
+print(attach(b'/nowhere/clock'), attach(b'/dev/null'), flush=True)
 if os.fork() == 0:
     error = attach(sys.argv[1].encode())
     if os.fork() == 0:
@@ -119,19 +119,42 @@ print(int(time.time()))
 }
 
 #[test]
+fn who_measures_for_the_harness_gets_the_machines_time_whatever_the_clock() {
+    let Some(python) = python("3.11") else { return };
+    let stage = Stage::new();
+    let clock = stage.clock(Pace::Goes);
+    let code = "
+import ctypes, sys, time
+machine = ctypes.CDLL(None).dj_regress_clock_machine
+machine.restype = ctypes.c_int64
+while True:
+    print(machine() / 1e9 - time.monotonic(), flush=True)
+    if not sys.stdin.readline():
+        break
+";
+    let mut talk = Talk::with(stage.command(python, &clock).args(["-c", code]));
+    let apart = |talk: &mut Talk| talk.line().trim().parse::<f64>().unwrap();
+    let before = apart(&mut talk);
+    clock.advance(HOUR);
+    talk.tell();
+    let after = apart(&mut talk) + HOUR.as_secs_f64();
+    for apart in [before, after] {
+        assert!(apart.abs() < 1.0, "the machine's clock is {apart} s apart from where it should be");
+    }
+}
+
+#[test]
 fn all_readings_of_an_arm_whose_clock_stands_come_one_after_the_other() {
     let Some(python) = python("3.11") else { return };
     let stage = Stage::new();
     let clock = stage.clock(Pace::Stands);
     let code = "
-import os, time
-children = 3
-for child in range(children):
-    if os.fork() == 0:
-        print(*[time.time_ns() for _ in range(2000)], flush=True)
-        os._exit(0)
-for child in range(children):
-    os.wait()
+import multiprocessing, time
+def read(_):
+    return [time.time_ns() for _ in range(2000)]
+with multiprocessing.get_context('fork').Pool(3) as pool:
+    for readings in pool.map(read, range(3), 1):
+        print(*readings)
 ";
     let output = stage.command(python, &clock).args(["-c", code]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

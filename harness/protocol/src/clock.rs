@@ -133,3 +133,42 @@ impl Backends {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOMENT: i64 = 1_000_000_000_000;
+    const STEADY: i64 = 77;
+
+    #[test]
+    fn a_clock_that_stands_shows_its_moment_and_a_microsecond_more_whenever_it_is_read() {
+        let clock = ArmClock::new(Pace::Stands, MOMENT, STEADY);
+        let never = || panic!("how late it is on the machine is nothing to it");
+        assert_eq!([clock.read(never), clock.read(never)], [MOMENT, MOMENT + TICK_NS]);
+        assert_eq!([clock.look(never), clock.look(never)], [MOMENT + 2 * TICK_NS; 2]);
+        assert_eq!(clock.offset(), 0, "what measures time has not moved");
+    }
+
+    #[test]
+    fn a_clock_that_goes_shows_its_moment_and_what_has_passed_since() {
+        let clock = ArmClock::new(Pace::Goes, MOMENT, STEADY);
+        assert_eq!([clock.read(|| STEADY), clock.read(|| STEADY + 5)], [MOMENT, MOMENT + 5]);
+    }
+
+    #[test]
+    fn what_a_case_moves_is_added_whatever_the_pace() {
+        for pace in [Pace::Stands, Pace::Goes] {
+            let clock = ArmClock::new(pace, MOMENT, STEADY);
+            clock.advance(3);
+            clock.advance(-1);
+            assert_eq!((clock.look(|| STEADY), clock.offset(), clock.pace()), (MOMENT + 2, 2, pace));
+        }
+    }
+
+    #[test]
+    fn the_two_kinds_of_files_are_told_apart_by_their_size() {
+        assert_eq!(size_of::<ArmClock>(), 40);
+        assert_eq!(size_of::<Backends>(), 8 + 4 * PIDS);
+    }
+}
