@@ -141,6 +141,9 @@ fn c_wait<T: 'static>(
 #[test]
 #[ignore = "played by waits_of_rust_and_of_c_take_their_real_time_after_a_jump"]
 fn plays_waits() {
+    // Whoever waits for the length of the jump is ended by the kernel's own timer.
+    // SAFETY: always possible.
+    unsafe { libc::alarm(60) };
     let waits = [of_rust(), of_semaphores(), of_conditions(), of_locks(), of_timers(), of_calls(), of_threads()];
     let threads = waits.into_iter().flatten().map(|(name, wait)| {
         thread::spawn(move || {

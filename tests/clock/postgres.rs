@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use dj_regress::cache::Cache;
 use dj_regress::clock::{Clock, START, ServerClocks};
 use dj_regress::service::keeper::{Ending, Exit, Keeper, Spawn};
 use dj_regress::service::locate::{self, Programs};
@@ -14,7 +15,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::common::DEADLINE;
 use crate::stage::{HOUR, Stage, environment, is_real};
-use crate::support::skip;
+use crate::support::{copy, skip};
 
 /// A server whose backends are told what clock they have.
 struct Server {
@@ -26,13 +27,22 @@ struct Server {
 
 impl Server {
     /// None, loudly, where there is none that could run here.
-    async fn start() -> Option<Self> {
+    async fn start(programs: Programs) -> Option<Self> {
         let stage = Stage::new();
-        let found = locate::postgres(Programs::Auto, &stage.room.cache);
-        let programs = found.map_err(|error| skip(&format!("Postgres: {error}"))).ok()?.folder;
+        let found = locate::postgres(programs, &Cache::open().unwrap());
+        let found = found.map_err(|error| skip(&format!("Postgres: {error}"))).ok()?;
         // Postgres does not run as root.
         let user = ["postgres", "nobody"].iter().find_map(|name| User::from_name(name).unwrap());
         let user = user.filter(|_| Uid::effective().is_root());
+        let programs = match &found.movable {
+            // It may not enter the folder of root's cache.
+            Some(movable) if user.is_some() => {
+                let packages = stage.room.base().join("packages");
+                copy(movable, &packages);
+                packages.join(found.folder.strip_prefix(movable).unwrap())
+            }
+            _ => found.folder,
+        };
         let (_, keeper) = stage.room.keeper().await;
         let folder = stage.room.base().join("postgres");
         fs::create_dir(&folder).unwrap();
@@ -99,13 +109,17 @@ async fn times(client: &Client) -> [f64; 2] {
 /// Plays a statement; the seconds that it really took, and whether it went well.
 async fn timed(client: &Client, sql: &str) -> (f64, Result<(), String>) {
     let start = Instant::now();
-    let result = client.batch_execute(sql).await.map_err(|error| format!("{:?}", error.code()));
+    let result = tokio::time::timeout(DEADLINE, client.batch_execute(sql)).await.expect("it takes for ever");
+    let result = result.map_err(|error| format!("{:?}", error.code()));
     (start.elapsed().as_secs_f64(), result)
 }
 
+#[rstest]
 #[tokio::test]
-async fn backends_of_one_server_have_the_clocks_of_their_arms_at_the_same_time() {
-    let Some(server) = Server::start().await else { return };
+async fn backends_of_one_server_have_the_clocks_of_their_arms_at_the_same_time(
+    #[values(Programs::Installed, Programs::Wheels)] programs: Programs,
+) {
+    let Some(server) = Server::start(programs).await else { return };
     let (one, two) = (server.stage.clock(Pace::Stands), server.stage.clock(Pace::Stands));
     let going = server.stage.clock(Pace::Goes);
     let (a, b, c) = tokio::join!(server.connect_of(&one), server.connect_of(&two), server.connect_of(&going));
@@ -136,7 +150,7 @@ async fn backends_of_one_server_have_the_clocks_of_their_arms_at_the_same_time()
 
 #[tokio::test]
 async fn a_backend_that_is_taken_away_or_given_another_clock_has_that_one() {
-    let Some(server) = Server::start().await else { return };
+    let Some(server) = Server::start(Programs::Auto).await else { return };
     let (one, two) = (server.stage.clock(Pace::Stands), server.stage.clock(Pace::Stands));
     two.advance(HOUR);
     let client = server.connect_of(&one).await;
@@ -153,8 +167,11 @@ async fn a_backend_that_is_taken_away_or_given_another_clock_has_that_one() {
 
 #[rstest]
 #[tokio::test]
-async fn timeouts_and_sleeps_of_postgres_are_real(#[values(Pace::Stands, Pace::Goes)] pace: Pace) {
-    let Some(server) = Server::start().await else { return };
+async fn timeouts_and_sleeps_of_postgres_are_real(
+    #[values(Programs::Installed, Programs::Wheels)] programs: Programs,
+    #[values(Pace::Stands, Pace::Goes)] pace: Pace,
+) {
+    let Some(server) = Server::start(programs).await else { return };
     let clock = server.stage.clock(pace);
     let clients: Vec<Client> = {
         let mut clients = Vec::new();
@@ -179,6 +196,7 @@ async fn timeouts_and_sleeps_of_postgres_are_real(#[values(Pace::Stands, Pace::G
         clients[5].batch_execute("SET idle_in_transaction_session_timeout = '400ms'; BEGIN").await.unwrap();
         let start = Instant::now();
         while !clients[5].is_closed() {
+            assert!(start.elapsed() < DEADLINE, "the idle transaction is left alone");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         start.elapsed().as_secs_f64()
@@ -205,7 +223,7 @@ async fn timeouts_and_sleeps_of_postgres_are_real(#[values(Pace::Stands, Pace::G
 
 #[tokio::test]
 async fn the_time_of_a_standing_arm_passes_only_where_a_statement_waits_for_it() {
-    let Some(server) = Server::start().await else { return };
+    let Some(server) = Server::start(Programs::Auto).await else { return };
     let clock = server.stage.clock(Pace::Stands);
     let client = server.connect_of(&clock).await;
     let elapsed = async |from: &str| -> f64 {
@@ -225,15 +243,25 @@ async fn the_time_of_a_standing_arm_passes_only_where_a_statement_waits_for_it()
 
 #[tokio::test]
 async fn a_timer_of_the_statement_before_cancels_nothing() {
-    let Some(server) = Server::start().await else { return };
+    let Some(server) = Server::start(Programs::Auto).await else { return };
     let clock = server.stage.clock(Pace::Stands);
-    let client = server.connect_of(&clock).await;
-    client.batch_execute("SET statement_timeout = '400ms'").await.unwrap();
-    // Postgres sets one timer for the first, and does not set it anew for the second.
-    for _ in 0..3 {
-        let (took, result) = timed(&client, "SELECT pg_sleep(0.25)").await;
-        assert_eq!(result, Ok(()));
-        assert!(is_real(took, 0.25), "{took}");
-    }
+    let (client, holder) = tokio::join!(server.connect_of(&clock), server.connect_of(&clock));
+    holder.batch_execute("SELECT pg_advisory_lock(1)").await.unwrap();
+    // Or its timer for deadlocks would be the next.
+    client.batch_execute("SET statement_timeout = '400ms'; SET deadlock_timeout = '10s'").await.unwrap();
+    let wait = || tokio::time::sleep(Duration::from_millis(300));
+    // Postgres sets a timer for this one, leaves it running, and does not set it anew for the next.
+    client.batch_execute("SELECT 1").await.unwrap();
+    wait().await;
+    let release = async {
+        wait().await;
+        holder.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
+    };
+    let ((took, result), ()) = tokio::join!(timed(&client, "SELECT pg_advisory_lock(1)"), release);
+    assert_eq!(result, Ok(()), "{took}");
+    // Its own is as long as ever.
+    holder.batch_execute("SELECT pg_advisory_lock(2)").await.unwrap();
+    let (took, result) = timed(&client, "SELECT pg_advisory_lock(2)").await;
+    assert!(result.is_err() && is_real(took, 0.4), "{took}");
     server.end().await;
 }
