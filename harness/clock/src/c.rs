@@ -75,6 +75,7 @@ pub struct timeb {
 #[link(name = "c")]
 #[link(name = "dl")]
 unsafe extern "C" {
+    #[cfg(dj_regress_preloaded)]
     pub fn abort() -> !;
     pub fn close(file: c_int) -> c_int;
     pub fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;

@@ -19,6 +19,7 @@ const FUTEX_LOCK_PI2: c_long = 13;
 /// In C, what comes after the number are as many arguments as the call has; they are passed as these are, and what is not
 /// passed is not looked at.
 #[unsafe(no_mangle)]
+#[allow(clippy::many_single_char_names, reason = "what they are depends on the number")]
 pub unsafe extern "C" fn syscall(
     number: c_long,
     a: c_long,
@@ -83,5 +84,5 @@ fn pointer<T>(argument: c_long) -> *mut T {
 
 /// The address of what stands in an argument's place, if anything does.
 fn instead<T>(replacement: Option<&T>, argument: c_long) -> c_long {
-    replacement.map_or(argument, |replacement| ptr::from_ref(replacement).expose_provenance() as c_long)
+    replacement.map_or(argument, |replacement| ptr::from_ref(replacement).expose_provenance().cast_signed() as c_long)
 }
