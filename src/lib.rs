@@ -6,6 +6,7 @@ pub mod actor;
 pub mod cache;
 pub mod case;
 pub mod cli;
+pub mod clock;
 pub mod command;
 pub mod deadline;
 pub mod error;

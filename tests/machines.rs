@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use dj_regress::cache::{Cache, VARIABLE};
 use nix::unistd::Uid;
 use rstest::rstest;
-use support::{Context, on_path, said, skip};
+use support::{Context, interpreter, said, skip};
 
 /// The user `nobody` of every Linux.
 const NOBODY: u32 = 65534;
@@ -101,19 +101,6 @@ fn a_case_can_pin_its_python() {
     fs::write(path, text.replace("actors:", &format!("python: \"{pin}\"\nactors:"))).unwrap();
     context.run("run verdicts/proven").ok();
     assert_eq!(context.results()["setting"]["python"][0], version.as_str());
-}
-
-/// On PATH, else among pyenv's.
-fn interpreter(version: &str) -> Option<PathBuf> {
-    let name = format!("python{version}");
-    let root = env::var_os("PYENV_ROOT").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".pyenv")));
-    let managed = root.into_iter().flat_map(|root| fs::read_dir(root.join("versions")).into_iter().flatten().flatten());
-    let managed = managed.map(|entry| entry.path().join("bin").join(&name)).filter(|path| path.is_file());
-    // A shim on PATH may be there for a Python that is not.
-    managed.chain(on_path(&name)).find(|python| {
-        let checked = Command::new(python).arg("-V").stdin(Stdio::null()).output();
-        checked.is_ok_and(|output| output.status.success())
-    })
 }
 
 /// Root's own files (its cache, its Pythons, this build) may be out of reach: what is needed is copied.

@@ -205,6 +205,21 @@ pub fn on_path(name: impl AsRef<OsStr>) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(name.as_ref())).find(|program| program.is_file())
 }
 
+/// The Python of this version (`3.13`): among pyenv's and uv's, else on PATH.
+pub fn interpreter(version: &str) -> Option<PathBuf> {
+    let name = format!("python{version}");
+    let home = std::env::home_dir().unwrap_or_default();
+    let pyenv = std::env::var_os("PYENV_ROOT").map_or_else(|| home.join(".pyenv"), PathBuf::from);
+    let managers = [pyenv.join("versions"), home.join(".local/share/uv/python")];
+    let managed = managers.into_iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    let managed = managed.map(|entry| entry.path().join("bin").join(&name)).filter(|path| path.is_file());
+    // A shim on PATH may be there for a Python that is not.
+    managed.chain(on_path(&name)).find(|python| {
+        let checked = Command::new(python).arg("-V").stdin(Stdio::null()).output();
+        checked.is_ok_and(|output| output.status.success())
+    })
+}
+
 /// Copies a folder with all that is in it.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();

@@ -4,6 +4,7 @@
 //! controller's unix socket, says [`Hello`], then answers one [`Reply`] to each [`Request`].
 //! Both directions are JSON, one message per line.
 
+pub mod clock;
 mod hold;
 mod job;
 mod journal;
