@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use dj_regress::service::keeper::{Keeper, Spawn};
 use dj_regress::service::locate;
+use dj_regress::service::supervisor::{Spawn, Supervisor};
 use dj_regress_protocol::clock::Pace;
 use nix::unistd::Uid;
 use rstest::rstest;
@@ -40,12 +40,12 @@ async fn a_cached_answer_of_nginx_expires_when_the_clock_was_moved(#[values(Pace
     );
     fs::write(&config, text).unwrap();
     let origin = Origin::start(&folder.join("origin.sock"), |_, number| format!("HTTP/1.1 200 OK\r\n\r\n{number}"));
-    let (_, keeper): (_, Keeper) = stage.room.keeper().await;
+    let (_, supervisor): (_, Supervisor) = stage.room.supervisor().await;
     let words = [program.display().to_string(), "-p".to_owned(), here.to_string(), "-c".to_owned()];
     let command = [words.to_vec(), vec![config.display().to_string()]].concat();
     let mut spawn = Spawn::new("nginx", command, folder, &folder.join("log"));
     spawn.environment.extend(environment(stage.clocks.quiet_variables(&clock)));
-    keeper.spawn(spawn).await.unwrap();
+    supervisor.spawn(spawn).await.unwrap();
     eventually("nginx listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
     let bodies = |times: usize| (0..times).map(|_| ask(&socket, "GET /", "").body).collect::<String>();
     assert_eq!(bodies(2), "11");
@@ -60,5 +60,5 @@ async fn a_cached_answer_of_nginx_expires_when_the_clock_was_moved(#[values(Pace
     let behind = now.duration_since(shown).unwrap_or_default();
     assert!(shown <= now && behind < Duration::from_secs(20), "its Date is {behind:?} behind");
     assert_eq!((bodies(1).as_str(), origin.hits()), ("2", 2));
-    keeper.shutdown().await.unwrap();
+    supervisor.shutdown().await.unwrap();
 }

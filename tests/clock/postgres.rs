@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dj_regress::cache::Cache;
 use dj_regress::clock::{Clock, START, ServerClocks};
-use dj_regress::service::keeper::{Ending, Exit, Keeper, Spawn};
 use dj_regress::service::locate::{self, Programs};
+use dj_regress::service::supervisor::{Ending, Exit, Spawn, Supervisor};
 use dj_regress_protocol::clock::Pace;
 use nix::unistd::{Uid, User, chown};
 use rstest::rstest;
@@ -20,7 +20,7 @@ use crate::support::{copy, skip};
 /// A server whose backends are told what clock they have.
 struct Server {
     stage: Stage,
-    keeper: Keeper,
+    supervisor: Supervisor,
     folder: PathBuf,
     clocks: ServerClocks,
 }
@@ -43,14 +43,14 @@ impl Server {
             }
             _ => found.folder,
         };
-        let (_, keeper) = stage.room.keeper().await;
+        let (_, supervisor) = stage.room.supervisor().await;
         let folder = stage.room.base().join("postgres");
         fs::create_dir(&folder).unwrap();
         if let Some(user) = &user {
             chown(&folder, Some(user.uid), Some(user.gid)).unwrap();
         }
         let clocks = stage.clocks.server("backends").unwrap();
-        let server = Self { stage, keeper, folder, clocks };
+        let server = Self { stage, supervisor, folder, clocks };
         let user = user.map(|user| (user.uid.as_raw(), user.gid.as_raw()));
         server.launch(&programs, user).await;
         Some(server)
@@ -63,14 +63,14 @@ impl Server {
         let initdb = [vec![program("initdb")], words(&["-U", "postgres", "-A", "trust", "-N", "-D", &data])].concat();
         let mut spawn = Spawn::new("initdb", initdb, &self.folder, &log).variable("LC_ALL", "C");
         spawn.user = user;
-        let pid = self.keeper.spawn(spawn.clone()).await.unwrap();
-        assert_eq!(self.keeper.exited(pid).await.unwrap(), Exit::Code(0), "{}", fs::read_to_string(&log).unwrap());
+        let pid = self.supervisor.spawn(spawn.clone()).await.unwrap();
+        assert_eq!(self.supervisor.exited(pid).await.unwrap(), Exit::Code(0), "{}", fs::read_to_string(&log).unwrap());
         let socket = self.folder.display().to_string();
         let settings = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "deadlock_timeout=100ms", "-k", &socket];
         spawn.command = [vec![program("postgres")], words(&["-D", &data]), words(&settings)].concat();
         spawn.environment.extend(environment(self.stage.clocks.server_variables(&self.clocks)));
         spawn.ending = Ending::Quit;
-        self.keeper.spawn(spawn).await.unwrap();
+        self.supervisor.spawn(spawn).await.unwrap();
         let deadline = Instant::now() + DEADLINE;
         while self.connect().await.is_err() {
             assert!(Instant::now() < deadline, "{}", fs::read_to_string(&log).unwrap());
@@ -95,7 +95,7 @@ impl Server {
     }
 
     async fn end(self) {
-        self.keeper.shutdown().await.unwrap();
+        self.supervisor.shutdown().await.unwrap();
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use dj_regress::cache::Cache;
 use dj_regress::clock::Clock;
-use dj_regress::service::keeper::{Keeper, Spawn};
 use dj_regress::service::locate::{self, Programs};
+use dj_regress::service::supervisor::{Spawn, Supervisor};
 use dj_regress_protocol::clock::Pace;
 use redis::aio::MultiplexedConnection;
 use redis::{Value, cmd};
@@ -18,7 +18,7 @@ use crate::support::skip;
 
 struct Server {
     stage: Stage,
-    keeper: Keeper,
+    supervisor: Supervisor,
     clock: Clock,
     socket: PathBuf,
 }
@@ -29,16 +29,16 @@ impl Server {
         let stage = Stage::new();
         let found = locate::redis(programs, &Cache::open().unwrap());
         let program = found.map_err(|error| skip(&format!("Redis: {error}"))).ok()?.program;
-        let (_, keeper) = stage.room.keeper().await;
+        let (_, supervisor) = stage.room.supervisor().await;
         let (clock, socket) = (stage.clock(pace), stage.room.base().join("redis.sock"));
         let path = socket.display().to_string();
         let options = ["--port", "0", "--save", "", "--unixsocket", &path].map(str::to_owned);
         let command = [vec![program.display().to_string()], options.to_vec()].concat();
         let mut spawn = Spawn::new("redis", command, stage.room.base(), &stage.room.base().join("redis.log"));
         spawn.environment.extend(environment(stage.clocks.quiet_variables(&clock)));
-        keeper.spawn(spawn).await.unwrap();
+        supervisor.spawn(spawn).await.unwrap();
         eventually("Redis listens", || socket.exists());
-        Some(Self { stage, keeper, clock, socket })
+        Some(Self { stage, supervisor, clock, socket })
     }
 
     async fn connect(&self) -> MultiplexedConnection {
@@ -72,7 +72,7 @@ impl Server {
     }
 
     async fn end(self) {
-        self.keeper.shutdown().await.unwrap();
+        self.supervisor.shutdown().await.unwrap();
         drop(self.stage);
     }
 }

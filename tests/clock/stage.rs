@@ -43,9 +43,9 @@ impl Stage {
     }
 }
 
-/// Variables as the keeper takes them.
-pub fn environment(variables: Vec<(&'static str, PathBuf)>) -> BTreeMap<String, Option<String>> {
-    variables.into_iter().map(|(name, value)| (name.to_owned(), Some(value.display().to_string()))).collect()
+/// Variables as the supervisor takes them.
+pub fn environment(variables: Vec<(&'static str, PathBuf)>) -> BTreeMap<String, String> {
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value.display().to_string())).collect()
 }
 
 /// A program that is told and says a line at a time. It ends with its input.
