@@ -30,7 +30,7 @@ impl Clock {
         let doing = || format!("make the clock {}", path.display());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).cannot_run(doing)?;
         let stands_at = match pace {
-            Pace::Stands => i64::try_from(now.as_nanos()).cannot_run(doing)?,
+            Pace::Stands => i64::try_from(start(now).as_nanos()).cannot_run(doing)?,
             Pace::Goes => 0,
         };
         fs::write(path, [0_i64.to_ne_bytes(), stands_at.to_ne_bytes()].concat()).cannot_run(doing)?;
@@ -65,6 +65,12 @@ impl Clock {
     }
 }
 
+/// When a clock that stands begins: a quarter into the second. Many keep expiries in whole seconds, as Django's database
+/// cache does; an arm that began right before the end of one would count some of them differently from the next.
+fn start(now: Duration) -> Duration {
+    Duration::from_secs(now.as_secs()) + Duration::from_millis(250)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +84,12 @@ mod tests {
         clock.advance(Duration::from_nanos(1));
         let bytes = fs::read(&path).expect("a file");
         assert_eq!(bytes, [2_500_000_001_i64.to_ne_bytes(), 0_i64.to_ne_bytes()].concat());
+    }
+
+    #[test]
+    fn a_clock_that_stands_begins_at_the_same_part_of_a_second_in_every_arm() {
+        for nanoseconds in [0, 1, 250_000_000, 999_999_999] {
+            assert_eq!(start(Duration::new(7, nanoseconds)), Duration::new(7, 250_000_000));
+        }
     }
 }
