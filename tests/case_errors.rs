@@ -63,6 +63,7 @@ fn a_good_case_loads_and_resolves() {
 }
 
 #[rstest]
+#[case::bare_bound("reverted: \">= 100\"", "reverted: >= 100", &["unexpected character: `>`", "needs quotes: `\">= 3\"`"])]
 #[case::unknown_key("steps:", "stpes:", &["unknown key `stpes`", "x.yaml:11:1", "did you mean `steps`?"])]
 #[case::unknown_verb("- start: q", "- strat: q", &["unknown key `strat`", ":12:5", "did you mean `start`?"])]
 #[case::unknown_invariant_key("per: beat", "pre: beat", &["unknown key `pre`", ":26:68", "did you mean `per`?"])]

@@ -182,7 +182,12 @@ fn diagnose(error: &serde_saphyr::Error) -> Diagnostic {
         serde_saphyr::Error::Budget { .. } => return limited(limit::NODES, location),
         other => UserMessageFormatter.format_message(other).into_owned(),
     };
-    let mut diagnostic = Diagnostic::new(message);
+    // YAML reads a bare `>` as the start of a block of text: the slip of whoever writes a bound.
+    let is_bound = message.contains("unexpected character: `>'");
+    let mut diagnostic = Diagnostic::new(message.replace("`>'", "`>`"));
+    if is_bound {
+        diagnostic = diagnostic.help("a bound that begins with `>` needs quotes: `\">= 3\"`");
+    }
     if let Some(location) = location {
         diagnostic = diagnostic.at(span_of(location));
     }
