@@ -332,10 +332,12 @@ mod tests {
     }
 
     #[test]
-    fn an_interpreter_is_a_version_or_a_path() {
-        assert_eq!(interpreter(" 3.12"), Ok("3.12".to_owned()));
+    fn an_interpreter_is_a_version_a_command_or_a_path() {
+        for text in ["3.12", "python3", "python3.12"] {
+            assert_eq!(interpreter(&format!(" {text}")), Ok(text.to_owned()));
+        }
         assert_eq!(interpreter("/opt/py/bin/python"), Ok("/opt/py/bin/python".to_owned()));
-        for text in ["--help", "-c/x", "banana", "python3", ""] {
+        for text in ["--help", "-c/x", "banana", "python2", "pythonic", "python3.8", ""] {
             assert!(interpreter(text).is_err(), "{text}");
         }
     }

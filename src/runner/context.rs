@@ -226,7 +226,7 @@ impl RunContext {
             holds,
             holds_file: text(holds_file),
             clock: text(&folder.join("clock")),
-            log: text(&reachable(log, folder)?),
+            log: text(log),
             watch: code.prepare.watch.clone(),
             world: Some(self.tree.world(folder, server.as_deref(), first, &code.prepare)?),
         };
@@ -285,20 +285,6 @@ impl RunContext {
             dropped.cannot_run(|| "leave a server".to_owned())??;
         }
         Ok(())
-    }
-}
-
-/// The log under a name that is UTF-8, which an actor can be told: a link in the arm's folder, if need be.
-fn reachable(log: &Path, folder: &Path) -> Result<PathBuf> {
-    if log.to_str().is_some() {
-        return Ok(log.to_owned());
-    }
-    let link = folder.join("log-in-output");
-    match std::os::unix::fs::symlink(log, &link) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(error).cannot_run(|| format!("link {}", link.display()))
-        }
-        _ => Ok(link),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::actor::StepError;
 
@@ -19,5 +19,19 @@ pub fn explain(log: &Path, doing: &str, trouble: &StepError) -> String {
 pub fn note(log: &Path, line: &str) {
     if let Ok(mut file) = fs::File::options().create(true).append(true).open(log) {
         let _ = writeln!(file, "{line}");
+    }
+}
+
+/// Where an arm's log is written while the arm is played. An actor can only be told a path that is UTF-8: where the output
+/// folder's is not, it is in the run's own folder.
+pub fn written_to(log: &Path, run_folder: &Path, index: usize) -> PathBuf {
+    if log.to_str().is_some() { log.to_owned() } else { run_folder.join(format!("arm-{index}.log")) }
+}
+
+/// Keeps a log that was written elsewhere. It is evidence, not a measurement: what cannot be copied must not change a
+/// verdict.
+pub fn keep(written: &Path, log: &Path) {
+    if written != log {
+        let _ = fs::copy(written, log);
     }
 }

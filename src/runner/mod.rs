@@ -17,7 +17,7 @@ mod template_server;
 mod vitals;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -350,7 +350,9 @@ impl Lane {
             let case = &self.cases[arm.case];
             let log = self.logs.join(format!("{}-{}.log", case.name.replace('/', "-"), arm.label()));
             let _ = self.events.send(Event::ArmStarted { case: case.name.clone(), state: arm.state.clone() });
-            let outcome = arm::run(&self.context, case, arm, index, (&log, self.pin), &self.events).await;
+            let written = log::written_to(&log, &self.context.folder, index);
+            let outcome = arm::run(&self.context, case, arm, index, (&written, self.pin), &self.events).await;
+            log::keep(&written, &log);
             let broken = outcome.measured.as_ref().err().cloned();
             let told = Event::ArmFinished { case: case.name.clone(), state: arm.state.clone(), broken };
             let _ = self.events.send(told);
