@@ -60,7 +60,7 @@ fn missing(run_directory: &RunDirectory, logs: &Path) -> Option<Error> {
         return Some(Error::cannot_run(message).hint("make room, or name another folder with `--outputdir`"));
     }
     nobody_reads().then(|| {
-        Error::cannot_run("standard output is closed: whoever read it has gone")
+        Error::cannot_run("standard output is closed: its reader has gone away")
             .hint("what was found so far is in results.json; `> FILE` keeps what is printed")
     })
 }
