@@ -14,6 +14,7 @@ pub mod exit;
 pub mod judge;
 pub mod plan;
 pub mod probe;
+pub mod project;
 pub mod proxy;
 pub mod python;
 pub mod report;
