@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::case::requirement;
+use crate::input::requirement;
 use crate::plan::{Choice, States};
 use crate::service::Secret;
 

@@ -19,7 +19,7 @@ pub enum ErrorKind {
 }
 
 /// An error with what was asked, what was found, and (as its hint) what to do next.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// What it means for the exit code.
     pub kind: ErrorKind,

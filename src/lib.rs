@@ -11,6 +11,7 @@ pub mod command;
 pub mod deadline;
 pub mod error;
 pub mod exit;
+pub mod input;
 pub mod judge;
 pub mod plan;
 pub mod probe;

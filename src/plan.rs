@@ -16,7 +16,8 @@ pub use release::{Choice, Version};
 pub use search::{Answer, search};
 pub use variant::{Axis, expectations};
 
-use crate::case::{self, Case, Change, Fix, States as Resolved, limit};
+use crate::case::{self, Case, Change, Fix, States as Resolved};
+use crate::input::limit;
 
 /// Which code and settings an arm runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

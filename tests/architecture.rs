@@ -12,8 +12,8 @@ use rstest::rstest;
 
 /// From the ground up: each uses only those before it.
 const ROOMS: &[&str] = &[
-    "error", "deadline", "case", "judge", "plan", "proxy", "cache", "clock", "service", "project", "python", "actor",
-    "probe", "runner", "report", "exit", "cli", "command", "main",
+    "error", "deadline", "input", "case", "judge", "plan", "proxy", "cache", "clock", "service", "project", "python",
+    "actor", "probe", "runner", "report", "exit", "cli", "command", "main",
 ];
 
 /// The most lines of a file: more of them usually hold two things.

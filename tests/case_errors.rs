@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use dj_regress::case::load::{discover, load_file, load_files, load_str};
+use dj_regress::case::load::{load_file, load_files, load_str};
 use dj_regress::case::schema;
 use dj_regress::case::{Case, REDIS_URL};
+use dj_regress::command::selection::discover;
 use dj_regress::error::{ErrorKind, Result};
 use rstest::rstest;
 

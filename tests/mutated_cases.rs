@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use dj_regress::case::Case;
 use dj_regress::case::load::load_file;
-use dj_regress::case::path::InnerPath;
-use dj_regress::case::requirement::{PackageName, Release};
 use dj_regress::error::ErrorKind;
+use dj_regress::input::path::InnerPath;
+use dj_regress::input::requirement::{PackageName, Release};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use support::Context;

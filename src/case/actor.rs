@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use super::change;
-use super::limit;
 use super::unit::{self, Time};
 use super::yaml::text;
+use crate::input::limit;
 
 /// The python actor that every arm has: it enqueues and schedules where no other is named.
 pub const CLIENT: &str = "client";

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::bound::Bound;
 use super::change::Change;
-use super::path::InnerPath;
 use super::state::{App, Reader, State};
 use super::yaml::decode::{decode, decode_beside};
 use super::yaml::diagnostic::Diagnostic;
@@ -17,8 +16,10 @@ use super::yaml::node::{Kind, Node};
 use super::yaml::place::Place;
 use super::yaml::shape;
 use super::yaml::text::Verbatim;
-use super::{inside, limit, patch, requirement};
 use crate::case::verdict::Verdict;
+use crate::error::Error;
+use crate::input::path::InnerPath;
+use crate::input::{inside, limit, patch, requirement};
 
 /// One case file.
 #[derive(Debug, Clone)]
@@ -152,7 +153,7 @@ impl Case {
         let base = patched(base, path, Place::top(tree), &mut reader.errors);
         let python: Option<Verbatim> = reader.key("python");
         if let Some(Err(wrong)) = python.as_ref().map(|python| requirement::python(&python.0)) {
-            reader.errors.push(wrong.at(Place::top(tree).get("python").span()));
+            reader.errors.push(Diagnostic::from(wrong).at(Place::top(tree).get("python").span()));
         }
         let verdict: Option<Verdict> = reader.key("verdict");
         let folder: Option<String> = reader.key("app");
@@ -187,19 +188,19 @@ fn patched(mut change: Change, path: &Path, place: Place<'_>, errors: &mut Vec<D
     let Some(patch) = &change.patch else { return change };
     let ending = Path::new(patch.trim()).extension().and_then(|ending| ending.to_str());
     if patch.trim().contains('\n') || !matches!(ending, Some("diff" | "patch")) {
-        errors.extend(patch::parts(patch).err().map(|wrong| wrong.at(place.get("patch").span())));
+        errors.extend(patch::parts(patch).err().map(|wrong| Diagnostic::from(wrong).at(place.get("patch").span())));
         return change;
     }
     let folder = folder(path);
     let read = InnerPath::parse(patch.trim(), "the folder of the case file").and_then(|path| {
         inside::read_text_in(folder, &path, limit::PATCH).map_err(|error| {
             let message = format!("cannot read the patch {}: {error}", folder.join(&path).display());
-            Diagnostic::new(message).help("the path is relative to the folder of the case file, and inside it")
+            Error::usage(message).hint("the path is relative to the folder of the case file, and inside it")
         })
     });
     match read.and_then(|text| patch::parts(&text).map(drop).map(|()| text)) {
         Ok(text) => change.patch = Some(text),
-        Err(wrong) => errors.push(wrong.at(place.get("patch").span())),
+        Err(wrong) => errors.push(Diagnostic::from(wrong).at(place.get("patch").span())),
     }
     change
 }
@@ -213,7 +214,7 @@ fn folder(path: &Path) -> &Path {
 fn app(app: &str, path: &Path, place: Place<'_>, errors: &mut Vec<Diagnostic>) -> Option<App> {
     let at = folder(path);
     let inner = InnerPath::parse(app, "the folder of the case file");
-    let inner = inner.map_err(|wrong| errors.push(wrong.at(place.span()))).ok()?;
+    let inner = inner.map_err(|wrong| errors.push(Diagnostic::from(wrong).at(place.span()))).ok()?;
     let folder = at.join(&inner);
     let package = inner.name().to_owned();
     let is_name = package.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -240,7 +241,7 @@ fn repeat(tree: &Node, errors: &mut Vec<Diagnostic>) -> u32 {
         let message = format!("`repeat` is a count of at least 1, found {value}");
         errors.push(Diagnostic::new(message).at(node.span));
     }
-    errors.extend(limit::REPEAT.check(times).err().map(|wrong| wrong.at(node.span)));
+    errors.extend(limit::REPEAT.check(times).err().map(|wrong| Diagnostic::from(wrong).at(node.span)));
     times as u32
 }
 
@@ -273,7 +274,7 @@ fn growth(tree: &Node, errors: &mut Vec<Diagnostic>) -> Option<Growth> {
     }
     let values: Vec<Value> = values.items().iter().map(Node::value).collect();
     if let Err(wrong) = limit::GROWTH.check(values.len() as u64) {
-        error(wrong.at(place.get(&var).key_span()));
+        error(Diagnostic::from(wrong).at(place.get(&var).key_span()));
     }
     if values.len() < 3 {
         let message = format!("growth over {} values says nothing: give at least three", values.len());

@@ -8,11 +8,12 @@ use schemars::JsonSchema;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::path::InnerPath;
-use super::requirement::{PackageName, Release};
 use super::service::Services;
 use super::yaml::diagnostic::Diagnostic;
+use super::yaml::error::refused;
 use super::yaml::text::{self, Verbatim};
+use crate::input::path::InnerPath;
+use crate::input::requirement::{PackageName, Release};
 
 /// A change of what an arm runs. Variables in it are put in when it is laid over the base: see `state`.
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, JsonSchema)]
@@ -108,7 +109,7 @@ impl<'de> Deserialize<'de> for Take {
                     let help = "name a package and its version: `{django-q2: 1.10.0, files: [...]}`";
                     wrong = Some(Diagnostic::new("`take` without a package").help(help));
                 }
-                wrong.map_or(Ok(take), |wrong| Err(de::Error::custom(wrong.with_help())))
+                wrong.map_or(Ok(take), |wrong| Err(refused(wrong)))
             }
         }
         deserializer.deserialize_map(Release)
@@ -158,7 +159,7 @@ struct Version(String);
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Verbatim(version) = Verbatim::deserialize(deserializer)?;
-        let release = Release::parse(&version).map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+        let release = Release::parse(&version).map_err(refused)?;
         Ok(Self(release.as_str().to_owned()))
     }
 }
@@ -174,7 +175,7 @@ impl<'de> DeserializeSeed<'de> for Known<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<New, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let package = PackageName::parse(&name).map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+        let package = PackageName::parse(&name).map_err(refused)?;
         if self.0.contains_key(package.as_str()) {
             return Err(de::Error::custom(format!("`{name}` is the package `{package}`, which is there already")));
         }
@@ -185,7 +186,7 @@ impl<'de> DeserializeSeed<'de> for Known<'_> {
 /// Reads a path inside a folder of sys.path, in plain form.
 fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let path = InnerPath::parse(&text, "a folder of sys.path").map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+    let path = InnerPath::parse(&text, "a folder of sys.path").map_err(refused)?;
     Ok(path.as_str().to_owned())
 }
 
@@ -195,8 +196,7 @@ struct WheelFile(String);
 impl<'de> Deserialize<'de> for WheelFile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let path =
-            InnerPath::parse(&text, "the top of the wheel").map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+        let path = InnerPath::parse(&text, "the top of the wheel").map_err(refused)?;
         Ok(Self(path.as_str().to_owned()))
     }
 }
@@ -207,7 +207,7 @@ struct TakeKey(String);
 impl<'de> Deserialize<'de> for TakeKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let package = PackageName::parse(&name).map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+        let package = PackageName::parse(&name).map_err(refused)?;
         Ok(Self(package.as_str().to_owned()))
     }
 }
@@ -219,6 +219,6 @@ impl<'de> Deserialize<'de> for Single {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Verbatim(version) = Verbatim::deserialize(deserializer)?;
         let release = Release::parse(&version).and_then(|release| release.single("`take` needs one"));
-        release.map(|release| Self(release.as_str().to_owned())).map_err(|wrong| de::Error::custom(wrong.with_help()))
+        release.map(|release| Self(release.as_str().to_owned())).map_err(refused)
     }
 }

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::yaml::diagnostic::Diagnostic;
+use super::yaml::error::refused;
 use super::yaml::text::Verbatim;
 
 /// The verbs that write to a table.
@@ -118,7 +119,7 @@ impl<'de> Deserialize<'de> for StatusFilter {
         let Verbatim(status) = Verbatim::deserialize(deserializer)?;
         Self::parse(&status).ok_or_else(|| {
             let wrong = Diagnostic::new(format!("`{status}` is not the status of an answer"));
-            de::Error::custom(wrong.help("write `200`, or a class: `2xx`").with_help())
+            refused(wrong.help("write `200`, or a class: `2xx`"))
         })
     }
 }
@@ -134,14 +135,14 @@ pub fn writes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
                 return Ok(Self(verb));
             }
             let unknown = Diagnostic::new(format!("`{verb}` is not a verb that writes")).suggest(&verb, WRITES);
-            Err(de::Error::custom(unknown.with_help()))
+            Err(refused(unknown))
         }
     }
     let mut verbs: Vec<Write> = Vec::deserialize(deserializer)?;
     verbs.dedup();
     if verbs.is_empty() {
         let wrong = Diagnostic::new("`verbs` names none").help("leave it out: all that write");
-        return Err(de::Error::custom(wrong.with_help()));
+        return Err(refused(wrong));
     }
     Ok(verbs.into_iter().map(|Write(verb)| verb).collect())
 }

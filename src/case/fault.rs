@@ -10,6 +10,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, SeqAccess, Vis
 use super::service::Server;
 use super::unit::{self, Bytes, Time};
 use super::yaml::diagnostic::Diagnostic;
+use super::yaml::error::refused;
 
 /// What breaks: one kind, and what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, JsonSchema)]
@@ -174,7 +175,7 @@ impl<'de> Deserialize<'de> for Link {
                     (Some(actor), Some(server)) if count == 2 => Ok(Link { actor, server }),
                     _ => {
                         let message = format!("expected an actor and a server, found a list of {count}");
-                        Err(de::Error::custom(Diagnostic::new(message).help("write `[q, postgres]`").with_help()))
+                        Err(refused(Diagnostic::new(message).help("write `[q, postgres]`")))
                     }
                 }
             }
@@ -200,7 +201,7 @@ impl<'de> DeserializeSeed<'de> for Beside<'_> {
             } else {
                 unknown.suggest(&name, servers.map(Server::word))
             };
-            de::Error::custom(unknown.with_help())
+            refused(unknown)
         })
     }
 }
@@ -234,7 +235,7 @@ impl<'de> Deserialize<'de> for Trigger {
             return Ok(Self { actor, statements });
         }
         let help = "name it, and how much it sends before: `after: {client: 200}`";
-        Err(de::Error::custom(Diagnostic::new("`after` watches one actor").help(help).with_help()))
+        Err(refused(Diagnostic::new("`after` watches one actor").help(help)))
     }
 }
 
@@ -258,7 +259,7 @@ impl<'de> Deserialize<'de> for CutAt {
         let text = String::deserialize(deserializer)?;
         cut(&text).map_err(|message| {
             let help = "write `after COMMIT`, `before COMMIT`, `after 3 statements` or `after 4096 B`";
-            de::Error::custom(Diagnostic::new(message).help(help).with_help())
+            refused(Diagnostic::new(message).help(help))
         })
     }
 }

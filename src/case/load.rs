@@ -1,4 +1,4 @@
-//! Case files: finding, reading, and saying all that is wrong with them.
+//! Case files: reading them, and saying all that is wrong with them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use super::yaml::diagnostic::{Diagnostic, Span, Unknown, nearest};
 use super::yaml::node::{self, Node};
 use super::yaml::shape;
 use super::yaml::vars::Filler;
-use super::{inside, limit};
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Error, Result};
+use crate::input::{inside, limit};
 
 /// Reads and checks one case file.
 pub fn load_file(path: &Path, cases_root: &Path) -> Result<Case> {
@@ -41,7 +41,7 @@ pub fn load_file(path: &Path, cases_root: &Path) -> Result<Case> {
 /// Reads and checks the text of a case file. The path names the case, and patches are relative to it.
 pub fn load_str(source: &str, path: &Path, cases_root: &Path) -> Result<Case> {
     let name = case_name(path, cases_root);
-    let named = limit::case_name(&name).map_err(|wrong| vec![wrong]);
+    let named = limit::case_name(&name).map_err(|wrong| vec![wrong.into()]);
     named.and_then(|()| read(source, path, &name)).map_err(|errors| {
         let rendered: Vec<String> = errors.iter().map(|error| error.render(path, source)).collect();
         // The first `error: ` is put there by whoever prints the error.
@@ -234,76 +234,4 @@ pub fn case_name(path: &Path, cases_root: &Path) -> String {
             .join("/"),
         None => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
     }
-}
-
-/// The case files that the selection names, sorted by name; an empty selection names all.
-///
-/// Each word is a case (`django_q/stat_master_list`), a folder (`django_q`), or the path of a file.
-pub fn discover(selection: &[String], cases_root: &Path) -> Result<Vec<PathBuf>> {
-    let mut all = Vec::new();
-    if cases_root.is_dir() {
-        collect(cases_root, &mut all)?;
-    }
-    let mut named: Vec<(String, PathBuf)> = all.into_iter().map(|path| (case_name(&path, cases_root), path)).collect();
-    named.sort();
-    if selection.is_empty() {
-        if named.is_empty() {
-            let message = format!("there are no cases in {}", cases_root.display());
-            return Err(Error::nothing_selected(message).hint("name a case file, or another folder of cases"));
-        }
-        return Ok(named.into_iter().map(|(_, path)| path).collect());
-    }
-    let mut chosen: Vec<(String, PathBuf)> = Vec::new();
-    for word in selection {
-        let found = select(word, &named, cases_root)?;
-        for case in found {
-            if !chosen.contains(&case) {
-                chosen.push(case);
-            }
-        }
-    }
-    chosen.sort();
-    Ok(chosen.into_iter().map(|(_, path)| path).collect())
-}
-
-fn select(word: &str, named: &[(String, PathBuf)], cases_root: &Path) -> Result<Vec<(String, PathBuf)>> {
-    let folder = format!("{}/", word.trim_end_matches('/'));
-    let found: Vec<_> = named.iter().filter(|(name, _)| name == word || name.starts_with(&folder)).cloned().collect();
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    let path = Path::new(word);
-    if is_yaml(path) && path.is_file() {
-        return Ok(vec![(case_name(path, cases_root), path.to_owned())]);
-    }
-    let error = Error::nothing_selected(format!("no case, folder of cases or case file is called `{word}`"));
-    let known: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
-    // People leave the folder out more often than they mistype.
-    let stems = known.iter().copied().filter(|name| name.rsplit('/').next() == Some(word) || name.contains(word));
-    let folders = known.iter().filter_map(|name| name.split_once('/')).map(|(folder, _)| folder);
-    let near = stems.into_iter().next().or_else(|| nearest(word, known.iter().copied().chain(folders)));
-    Err(match near {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint("`dj-regress list` shows them all"),
-    })
-}
-
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let doing = || format!("reading the folder {}", folder.display());
-    for entry in std::fs::read_dir(folder).cannot_run(doing)? {
-        let entry = entry.cannot_run(doing)?;
-        let path = entry.path();
-        // Not following links: a link upwards would never end.
-        let kind = entry.file_type().cannot_run(doing)?;
-        if kind.is_dir() {
-            collect(&path, found)?;
-        } else if is_yaml(&path) {
-            found.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn is_yaml(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "yaml")
 }

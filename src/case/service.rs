@@ -2,11 +2,12 @@
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::limit;
 use super::unit::{self, Bytes};
+use super::yaml::error::refused;
 use super::yaml::text;
+use crate::input::limit;
 
 /// A server that an arm's actors use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -76,7 +77,7 @@ pub struct RedisService {
 
 fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let bytes = unit::read_bytes(deserializer)?;
-    limit::REDIS.check(bytes).map_err(|wrong| de::Error::custom(wrong.with_help()))?;
+    limit::REDIS.check(bytes).map_err(refused)?;
     Ok(Some(bytes))
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-use super::limit::{self, Limit};
-use super::yaml::diagnostic::Diagnostic;
+use super::yaml::error::refused;
+use crate::input::limit::{self, Limit};
 
 /// What a unit measures. Measured values are in its base: bytes, seconds, percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,11 +224,6 @@ pub fn at_most<'de, D: Deserializer<'de>>(deserializer: D, limit: Limit) -> Resu
         0 => Err(de::Error::custom("it is counted from 1")),
         count => limit.check(count).map(|()| count).map_err(refused),
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped with")]
-fn refused<E: de::Error>(wrong: Diagnostic) -> E {
-    E::custom(wrong.with_help())
 }
 
 /// Once: how often what does not say is done.

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use parking_lot::Mutex;
 
 use super::matrix::{Machine, axis, releases, sheet};
+use super::selection;
 use crate::cache::Cache;
 use crate::case::{Case, load};
 use crate::cli::BisectArgs;
@@ -53,7 +54,7 @@ pub fn bisect(arguments: &BisectArgs) -> Result<Exit> {
 
 /// The case, and its table with the invariants that are looked at.
 fn load(arguments: &BisectArgs) -> Result<(Case, ReleaseTable)> {
-    let paths = load::discover(std::slice::from_ref(&arguments.case), &arguments.cases_dir)?;
+    let paths = selection::discover(std::slice::from_ref(&arguments.case), &arguments.cases_dir)?;
     let [path] = paths.as_slice() else {
         return Err(Error::usage(format!("`{}` names {} cases: name one", arguments.case, paths.len())));
     };

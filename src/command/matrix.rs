@@ -56,7 +56,7 @@ pub(super) fn axis(arguments: &AxisArgs) -> Result<Axis> {
     if arguments.releases.is_none() {
         return Ok(Axis::Python);
     }
-    Axis::package(&arguments.package).map_err(|wrong| Error::usage(wrong.message).hint(wrong.help.unwrap_or_default()))
+    Axis::package(&arguments.package)
 }
 
 /// What is varied, and its releases. The index is asked where a range is given.

@@ -8,7 +8,7 @@ mod list;
 mod matrix;
 mod new;
 mod run;
-mod selection;
+pub mod selection;
 mod shell;
 
 use std::process::ExitCode;

@@ -6,10 +6,10 @@ use std::path::{Component, Path};
 
 use super::shell;
 use crate::case::load;
-use crate::case::requirement::Release;
 use crate::cli::NewArgs;
 use crate::error::{Context as _, Error, Result};
 use crate::exit::Exit;
+use crate::input::requirement::Release;
 use crate::plan::Version;
 
 /// The case, with blanks in braces for what is asked for.
@@ -70,8 +70,7 @@ fn skeleton(name: &str, arguments: &NewArgs) -> Result<String> {
         }
     };
     let release = &arguments.release;
-    let single = Release::parse(release).and_then(|release| release.single("the bug is in one"));
-    let single = single.map_err(|wrong| Error::usage(wrong.message).hint(wrong.help.unwrap_or_default()))?;
+    let single = Release::parse(release).and_then(|release| release.single("the bug is in one"))?;
     if Version::parse(single.as_str()).is_none() {
         return Err(Error::usage(format!("`{release}` is no final release, such as `1.11.1`")));
     }

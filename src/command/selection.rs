@@ -1,10 +1,11 @@
 //! The cases that a command is for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::case::{Case, load};
+use crate::case::load::{self, case_name};
+use crate::case::{Case, nearest};
 use crate::cli::CaseArgs;
-use crate::error::{Error, Result};
+use crate::error::{Context as _, Error, Result};
 
 /// The cases that are selected, read and checked.
 pub fn load(arguments: &CaseArgs) -> Result<Vec<Case>> {
@@ -21,5 +22,77 @@ pub fn select(arguments: &CaseArgs) -> Result<Vec<PathBuf>> {
         return Err(Error::nothing_selected(format!("there is no folder `{}`", folder.display()))
             .hint("name a case file, or with `--cases-dir` the folder of the cases"));
     }
-    load::discover(&arguments.cases, folder)
+    discover(&arguments.cases, folder)
+}
+
+/// The case files that the selection names, sorted by name; an empty selection names all.
+///
+/// Each word is a case (`django_q/stat_master_list`), a folder (`django_q`), or the path of a file.
+pub fn discover(selection: &[String], cases_root: &Path) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    if cases_root.is_dir() {
+        collect(cases_root, &mut all)?;
+    }
+    let mut named: Vec<(String, PathBuf)> = all.into_iter().map(|path| (case_name(&path, cases_root), path)).collect();
+    named.sort();
+    if selection.is_empty() {
+        if named.is_empty() {
+            let message = format!("there are no cases in {}", cases_root.display());
+            return Err(Error::nothing_selected(message).hint("name a case file, or another folder of cases"));
+        }
+        return Ok(named.into_iter().map(|(_, path)| path).collect());
+    }
+    let mut chosen: Vec<(String, PathBuf)> = Vec::new();
+    for word in selection {
+        let found = find(word, &named, cases_root)?;
+        for case in found {
+            if !chosen.contains(&case) {
+                chosen.push(case);
+            }
+        }
+    }
+    chosen.sort();
+    Ok(chosen.into_iter().map(|(_, path)| path).collect())
+}
+
+fn find(word: &str, named: &[(String, PathBuf)], cases_root: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let folder = format!("{}/", word.trim_end_matches('/'));
+    let found: Vec<_> = named.iter().filter(|(name, _)| name == word || name.starts_with(&folder)).cloned().collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let path = Path::new(word);
+    if is_yaml(path) && path.is_file() {
+        return Ok(vec![(case_name(path, cases_root), path.to_owned())]);
+    }
+    let error = Error::nothing_selected(format!("no case, folder of cases or case file is called `{word}`"));
+    let known: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+    // People leave the folder out more often than they mistype.
+    let stems = known.iter().copied().filter(|name| name.rsplit('/').next() == Some(word) || name.contains(word));
+    let folders = known.iter().filter_map(|name| name.split_once('/')).map(|(folder, _)| folder);
+    let near = stems.into_iter().next().or_else(|| nearest(word, known.iter().copied().chain(folders)));
+    Err(match near {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("`dj-regress list` shows them all"),
+    })
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let doing = || format!("reading the folder {}", folder.display());
+    for entry in std::fs::read_dir(folder).cannot_run(doing)? {
+        let entry = entry.cannot_run(doing)?;
+        let path = entry.path();
+        // Not following links: a link upwards would never end.
+        let kind = entry.file_type().cannot_run(doing)?;
+        if kind.is_dir() {
+            collect(&path, found)?;
+        } else if is_yaml(&path) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "yaml")
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::str::FromStr;
 
-use crate::case::requirement::Release;
+use crate::input::requirement::Release;
 
 /// The version of a final release: numbers with points between them. `5.2` and `5.2.0` are the same one.
 #[derive(Debug, Clone, Eq)]
@@ -116,7 +116,7 @@ fn named(text: &str) -> Result<Choice, String> {
     for release in text.split(',').map(str::trim) {
         let release = Release::parse(release)
             .and_then(|release| release.without_range("write `4.2..5.2`, or name releases: `1.9.0,5.2.*`"))
-            .map_err(|wrong| [wrong.message, wrong.help.unwrap_or_default()].join(": "))?;
+            .map_err(|wrong| [wrong.message, wrong.hint.unwrap_or_default()].join(": "))?;
         if !releases.iter().any(|known| known == release.as_str()) {
             releases.push(release.as_str().to_owned());
         }

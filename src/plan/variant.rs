@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::case::requirement::PackageName;
-use crate::case::{Action, Case, Diagnostic, State, States, Step};
+use crate::case::{Action, Case, State, States, Step};
+use crate::error::Error;
+use crate::input::requirement::PackageName;
 use crate::judge::{self, Expected, Side, Verdict};
 
 /// How long a wait takes at most that does not say: there is no fixed state to hold it against.
@@ -27,7 +28,7 @@ impl Axis {
     /// # Errors
     ///
     /// It is none.
-    pub fn package(name: &str) -> Result<Self, Diagnostic> {
+    pub fn package(name: &str) -> Result<Self, Error> {
         PackageName::parse(name).map(|name| Self::Package(name.as_str().to_owned()))
     }
 

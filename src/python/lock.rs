@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::uv::{Resolution, Uv};
 use crate::cache::Cache;
-use crate::case::limit::SOURCE;
-use crate::case::requirement::{PackageName, Release};
-use crate::case::{Diagnostic, inside};
 use crate::error::{Context as _, Error, Result};
+use crate::input::inside;
+use crate::input::limit::SOURCE;
+use crate::input::requirement::{PackageName, Release};
 
 /// Before the number of releases that a lock pins.
 const COUNT: &str = "# Releases: ";
@@ -198,14 +198,7 @@ pub fn requirement(package: &str, release: &str) -> Result<String> {
 }
 
 fn parse(package: &str, release: &str) -> Result<(PackageName, Release)> {
-    let read = || Ok((PackageName::parse(package)?, Release::parse(release)?));
-    read().map_err(|wrong: Diagnostic| {
-        let error = Error::usage(wrong.message);
-        match wrong.help {
-            Some(help) => error.hint(help),
-            None => error,
-        }
-    })
+    Ok((PackageName::parse(package)?, Release::parse(release)?))
 }
 
 #[cfg(test)]

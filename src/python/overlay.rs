@@ -9,10 +9,10 @@ use dj_regress_protocol::Fingerprint;
 use super::intact::content;
 use super::source::{Sources, package_of};
 use crate::cache::{Cache, USUAL_MODE, digest};
-use crate::case::inside;
-use crate::case::limit::PACKAGE_BYTES;
-use crate::case::path::InnerPath;
 use crate::error::{Context as _, Error, Result};
+use crate::input::inside;
+use crate::input::limit::PACKAGE_BYTES;
+use crate::input::path::InnerPath;
 
 /// The code of a state: what goes on `sys.path`, and which code each watched package must then be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

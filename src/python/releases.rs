@@ -6,8 +6,8 @@ use std::process::Command;
 
 use super::interpreter;
 use crate::cache::Cache;
-use crate::case::requirement::PackageName;
 use crate::error::{Context as _, Error, Result};
+use crate::input::requirement::PackageName;
 use crate::service::installer;
 
 /// Asks the index; neither uv nor pip can tell which releases are yanked.
@@ -24,7 +24,7 @@ pub struct Releases {
 
 /// Asks the index for the releases of a package. What it says is kept in the cache, for when it does not answer.
 pub fn releases(cache: &Cache, package: &str) -> Result<Releases> {
-    let package = PackageName::parse(package).map_err(|wrong| Error::usage(wrong.message))?;
+    let package = PackageName::parse(package)?;
     let package = package.as_str();
     let kept = cache.path(format!("releases/{package}.txt"));
     let stale = match ask(package) {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::case::limit::SOURCE;
-use crate::case::path::InnerPath;
-use crate::case::{Edit, Take, inside, patch};
+use crate::case::{Edit, Take};
+use crate::input::limit::SOURCE;
+use crate::input::path::InnerPath;
+use crate::input::{inside, patch};
 
 /// Why a change cannot be made. Not a user's typing error but a finding about this fix on this
 /// base: it makes a run INCONCLUSIVE.

@@ -2,13 +2,13 @@
 
 use super::checker::Checker;
 use crate::case::actor::{Actor, CacheKind};
-use crate::case::limit;
 use crate::case::step::action::Action;
 use crate::case::step::http::Http;
 use crate::case::yaml::diagnostic::{Diagnostic, Span};
 use crate::case::yaml::place::Place;
 use crate::case::yaml::vars::INDEX;
 use crate::case::yaml::vars::REDIS;
+use crate::input::limit;
 
 /// How a web actor is declared.
 const DECLARE: &str = "declare a web actor: `actors: {web: {serve: wsgi}}`";
@@ -86,7 +86,7 @@ impl Checker<'_> {
         }
         // Each of the callers asks so often.
         if let Err(wrong) = limit::COUNT.check(http.times.saturating_mul(http.callers)) {
-            self.error(wrong.at(place.get("times").span()));
+            self.error(Diagnostic::from(wrong).at(place.get("times").span()));
         }
         self.keeps(http, name, place);
     }

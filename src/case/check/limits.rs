@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::checker::Checker;
 use crate::case::case::Case;
 use crate::case::change::Change;
-use crate::case::limit::{self, Limit};
 use crate::case::step::action::Action;
 use crate::case::yaml::diagnostic::{Diagnostic, Span};
 use crate::case::yaml::node::Node;
 use crate::case::yaml::place::Place;
+use crate::error::Error;
+use crate::input::limit::{self, Limit};
 
 /// Before any state is made: how many there are of what.
 pub fn sizes(tree: &Node) -> Vec<Diagnostic> {
@@ -23,7 +24,7 @@ pub fn sizes(tree: &Node) -> Vec<Diagnostic> {
     ];
     let wrong = many.into_iter().filter_map(|(key, count, limit)| {
         let wrong = limit.check(count as u64).err()?;
-        Some(wrong.at(Place::top(tree).get(key).key_span()))
+        Some(Diagnostic::from(wrong).at(Place::top(tree).get(key).key_span()))
     });
     wrong.collect()
 }
@@ -71,8 +72,8 @@ impl Names {
         }
     }
 
-    fn limit(&mut self, checked: Result<(), Diagnostic>, span: Span) {
-        self.errors.extend(checked.err().map(|wrong| wrong.at(span)));
+    fn limit(&mut self, checked: Result<(), Error>, span: Span) {
+        self.errors.extend(checked.err().map(|wrong| Diagnostic::from(wrong).at(span)));
     }
 
     /// The names below a key.
@@ -140,7 +141,7 @@ impl Checker<'_> {
         let written = format!("{}d", passed.as_secs() / 86_400);
         if let Err(mut wrong) = limit::VIRTUAL.check_time(passed, &written) {
             wrong.message = format!("the virtual time of all steps: {}", wrong.message);
-            self.error(wrong.at(self.top.get("steps").key_span()));
+            self.error(Diagnostic::from(wrong).at(self.top.get("steps").key_span()));
         }
     }
 

@@ -2,10 +2,11 @@
 
 use nix::sys::signal::Signal;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 
 use crate::case::unit;
 use crate::case::yaml::diagnostic::Diagnostic;
+use crate::case::yaml::error::refused;
 use crate::case::yaml::text;
 
 /// Processes of a real cluster.
@@ -135,7 +136,7 @@ fn holder<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Role>, D:
         role @ (Role::Group | Role::Held) => {
             let message = format!("`{}` is not the role of one process", role.word());
             let help = "it can be parent, sentinel, pusher, monitor or worker";
-            Err(de::Error::custom(Diagnostic::new(message).help(help).with_help()))
+            Err(refused(Diagnostic::new(message).help(help)))
         }
         role => Ok(Some(role)),
     }

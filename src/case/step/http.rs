@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::case::limit;
 use crate::case::unit::{self, Time};
 use crate::case::yaml::diagnostic::{Diagnostic, nearest};
+use crate::case::yaml::error::refused;
+use crate::input::limit;
 
 /// Whose cookies are kept where a step does not say: those of the one browser that every case has.
 pub const BROWSER: &str = "browser";
@@ -91,7 +92,7 @@ pub struct RequestLine {
 impl<'de> Deserialize<'de> for RequestLine {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let wrong = |message: String, help: &str| de::Error::custom(Diagnostic::new(message).help(help).with_help());
+        let wrong = |message: String, help: &str| refused(Diagnostic::new(message).help(help));
         let (word, target) = text.split_once(' ').unwrap_or((&text, ""));
         let Some(method) = METHODS.into_iter().find(|method| *method == word) else {
             let near = nearest(word, METHODS);
@@ -134,7 +135,7 @@ impl<'de> Deserialize<'de> for Part {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| {
             let help = "it is `status`, `body`, `header NAME`, or a value of its JSON: `$.rows[0].id`";
-            de::Error::custom(Diagnostic::new(format!("`{text}` is no part of an answer")).help(help).with_help())
+            refused(Diagnostic::new(format!("`{text}` is no part of an answer")).help(help))
         })
     }
 }
@@ -182,7 +183,7 @@ fn kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IndexMap<String, P
             }
             let help = "the name is to be put in as `$name`: letters, digits and `_`";
             let wrong = Diagnostic::new(format!("nothing can be kept as `{name}`")).help(help);
-            Err(de::Error::custom(wrong.with_help()))
+            Err(refused(wrong))
         }
     }
     let kept: IndexMap<Name, Part> = IndexMap::deserialize(deserializer)?;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::case::actor::CLIENT;
 use crate::case::unit::{self, Time};
 use crate::case::yaml::diagnostic::Diagnostic;
+use crate::case::yaml::error::refused;
 
 /// Where a task is looked for whose name has no module.
 const TASKS: &str = "shop.tasks";
@@ -36,7 +37,7 @@ pub struct Enqueue {
     #[serde(default)]
     pub options: IndexMap<String, Value>,
     /// `refused`: an exception ends the enqueueing and is counted.
-    #[serde(rename = "until", default, deserialize_with = "refused")]
+    #[serde(rename = "until", default, deserialize_with = "until")]
     #[schemars(with = "Option<Until>")]
     pub until_refused: bool,
 }
@@ -151,7 +152,7 @@ fn task<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     if !is_dotted {
         let help = "it is a function, such as `charge` (of shop.tasks) or `shop.tasks.charge`";
         let wrong = Diagnostic::new(format!("`{name}` is not the name of a task")).help(help);
-        return Err(de::Error::custom(wrong.with_help()));
+        return Err(refused(wrong));
     }
     Ok(if name.contains('.') { name } else { format!("{TASKS}.{name}") })
 }
@@ -195,7 +196,7 @@ enum Until {
     Refused,
 }
 
-fn refused<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+fn until<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Until::deserialize(deserializer).map(|Until::Refused| true)
 }
 

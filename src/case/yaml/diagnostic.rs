@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::error::Error;
+
 /// Between a message and its help where both are one text.
 const HELP: &str = "\n= help: ";
 
@@ -44,6 +46,12 @@ pub struct Unknown {
     pub noun: &'static str,
     /// The variant, by the key that names it.
     pub variant: String,
+}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        Self { help: error.hint, ..Self::new(error.message) }
+    }
 }
 
 impl Diagnostic {

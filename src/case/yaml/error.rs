@@ -6,6 +6,11 @@ use serde::de::{self, Expected, Unexpected};
 
 use super::diagnostic::Diagnostic;
 
+/// What is wrong with a value and how it is put right, on its way through serde.
+pub fn refused<E: de::Error>(wrong: impl Into<Diagnostic>) -> E {
+    E::custom(wrong.into().with_help())
+}
+
 impl std::error::Error for Diagnostic {}
 
 impl Display for Diagnostic {

@@ -3,7 +3,7 @@
 pub mod decode;
 mod decoder;
 pub mod diagnostic;
-mod error;
+pub mod error;
 mod keyed;
 pub mod node;
 pub mod place;

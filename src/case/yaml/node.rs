@@ -8,7 +8,7 @@ use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::diagnostic::{Diagnostic, Span};
-use crate::case::limit;
+use crate::input::limit;
 
 /// A YAML value with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,7 +148,7 @@ impl Node {
 /// Reads YAML text.
 pub fn parse(source: &str) -> Result<Node, Diagnostic> {
     if let Err(wrong) = limit::FILE.check(source.len() as u64) {
-        return Err(wrong.at(Span { line: 1, column: 1, len: 1 }));
+        return Err(Diagnostic::from(wrong).at(Span { line: 1, column: 1, len: 1 }));
     }
     let size = |limit: limit::Limit| usize::try_from(limit.most).unwrap_or(usize::MAX);
     let options = serde_saphyr::options! {
@@ -195,7 +195,7 @@ fn diagnose(error: &serde_saphyr::Error) -> Diagnostic {
 }
 
 fn limited(limit: limit::Limit, location: Option<Location>) -> Diagnostic {
-    limit.refuse("more").at(location.map_or(Span { line: 1, column: 1, len: 1 }, span_of))
+    Diagnostic::from(limit.refuse("more")).at(location.map_or(Span { line: 1, column: 1, len: 1 }, span_of))
 }
 
 fn span_of(location: Location) -> Span {

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::decode::{PRESENT, VERBATIM};
 use super::diagnostic::Diagnostic;
+use super::error::refused;
 
 /// A scalar's characters as they stand in the file: the version `1.10` stays `1.10`.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
@@ -57,7 +58,7 @@ pub fn meaning<'de, D: Deserializer<'de>, T, const N: usize>(
     let found = known.into_iter().find(|(known, _)| *known == word).map(|(_, meaning)| meaning);
     found.ok_or_else(|| {
         let unknown = Diagnostic::new(format!("`{word}` is not {what}")).suggest(&word, words);
-        de::Error::custom(unknown.with_help())
+        refused(unknown)
     })
 }
 

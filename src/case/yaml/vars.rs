@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Span};
 use super::node::{Kind, Node};
-use crate::case::limit;
+use crate::input::limit;
 
 /// The variable that always exists: the address of the arm's Redis.
 pub const REDIS: &str = "redis";
@@ -72,7 +72,7 @@ impl Filler {
                     Ok(()) => at(filled, node.span),
                     Err(wrong) => {
                         // Said once: nothing more is put in.
-                        self.errors.extend((!self.is_full).then_some(wrong.at(node.span)));
+                        self.errors.extend((!self.is_full).then_some(Diagnostic::from(wrong).at(node.span)));
                         self.is_full = true;
                         node.clone()
                     }
@@ -169,11 +169,11 @@ pub fn substitute(value: &Value, vars: &IndexMap<String, Value>) -> Result<Value
             Some(name) => look_up(name)?,
             None => Value::String(replaced(text, look_up)?),
         },
-        Value::Array(items) => items.iter().map(|item| substitute(item, vars)).collect::<Result<_, _>>()?,
+        Value::Array(items) => items.iter().map(|item| substitute(item, vars)).collect::<Result<_, Diagnostic>>()?,
         Value::Object(entries) => entries
             .iter()
             .map(|(key, value)| Ok((key.clone(), substitute(value, vars)?)))
-            .collect::<Result<serde_json::Map<_, _>, _>>()
+            .collect::<Result<serde_json::Map<_, _>, Diagnostic>>()
             .map(Value::Object)?,
         other => other.clone(),
     })

@@ -3,7 +3,7 @@
 use diffy::patch_set::{FileOperation, FilePatch, ParseOptions, PatchSet};
 
 use super::path::InnerPath;
-use super::yaml::diagnostic::Diagnostic;
+use crate::error::Error;
 
 /// What a part of a diff does to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,14 +41,14 @@ impl Change {
 /// # Errors
 ///
 /// It is no diff, or changes something outside of the folders of `sys.path`; without a place.
-pub fn parts(diff: &str) -> Result<Vec<(Change, FilePatch<'_, str>)>, Diagnostic> {
+pub fn parts(diff: &str) -> Result<Vec<(Change, FilePatch<'_, str>)>, Error> {
     let options = if diff.contains("diff --git ") { ParseOptions::gitdiff() } else { ParseOptions::unidiff() };
     let mut parts = Vec::new();
     for part in PatchSet::parse(diff, options) {
         let part = part.map_err(|error| {
             let message = format!("the patch cannot be read: {error}");
-            Diagnostic::new(message)
-                .help("write a unified diff (`--- a/...`, `+++ b/...`), or the path of one: `fix.diff`")
+            Error::usage(message)
+                .hint("write a unified diff (`--- a/...`, `+++ b/...`), or the path of one: `fix.diff`")
         })?;
         let change = change(part.operation())?;
         parts.push((change, part));
@@ -56,7 +56,7 @@ pub fn parts(diff: &str) -> Result<Vec<(Change, FilePatch<'_, str>)>, Diagnostic
     Ok(parts)
 }
 
-fn change(operation: &FileOperation<'_, str>) -> Result<Change, Diagnostic> {
+fn change(operation: &FileOperation<'_, str>) -> Result<Change, Error> {
     let path = |path: &str| InnerPath::parse(path, "a folder of sys.path");
     Ok(match strip(operation) {
         FileOperation::Modify { modified, .. } => Change::Modify(path(&modified)?),
@@ -64,7 +64,7 @@ fn change(operation: &FileOperation<'_, str>) -> Result<Change, Diagnostic> {
         FileOperation::Delete(deleted) => Change::Delete(path(&deleted)?),
         FileOperation::Rename { from, to } => Change::Rename(path(&from)?, path(&to)?),
         FileOperation::Copy { .. } => {
-            return Err(Diagnostic::new("the patch copies a file, which is not supported"));
+            return Err(Error::usage("the patch copies a file, which is not supported"));
         }
     })
 }

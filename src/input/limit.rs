@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::yaml::diagnostic::Diagnostic;
+use crate::error::Error;
 
 /// The most that may be asked for of one thing.
 #[derive(Debug, Clone, Copy)]
@@ -126,18 +126,18 @@ impl Limit {
     /// # Errors
     ///
     /// What was asked, what is allowed, and why; without a place.
-    pub fn check(&self, asked: u64) -> Result<(), Diagnostic> {
+    pub fn check(&self, asked: u64) -> Result<(), Error> {
         if asked > self.most { Err(self.refuse(asked)) } else { Ok(()) }
     }
 
     /// As [`Limit::check`], for a duration as it is written.
-    pub fn check_time(&self, asked: Duration, written: &str) -> Result<(), Diagnostic> {
+    pub fn check_time(&self, asked: Duration, written: &str) -> Result<(), Error> {
         if asked > Duration::from_secs(self.most) { Err(self.refuse(written)) } else { Ok(()) }
     }
 
     /// What is said of too much.
-    pub fn refuse(&self, asked: impl Display) -> Diagnostic {
-        Diagnostic::new(self.message(asked)).help(self.why)
+    pub fn refuse(&self, asked: impl Display) -> Error {
+        Error::usage(self.message(asked)).hint(self.why)
     }
 
     /// The same without the reason, where there is no case file to point into.
@@ -151,11 +151,11 @@ impl Limit {
 /// # Errors
 ///
 /// The server would not give it back as it is.
-pub fn actor_name(text: &str) -> Result<(), Diagnostic> {
+pub fn actor_name(text: &str) -> Result<(), Error> {
     name(text)?;
     if !text.is_ascii() {
         let message = format!("the name of the actor `{text}` has more than ASCII characters in it");
-        return Err(Diagnostic::new(message).help("actors introduce themselves to the server, which replaces others"));
+        return Err(Error::usage(message).hint("actors introduce themselves to the server, which replaces others"));
     }
     ACTOR_NAME.check(text.len() as u64)
 }
@@ -170,13 +170,13 @@ pub fn plain(name: &str) -> String {
 /// # Errors
 ///
 /// It is empty, too long, or has a control character in it.
-pub fn name(text: &str) -> Result<(), Diagnostic> {
+pub fn name(text: &str) -> Result<(), Error> {
     if text.trim().is_empty() {
-        return Err(Diagnostic::new("a name is empty").help("names stand in reports and in the names of files"));
+        return Err(Error::usage("a name is empty").hint("names stand in reports and in the names of files"));
     }
     if text.chars().any(char::is_control) {
         let message = format!("the name `{}` has a control character in it", text.escape_debug());
-        return Err(Diagnostic::new(message).help("names stand in reports and in the names of files"));
+        return Err(Error::usage(message).hint("names stand in reports and in the names of files"));
     }
     NAME.check(text.len() as u64)
 }
@@ -186,10 +186,10 @@ pub fn name(text: &str) -> Result<(), Diagnostic> {
 /// # Errors
 ///
 /// It has a control character in it, or is too long.
-pub fn case_name(text: &str) -> Result<(), Diagnostic> {
+pub fn case_name(text: &str) -> Result<(), Error> {
     if text.chars().any(char::is_control) {
         let message = format!("the name of the case, `{}`, has a control character in it", text.escape_debug());
-        return Err(Diagnostic::new(message).help("give its file another name"));
+        return Err(Error::usage(message).hint("give its file another name"));
     }
     CASE_NAME.check(text.len() as u64)
 }

@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 use pep440_rs::{Operator, VersionPattern, VersionSpecifiers};
 
 use super::limit::NAME;
-use super::yaml::diagnostic::Diagnostic;
+use crate::error::Error;
 
 /// The oldest Python, of Python 3, that the harness runs in.
 const OLDEST: u32 = 10;
@@ -22,12 +22,12 @@ impl PackageName {
     /// # Errors
     ///
     /// It is none by PEP 508; without a place.
-    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
+    pub fn parse(text: &str) -> Result<Self, Error> {
         let is_inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let is_end = |c: char| c.is_ascii_alphanumeric();
         if !text.starts_with(is_end) || !text.ends_with(is_end) || !text.chars().all(is_inner) {
             let message = format!("`{}` is not the name of a package", text.escape_debug());
-            return Err(Diagnostic::new(message).help("write it as on PyPI, such as `django-q2`"));
+            return Err(Error::usage(message).hint("write it as on PyPI, such as `django-q2`"));
         }
         NAME.check(text.len() as u64)?;
         let parts: Vec<&str> = text.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect();
@@ -70,10 +70,10 @@ impl Release {
     /// # Errors
     ///
     /// It is none by PEP 440; without a place.
-    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
+    pub fn parse(text: &str) -> Result<Self, Error> {
         let wrong = || {
             let message = format!("`{}` is not a version", text.escape_debug());
-            Diagnostic::new(message).help("write a release, such as `1.9.0` or `5.2.*`, or a range: `>=5.1,<5.3`")
+            Error::usage(message).hint("write a release, such as `1.9.0` or `5.2.*`, or a range: `>=5.1,<5.3`")
         };
         let is_known = |c: char| c.is_ascii_alphanumeric() || ".*+!<>=~,-_ ".contains(c);
         if text.trim() != text || !text.chars().all(is_known) {
@@ -119,12 +119,12 @@ impl Release {
     /// # Errors
     ///
     /// It is not; without a place.
-    pub fn single(self, why: &str) -> Result<Self, Diagnostic> {
+    pub fn single(self, why: &str) -> Result<Self, Error> {
         match self.kind {
             Kind::One => Ok(self),
             Kind::Series | Kind::Range => {
                 let message = format!("`{}` may be several releases: {why}", self.text);
-                Err(Diagnostic::new(message).help("write the release alone, such as `1.9.0`"))
+                Err(Error::usage(message).hint("write the release alone, such as `1.9.0`"))
             }
         }
     }
@@ -134,10 +134,10 @@ impl Release {
     /// # Errors
     ///
     /// It is a range; without a place.
-    pub fn without_range(self, help: &str) -> Result<Self, Diagnostic> {
+    pub fn without_range(self, help: &str) -> Result<Self, Error> {
         match self.kind {
             Kind::One | Kind::Series => Ok(self),
-            Kind::Range => Err(Diagnostic::new(format!("`{}` is a range", self.text)).help(help)),
+            Kind::Range => Err(Error::usage(format!("`{}` is a range", self.text)).hint(help)),
         }
     }
 
@@ -173,9 +173,9 @@ impl Release {
 /// # Errors
 ///
 /// It is none, or too old; without a place.
-pub fn python(text: &str) -> Result<(), Diagnostic> {
+pub fn python(text: &str) -> Result<(), Error> {
     let wrong =
-        |message: String| Err(Diagnostic::new(message).help("write a version of Python from 3.10, such as `\"3.12\"`"));
+        |message: String| Err(Error::usage(message).hint("write a version of Python from 3.10, such as `\"3.12\"`"));
     let mut numbers = text.split('.').map(|part| {
         let is_number = (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
         part.parse::<u32>().ok().filter(|_| is_number)
@@ -194,7 +194,7 @@ pub fn python(text: &str) -> Result<(), Diagnostic> {
 /// # Errors
 ///
 /// It is neither.
-pub fn interpreter(text: &str) -> Result<String, Diagnostic> {
+pub fn interpreter(text: &str) -> Result<String, Error> {
     let text = text.trim();
     if text.contains('/') && !text.starts_with('-') && !text.chars().any(char::is_control) {
         return Ok(text.to_owned());
@@ -205,7 +205,7 @@ pub fn interpreter(text: &str) -> Result<String, Diagnostic> {
     }
     python(version).map(|()| text.to_owned()).map_err(|wrong| {
         let help = "name a version such as `3.12`, a command such as `python3.12`, or the path of an interpreter";
-        Diagnostic::new(format!("{}: {help}", wrong.message))
+        Error::usage(format!("{}: {help}", wrong.message))
     })
 }
 

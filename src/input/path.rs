@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::yaml::diagnostic::Diagnostic;
+use crate::error::Error;
 
 /// A relative path with nothing in it that leads out of its folder, in plain form: `django_q/status.py`. Links are looked
 /// at where the file is opened: see `inside`.
@@ -16,11 +16,10 @@ impl InnerPath {
     /// # Errors
     ///
     /// Says why it is none; without a place.
-    pub fn parse(text: &str, folder: &str) -> Result<Self, Diagnostic> {
+    pub fn parse(text: &str, folder: &str) -> Result<Self, Error> {
         let shown = text.escape_debug();
         let wrong = |why: &str| {
-            Err(Diagnostic::new(format!("`{shown}` {why}"))
-                .help(format!("a path is relative to {folder}, and inside it")))
+            Err(Error::usage(format!("`{shown}` {why}")).hint(format!("a path is relative to {folder}, and inside it")))
         };
         if text.chars().any(char::is_control) {
             return wrong("has a control character in it");
@@ -115,7 +114,7 @@ mod tests {
     fn what_is_no_path_inside_is_refused(#[case] text: &str, #[case] expected: &str) {
         let error = InnerPath::parse(text, "here").expect_err("it is none");
         assert!(error.message.contains(expected), "{}", error.message);
-        assert!(error.help.is_some_and(|help| help.contains("relative to here")));
+        assert!(error.hint.is_some_and(|hint| hint.contains("relative to here")));
     }
 
     proptest! {
