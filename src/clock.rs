@@ -16,7 +16,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::error::{Context as _, Result};
 
-/// What `harness/clock/embed.rs` has made of `harness/clock`.
+/// What `build.rs` has made of `harness/clock`.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libdj_regress_clock.so"));
 
 const LIBRARY_NAME: &str = "clock.so";

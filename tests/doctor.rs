@@ -25,20 +25,6 @@ fn doctor(program: &Path, folder: &Path) -> Command {
 }
 
 #[test]
-fn a_program_without_its_extension_module_is_said_to_miss_it() {
-    let folder = TempDir::new().unwrap();
-    let program = folder.path().join("dj-regress");
-    fs::copy(PROGRAM, &program).unwrap();
-    let alone = said(&mut doctor(&program, folder.path()));
-    let (line, hint) = about(&alone, "extension module");
-    assert_eq!(alone.code, Some(2));
-    assert!(line.starts_with("missing ") && line.contains("libdj_regress_worker.so is not beside"), "{alone}");
-    assert!(hint.contains("cargo build"), "{alone}");
-    let whole = said(&mut doctor(Path::new(PROGRAM), folder.path()));
-    assert!(about(&whole, "extension module").0.starts_with("ok "), "{whole}");
-}
-
-#[test]
 fn a_folder_of_tmpdir_that_cannot_be_used_is_said_to_be_none() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");

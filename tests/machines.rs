@@ -103,7 +103,8 @@ fn a_case_can_pin_its_python() {
     assert_eq!(context.results()["setting"]["python"][0], version.as_str());
 }
 
-/// Root's own files (its cache, its Pythons, this build) may be out of reach: what is needed is copied.
+/// The program is alone in its folder: it carries what it needs. Root's own files (its cache, its Pythons, this build) may be
+/// out of reach.
 #[test]
 fn an_ordinary_user_proves_a_case() {
     let context = Context::new().planted("verdicts");
@@ -117,10 +118,8 @@ fn an_ordinary_user_proves_a_case() {
         return skip("there is no python3 on PATH that another user than root can run");
     }
     let built = Path::new(support::PROGRAM);
-    let library = built.with_file_name("deps").join("libdj_regress_worker.so");
     let program = context.path("dj-regress");
     fs::copy(built, &program).unwrap();
-    fs::copy(library, context.path("libdj_regress_worker.so")).unwrap();
     let home = context.path("home");
     fs::create_dir(&home).unwrap();
     copy_uv(&context);

@@ -7,7 +7,7 @@ use crate::actor::world::HINT;
 use crate::cache::Cache;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::{actor, python, service};
+use crate::{python, service};
 
 /// Looks at services and Python; installs and starts nothing.
 pub fn doctor() -> Result<Exit> {
@@ -15,7 +15,7 @@ pub fn doctor() -> Result<Exit> {
     let services = service::report(&cache, &|name| std::env::var(name).ok());
     let python = python::report(&cache);
     let findings: Vec<service::Finding> =
-        services.into_iter().chain(python).chain([isolation(&cache)?, extension()]).collect();
+        services.into_iter().chain(python).chain([isolation(&cache)?]).collect();
     let width = findings.iter().map(|finding| finding.subject.len()).max().unwrap_or(0);
     let mut text = String::new();
     for finding in &findings {
@@ -38,13 +38,4 @@ fn isolation(cache: &Cache) -> Result<service::Finding> {
         found: worlds.grant().to_string(),
         hint: worlds.weaker().map(|weaker| format!("{weaker}\n{HINT}")),
     })
-}
-
-/// Whether the module that actors load is beside this program.
-fn extension() -> service::Finding {
-    let (is_good, found, hint) = match actor::worker::library() {
-        Ok(library) => (true, library.display().to_string(), None),
-        Err(error) => (false, error.message, error.hint),
-    };
-    service::Finding { subject: "extension module".to_owned(), is_good, found, hint }
 }

@@ -187,10 +187,9 @@ def ordinary(bench: Bench) -> int:
     """A run of the user `nobody`, with the tools of this one's cache."""
     home = bench.folder / "nobody"
     shutil.copytree(bench.folder / "cases", home / "work/cases")
-    # The program must be where that user can reach it, with what cargo leaves beside it.
-    (home / "bin/deps").mkdir(parents=True)
+    # The program must be where that user can reach it.
+    (home / "bin").mkdir()
     shutil.copy(bench.program, home / "bin")
-    shutil.copy(bench.program.parent / "deps/libdj_regress_worker.so", home / "bin/deps")
     for path in (home, *home.rglob("*")):
         os.chown(path, 65534, 65534, follow_symlinks=False)
     words = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")

@@ -13,6 +13,7 @@ use std::process::{Child, Command};
 
 #[allow(unused_imports, reason = "each test file uses its part of this module")]
 pub use arm::{Arm, eventually, state};
+use dj_regress::actor::worker::LIBRARY;
 use dj_regress_protocol::{
     ActorKind, Enqueue, Failed, Fork, Hello, Hold, Prepare, Prepared, Reply, Request, Stepped, Tasks,
 };
@@ -265,9 +266,7 @@ fn unpack(folder: &Path) -> PathBuf {
             fs::copy(entry.path(), target.join(entry.file_name())).expect("a copy");
         }
     }
-    let binary = Path::new(env!("CARGO_BIN_EXE_dj-regress"));
-    let module = binary.with_file_name("deps/libdj_regress_worker.so");
-    fs::copy(module, target.join("worker.abi3.so")).expect("the extension module");
+    fs::write(target.join("worker.abi3.so"), LIBRARY).expect("the extension module");
     package
 }
 

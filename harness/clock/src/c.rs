@@ -1,4 +1,4 @@
-//! What is used of the C library: glibc on 64-bit Linux. The `libc` crate is not to be had where embed.rs calls the compiler.
+//! What is used of the C library: glibc on 64-bit Linux. The `libc` crate is not to be had where build.rs calls the compiler.
 
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ushort, c_void};
 
