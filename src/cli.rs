@@ -119,9 +119,9 @@ pub enum Command {
 pub struct CaseArgs {
     /// Cases (`django_q/stat_master_list`), folders (`django_q`) or files; all when none is named
     pub cases: Vec<String>,
-    /// The folder of the cases, with their `locks/`
-    #[arg(long, default_value = "cases", value_name = "FOLDER")]
-    pub cases_dir: PathBuf,
+    /// The folder of the cases, with their `locks/` [default: `cases`, else the library that came with dj-regress]
+    #[arg(long, value_name = "FOLDER")]
+    pub cases_dir: Option<PathBuf>,
 }
 
 /// Options of `run`.
@@ -203,9 +203,9 @@ pub struct MatrixArgs {
 pub struct BisectArgs {
     /// The case (`django_q/stat_master_list`) or its file
     pub case: String,
-    /// The folder of the cases, with their `locks/`
-    #[arg(long, default_value = "cases", value_name = "FOLDER")]
-    pub cases_dir: PathBuf,
+    /// The folder of the cases, with their `locks/` [default: `cases`, else the library that came with dj-regress]
+    #[arg(long, value_name = "FOLDER")]
+    pub cases_dir: Option<PathBuf>,
     /// The invariant to look at, a guard too [default: all that tell the states apart]
     #[arg(long, value_name = "NAME")]
     pub invariant: Option<String>,
@@ -264,9 +264,9 @@ pub struct MachineArgs {
 pub struct NewArgs {
     /// The case: `django_q/tasks_run_twice` becomes `cases/django_q/tasks_run_twice.yaml`
     pub name: String,
-    /// The folder of the cases
-    #[arg(long, default_value = "cases", value_name = "FOLDER")]
-    pub cases_dir: PathBuf,
+    /// The folder of the cases [default: `cases`]
+    #[arg(long, value_name = "FOLDER")]
+    pub cases_dir: Option<PathBuf>,
     /// The thread that reports it, e.g. `django-q2#300`
     #[arg(long, value_name = "ISSUE")]
     pub issue: Option<String>,
@@ -318,7 +318,7 @@ mod tests {
             Some(Command::List(selection)) => selection,
             _ => cli.run.selection,
         };
-        assert_eq!(selection.cases_dir, PathBuf::from(folder));
+        assert_eq!(selection.cases_dir, Some(PathBuf::from(folder)));
         assert_eq!(selection.cases.first().map(String::as_str), listed.or(selection.cases.first().map(String::as_str)));
         assert_eq!(selection.cases.last().map(String::as_str), listed.or(Some("list")));
     }

@@ -13,6 +13,7 @@ pub mod error;
 pub mod exit;
 pub mod input;
 pub mod judge;
+pub mod library;
 pub mod plan;
 pub mod probe;
 pub mod project;

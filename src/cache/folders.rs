@@ -7,7 +7,8 @@ pub const VARIABLE: &str = "DJ_REGRESS_CACHE";
 pub(super) const MB: u64 = 1_000_000;
 
 /// The folders of a cache, and the bytes that something new in each of them takes, generously.
-pub(super) const FOLDERS: [(&str, u64); 11] = [
+pub(super) const FOLDERS: [(&str, u64); 12] = [
+    ("cases", 5 * MB),
     ("environments", 200 * MB),
     ("locks", 0),
     ("overlays", 20 * MB),

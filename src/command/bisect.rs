@@ -7,12 +7,13 @@ use indexmap::IndexMap;
 use parking_lot::Mutex;
 
 use super::matrix::{Machine, axis, releases, sheet};
-use super::selection;
+use super::selection::Selection;
 use crate::cache::Cache;
 use crate::case::{Case, load};
-use crate::cli::BisectArgs;
+use crate::cli::{BisectArgs, CaseArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::library::Library;
 use crate::judge::{Expected, MatchedSide};
 use crate::plan::{self, Answer, Axis};
 use crate::report::{Cell, Found, Progress, ReleaseTable, Reporter, Results, Row, text};
@@ -25,11 +26,13 @@ const WIDTH: usize = 100;
 type Class = IndexMap<String, MatchedSide>;
 
 /// Looks for the release, and says what it finds on the way.
-pub fn bisect(arguments: &BisectArgs) -> Result<Exit> {
-    let (case, sheet) = load(arguments)?;
+pub fn bisect(arguments: &BisectArgs, library: &Library) -> Result<Exit> {
+    let words = CaseArgs { cases: vec![arguments.case.clone()], cases_dir: arguments.cases_dir.clone() };
+    let selection = Selection::find(&words, library)?;
+    let (case, sheet) = load(arguments, &selection)?;
     let cache = Cache::open()?;
     let (axis, releases) = releases(&arguments.axis, &cache)?;
-    let machine = Machine::new(&arguments.machine, &arguments.cases_dir, cache)?;
+    let machine = Machine::new(&arguments.machine, &selection.folder, cache)?;
     let results = Arc::new(Mutex::new(Results::new(machine.output.path())));
     let (first, last) = (releases.first().map_or("", String::as_str), releases.last().map_or("", String::as_str));
     super::print(&format!(
@@ -53,12 +56,11 @@ pub fn bisect(arguments: &BisectArgs) -> Result<Exit> {
 }
 
 /// The case, and its table with the invariants that are looked at.
-fn load(arguments: &BisectArgs) -> Result<(Case, ReleaseTable)> {
-    let paths = selection::discover(std::slice::from_ref(&arguments.case), &arguments.cases_dir)?;
-    let [path] = paths.as_slice() else {
-        return Err(Error::usage(format!("`{}` names {} cases: name one", arguments.case, paths.len())));
+fn load(arguments: &BisectArgs, selection: &Selection) -> Result<(Case, ReleaseTable)> {
+    let [path] = selection.files.as_slice() else {
+        return Err(Error::usage(format!("`{}` names {} cases: name one", arguments.case, selection.files.len())));
     };
-    let case = load::load_file(path, &arguments.cases_dir)?;
+    let case = load::load_file(path, &selection.folder)?;
     let axis = axis(&arguments.axis)?;
     let mut sheet = sheet(&case, &axis);
     match &arguments.invariant {

@@ -1,12 +1,14 @@
 //! `check`: validate, start nothing.
 
+use super::selection::Selection;
 use crate::cli::CaseArgs;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::library::Library;
 
 /// Reads and checks the selected cases in every state.
-pub fn check(arguments: &CaseArgs) -> Result<Exit> {
-    let cases = super::selection::load(arguments)?;
+pub fn check(arguments: &CaseArgs, library: &Library) -> Result<Exit> {
+    let cases = Selection::find(arguments, library)?.load()?;
     let lines: String = cases.iter().map(|case| format!("ok {}\n", case.name)).collect();
     super::print(&lines)?;
     Ok(Exit::AsDeclared)

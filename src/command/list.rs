@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 
+use super::selection::Selection;
 use crate::case::Case;
 use crate::cli::CaseArgs;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::library::Library;
 use crate::report::text;
 
 /// Prints a line per case: name, what it declares, title.
-pub fn list(arguments: &CaseArgs) -> Result<Exit> {
-    let cases = super::selection::load(arguments)?;
+pub fn list(arguments: &CaseArgs, library: &Library) -> Result<Exit> {
+    let cases = Selection::find(arguments, library)?.load()?;
     let width = cases.iter().map(|case| text::columns(&case.name)).max().unwrap_or(0);
     let declares: Vec<String> = cases.iter().map(declares).collect();
     let verdicts = declares.iter().map(String::len).max().unwrap_or(0);

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use super::selection::Selection;
 use crate::cache::Cache;
 use crate::case::Case;
 use crate::cli::{AxisArgs, MachineArgs, MatrixArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::library::Library;
 use crate::plan::{self, Axis, Choice, States, Version};
 use crate::python::{self, Locks};
 use crate::report::{Matrix, OutputDirectory, ReleaseTable, Reporter, Results, terminal};
@@ -14,11 +16,12 @@ use crate::runner::{Options, RunReport};
 use crate::service;
 
 /// Runs the selected cases at each release.
-pub fn matrix(arguments: &MatrixArgs) -> Result<Exit> {
-    let cases = super::selection::load(&arguments.selection)?;
+pub fn matrix(arguments: &MatrixArgs, library: &Library) -> Result<Exit> {
+    let selection = Selection::find(&arguments.selection, library)?;
+    let cases = selection.load()?;
     let cache = Cache::open()?;
     let (axis, releases) = releases(&arguments.axis, &cache)?;
-    let machine = Machine::new(&arguments.machine, &arguments.selection.cases_dir, cache)?;
+    let machine = Machine::new(&arguments.machine, &selection.folder, cache)?;
     let mut variants = Vec::new();
     let mut sheets = Vec::new();
     for case in &cases {

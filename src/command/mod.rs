@@ -20,22 +20,23 @@ use crate::case::schema;
 use crate::cli::{Cli, Command, RunArgs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exit::Exit;
+use crate::library::Library;
 use crate::report::terminal::print;
 use crate::service::{supervisor, undo};
 
 /// Does what the command line says.
-pub fn execute(cli: Cli) -> Result<ExitCode> {
+pub fn execute(cli: Cli, library: &Library) -> Result<ExitCode> {
     let Some(command) = cli.command else {
-        return run::run(&cli.run).map(Into::into).map_err(|error| or_command(error, &cli.run.selection.cases));
+        return run::run(&cli.run, library).map(Into::into).map_err(|error| or_command(error, &cli.run.selection.cases));
     };
     match command {
-        Command::Run(arguments) => run::run(&arguments).map(Into::into),
-        Command::Explain(arguments) => run::run(&RunArgs { verbose: true, ..arguments }).map(Into::into),
-        Command::Matrix(arguments) => matrix::matrix(&arguments).map(Into::into),
-        Command::Bisect(arguments) => bisect::bisect(&arguments).map(Into::into),
+        Command::Run(arguments) => run::run(&arguments, library).map(Into::into),
+        Command::Explain(arguments) => run::run(&RunArgs { verbose: true, ..arguments }, library).map(Into::into),
+        Command::Matrix(arguments) => matrix::matrix(&arguments, library).map(Into::into),
+        Command::Bisect(arguments) => bisect::bisect(&arguments, library).map(Into::into),
         Command::New(arguments) => new::new(&arguments).map(Into::into),
-        Command::List(arguments) => list::list(&arguments).map(Into::into),
-        Command::Check(arguments) => check::check(&arguments).map(Into::into),
+        Command::List(arguments) => list::list(&arguments, library).map(Into::into),
+        Command::Check(arguments) => check::check(&arguments, library).map(Into::into),
         Command::Schema => print(&schema::text()).map(|()| Exit::AsDeclared.into()),
         Command::Doctor => doctor::doctor().map(Into::into),
         Command::Clean(arguments) => clean::clean(&arguments).map(Into::into),

@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Component, Path};
 
+use super::selection::FOLDER;
 use super::shell;
-use crate::case::load;
+use crate::case::{load, schema};
 use crate::cli::NewArgs;
 use crate::error::{Context as _, Error, Result};
 use crate::exit::Exit;
@@ -15,14 +16,18 @@ use crate::plan::Version;
 /// The case, with blanks in braces for what is asked for.
 const SKELETON: &str = include_str!("skeleton.yaml");
 
+/// The schema of the language, in the folder of the cases.
+const SCHEMA: &str = "case.schema.json";
+
 /// Writes the case's file and says what to do next. A file that is there is left alone.
 pub fn new(arguments: &NewArgs) -> Result<Exit> {
     let name = checked(&arguments.name)?;
-    let path = arguments.cases_dir.join(format!("{name}.yaml"));
+    let cases = arguments.cases_dir.as_deref().unwrap_or(Path::new(FOLDER));
+    let path = cases.join(format!("{name}.yaml"));
     let text = skeleton(name, arguments)?;
     // What is written is a good case, whatever was asked for.
-    load::load_str(&text, &path, &arguments.cases_dir)?;
-    let folder = path.parent().unwrap_or(&arguments.cases_dir);
+    load::load_str(&text, &path, cases)?;
+    let folder = path.parent().unwrap_or(cases);
     fs::create_dir_all(folder).map_err(|error| {
         let other = || Error::cannot_run(format!("create {}: {error}", folder.display()));
         Error::file_in_the_way(folder).unwrap_or_else(other)
@@ -34,13 +39,19 @@ pub fn new(arguments: &NewArgs) -> Result<Exit> {
         _ => Error::cannot_run(format!("create {}: {error}", path.display())),
     })?;
     file.write_all(text.as_bytes()).cannot_run(|| format!("write {}", path.display()))?;
-    let option = if arguments.cases_dir == Path::new("cases") {
-        String::new()
-    } else {
-        format!(" --cases-dir {}", shell::quoted(&arguments.cases_dir))
+    let schema = cases.join(SCHEMA);
+    let schema = match File::create_new(&schema) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => String::new(),
+        made => {
+            let written = made.and_then(|mut file| file.write_all(schema::text().as_bytes()));
+            written.cannot_run(|| format!("write {}", schema.display()))?;
+            format!(" and, for editors, {}", schema.display())
+        }
     };
+    let option = arguments.cases_dir.as_ref();
+    let option = option.map_or_else(String::new, |folder| format!(" --cases-dir {}", shell::quoted(folder)));
     super::print(&format!(
-        "wrote {}\nnext: run it as it stands, with `{} run{option} {name}`; then replace what says EXAMPLE\n",
+        "wrote {}{schema}\nnext: run it as it stands, with `{} run{option} {name}`; then replace what says EXAMPLE\n",
         path.display(),
         shell::program()
     ))?;
@@ -75,7 +86,7 @@ fn skeleton(name: &str, arguments: &NewArgs) -> Result<String> {
         return Err(Error::usage(format!("`{release}` is no final release, such as `1.11.1`")));
     }
     let release = single.as_str();
-    let schema = format!("{}case.schema.json", "../".repeat(name.matches('/').count()));
+    let schema = format!("{}{SCHEMA}", "../".repeat(name.matches('/').count()));
     let blanks = [("{schema}", schema.as_str()), ("{name}", name), ("{issue}", issue), ("{release}", release)];
     Ok(blanks.iter().fold(SKELETON.to_owned(), |text, (blank, value)| text.replace(blank, value)))
 }

@@ -9,13 +9,15 @@ use clap::ValueEnum as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use super::selection::Selection;
 use super::shell;
 use crate::cache::Cache;
-use crate::case::{Case, load};
+use crate::case::Case;
 use crate::cli::RunArgs;
 use crate::deadline;
 use crate::error::{Context as _, Error, Result};
 use crate::exit::Exit;
+use crate::library::Library;
 use crate::plan::States;
 use crate::python::{Environments, Locks};
 use crate::report::{Console, OutputDirectory, Reporter, Results, Style, terminal};
@@ -23,10 +25,9 @@ use crate::runner::{Event, Options, Run, RunReport};
 use crate::service::{self, Secret, ServiceChoice};
 
 /// Runs the selected cases.
-pub fn run(arguments: &RunArgs) -> Result<Exit> {
-    let cases_dir = &arguments.selection.cases_dir;
-    let paths = super::selection::select(&arguments.selection)?;
-    let cases = load::load_files(&paths, cases_dir)?;
+pub fn run(arguments: &RunArgs, library: &Library) -> Result<Exit> {
+    let selection = Selection::find(&arguments.selection, library)?;
+    let cases = selection.load()?;
     let urls = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
     let services = choice(&arguments.services, urls, &arguments.programs)?;
     let cache = Cache::open()?;
@@ -42,7 +43,7 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
         timings: arguments.timings,
         verbose: arguments.verbose,
         writes: arguments.writes.clone(),
-        reruns: reruns(&cases, &paths, arguments, &services),
+        reruns: reruns(&cases, &selection, arguments, &services),
     };
     let reporters: Vec<Box<dyn Reporter + Send>> =
         vec![Box::new(Console::new(&names, style)), Box::new(Results::new(output.path()))];
@@ -54,8 +55,7 @@ pub fn run(arguments: &RunArgs) -> Result<Exit> {
         writes_of: arguments.writes.clone(),
         skip_uninstallable: false,
     };
-    let locks = Locks::new(cases_dir, arguments.frozen);
-    let report = play(cache, cases, (locks, arguments.python.clone()), &options, reporters)?;
+    let report = play(cache, cases, (selection.locks(arguments.frozen), arguments.python.clone()), &options, reporters)?;
     Ok(Exit::of_run(&report))
 }
 
@@ -179,25 +179,25 @@ async fn interrupted() -> Error {
 }
 
 /// For each case the command that runs it again, from where the user is: with the options that matter to it.
-fn reruns(cases: &[Case], paths: &[PathBuf], arguments: &RunArgs, services: &ServiceChoice) -> Vec<String> {
+fn reruns(cases: &[Case], selection: &Selection, arguments: &RunArgs, services: &ServiceChoice) -> Vec<String> {
     let command = rerun(arguments, services);
     let inside = |path: &Path| {
-        let (path, folder) = (path.canonicalize().ok()?, arguments.selection.cases_dir.canonicalize().ok()?);
+        let (path, folder) = (path.canonicalize().ok()?, selection.folder.canonicalize().ok()?);
         path.strip_prefix(folder).is_ok().then_some(())
     };
     let word = |(case, path): (&Case, &PathBuf)| match inside(path) {
         Some(()) => shell::argument(Path::new(&case.name)),
         None => shell::argument(path),
     };
-    cases.iter().zip(paths).map(|pair| format!("{command} {}", word(pair))).collect()
+    cases.iter().zip(&selection.files).map(|pair| format!("{command} {}", word(pair))).collect()
 }
 
 /// That command without the case: the options that differ from their defaults.
 fn rerun(arguments: &RunArgs, services: &ServiceChoice) -> String {
     let mut words = vec![shell::program(), "run".to_owned()];
     let mut option = |name: &str, value: &dyn AsRef<OsStr>| words.extend([name.to_owned(), shell::quoted(value)]);
-    if arguments.selection.cases_dir != Path::new("cases") {
-        option("--cases-dir", &arguments.selection.cases_dir);
+    if let Some(folder) = &arguments.selection.cases_dir {
+        option("--cases-dir", folder);
     }
     if arguments.output_dir != Path::new("regress.out") {
         option("--output-dir", &arguments.output_dir);

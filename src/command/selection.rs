@@ -2,27 +2,76 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cache::Cache;
 use crate::case::load::{self, case_name};
 use crate::case::{Case, nearest};
 use crate::cli::CaseArgs;
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::library::Library;
+use crate::python::Locks;
+use crate::report::terminal;
 
-/// The cases that are selected, read and checked.
-pub fn load(arguments: &CaseArgs) -> Result<Vec<Case>> {
-    load::load_files(&select(arguments)?, &arguments.cases_dir)
+/// The folder of one's own cases where nothing else is said.
+pub const FOLDER: &str = "cases";
+
+/// Case files, and the folder that they are named from.
+pub struct Selection {
+    /// The folder of the cases, with their `locks`.
+    pub folder: PathBuf,
+    /// The files that are selected, sorted by name.
+    pub files: Vec<PathBuf>,
+    is_library: bool,
 }
 
-/// The files of the cases that are selected.
-pub fn select(arguments: &CaseArgs) -> Result<Vec<PathBuf>> {
-    let folder = &arguments.cases_dir;
-    if arguments.cases.is_empty() && !folder.is_dir() {
-        if let Some(file) = Error::file_in_the_way(folder) {
-            return Err(file.hint("`--cases-dir` names the folder of the cases"));
+impl Selection {
+    /// Finds what was asked for among one's own cases, else in the library.
+    pub fn find(arguments: &CaseArgs, library: &Library) -> Result<Self> {
+        let words = &arguments.cases;
+        if let Some(folder) = &arguments.cases_dir {
+            return Self::own(words, folder);
         }
-        return Err(Error::nothing_selected(format!("there is no folder `{}`", folder.display()))
-            .hint("name a case file, or with `--cases-dir` the folder of the cases"));
+        let folder = Path::new(FOLDER);
+        let is_there = folder.is_dir();
+        if words.is_empty() && is_there {
+            return Self::own(words, folder);
+        }
+        match Self::own(words, folder) {
+            Err(error) if error.kind == ErrorKind::NothingSelected => {
+                let found = Self::library(words, library);
+                if found.is_ok() && words.is_empty() {
+                    terminal::note(&format!("no folder `{FOLDER}` here: these are the cases that came with dj-regress"));
+                }
+                found.map_err(|missing| if is_there { error } else { missing })
+            }
+            own => own,
+        }
     }
-    discover(&arguments.cases, folder)
+
+    fn own(words: &[String], folder: &Path) -> Result<Self> {
+        if words.is_empty() && !folder.is_dir() {
+            if let Some(file) = Error::file_in_the_way(folder) {
+                return Err(file.hint("`--cases-dir` names the folder of the cases"));
+            }
+            return Err(Error::nothing_selected(format!("there is no folder `{}`", folder.display()))
+                .hint("name a case file, or with `--cases-dir` the folder of the cases"));
+        }
+        Ok(Self { folder: folder.to_owned(), files: discover(words, folder)?, is_library: false })
+    }
+
+    fn library(words: &[String], library: &Library) -> Result<Self> {
+        let folder = library.folder(&Cache::open()?)?;
+        Ok(Self { files: discover(words, &folder)?, folder, is_library: true })
+    }
+
+    /// The cases, read and checked.
+    pub fn load(&self) -> Result<Vec<Case>> {
+        load::load_files(&self.files, &self.folder)
+    }
+
+    /// The locks beside the cases. The library has all of its own, and none is written there.
+    pub fn locks(&self, frozen: bool) -> Locks {
+        Locks::new(&self.folder, frozen || self.is_library)
+    }
 }
 
 /// The case files that the selection names, sorted by name; an empty selection names all.

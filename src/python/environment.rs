@@ -14,6 +14,7 @@ use super::uv::{Resolution, Uv};
 use crate::cache::Cache;
 use crate::case::Take;
 use crate::error::{Context as _, Error, Result};
+use crate::service::program;
 
 /// What the harness needs in every environment, beside the packages of the case.
 const HARNESS: &str = include_str!("../../harness/worker/requirements.txt");
@@ -161,7 +162,7 @@ fn damage(folder: &Path) -> Option<String> {
 
 /// Tells two interpreters apart without starting them: what was asked, and where that leads.
 fn interpreter_identity(python: Option<&str>) -> String {
-    let found = super::interpreter::on_path(python.unwrap_or("python3"));
+    let found = program(python.unwrap_or("python3"));
     let path = found.and_then(|path| fs::canonicalize(path).ok());
     format!("{python:?} {path:?} {:?}", std::env::var_os("PYENV_VERSION"))
 }

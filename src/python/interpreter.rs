@@ -1,24 +1,15 @@
 //! Which Python an environment is made from.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::{Error, Result};
-use crate::service::installer;
-
-/// The first file called `name` on PATH that can be executed.
-pub fn on_path(name: &str) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|folder| folder.join(name))
-        .find(|file| file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0))
-}
+use crate::service::{installer, program};
 
 /// A Python of at least 3.10, for the tool environment: the first of `python3`, `python3.14` ... on PATH.
 pub fn any() -> Result<PathBuf> {
     let names = ["python3", "python3.13", "python3.12", "python3.11", "python3.14", "python3.10", "python"];
-    names.iter().filter_map(|name| on_path(name)).find(|python| is_new_enough(python)).ok_or_else(|| {
+    names.iter().filter_map(|name| program(name)).find(|python| is_new_enough(python)).ok_or_else(|| {
         Error::cannot_run("no Python of at least 3.10 on PATH")
             .hint("install one, e.g. `apt-get install python3 python3-venv`, and see `dj-regress doctor`")
     })
@@ -42,7 +33,7 @@ pub fn is_installed(python: &str) -> bool {
     if python.contains('/') {
         Path::new(python).exists()
     } else {
-        on_path(&format!("python{python}")).is_some_and(|path| runs(&path))
+        program(&format!("python{python}")).is_some_and(|path| runs(&path))
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::interpreter;
 use crate::cache::Cache;
-use crate::service::Finding;
+use crate::service::{self, Finding};
 
 /// Interpreter and uv: what is there, what would be used.
 pub fn report(cache: &Cache) -> Vec<Finding> {
     let python = interpreter::any();
-    let uv = interpreter::on_path("uv").map(|uv| uv.display().to_string());
+    let uv = service::uv().map(|uv| uv.display().to_string());
     let can_install = python.as_ref().is_ok_and(|python| interpreter::has_pip(python));
     let cached = super::uv::cached(cache).map(|uv| format!("{} (installed by dj-regress)", uv.display()));
     vec![

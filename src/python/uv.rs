@@ -1,4 +1,4 @@
-//! uv: found on PATH, or installed into a cached tool environment.
+//! uv: found beside this program or on PATH, or installed into a cached tool environment.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,14 @@ use std::process::Command;
 use super::interpreter;
 use crate::cache::Cache;
 use crate::error::{Context as _, Error, Result};
-use crate::service::installer;
+use crate::service::installer::{self, ANY_PYTHON as ANY};
+use crate::service;
 
 /// The release that a tool environment gets; a `uv` on PATH may be any.
 const VERSION: &str = "0.13.8";
 
 /// What to do when packages cannot be had.
 const INDEX: &str = "is a package index reachable? What is installed once is kept in the cache";
-
-/// The interpreter where none is asked for.
-const ANY: &str = ">=3.10";
 
 /// For whom requirements are resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +35,16 @@ pub struct Uv {
 }
 
 impl Uv {
-    /// Finds uv, or installs it with pip. Needs a package index only in the second case.
+    /// Finds uv, which the wheel brings, or installs it with pip. Needs a package index only in the second case.
     pub fn find(cache: &Cache) -> Result<Self> {
-        if let Some(program) = interpreter::on_path("uv") {
+        if let Some(program) = service::uv() {
             return Ok(Self { program, cache: cache.clone() });
         }
         let folder = cache.directory(&folder_name(), |folder| {
             let python = interpreter::any()?;
-            run(Command::new(&python).args(["-m", "venv"]).arg(folder), "make a tool environment")?;
+            run(Command::new(&python).args(["-I", "-m", "venv"]).arg(folder), "make a tool environment")?;
             let mut pip = Command::new(folder.join("bin/python"));
-            pip.args(["-m", "pip", "install", "--quiet"]).arg(format!("uv=={VERSION}"));
+            pip.args(["-I", "-m", "pip", "install", "--quiet"]).arg(format!("uv=={VERSION}"));
             run(installer::keep_in(cache, &mut pip), "install uv").map_err(|error| {
                 error.hint("install uv by hand (`pip install uv`), or make a package index reachable")
             })?;
@@ -68,7 +66,7 @@ impl Uv {
         match resolution {
             Resolution::Universal => command.args(["--universal", "--python-version", "3.10"]),
             Resolution::Alone => command.args(["--universal", "--python-version", "3.10", "--no-deps"]),
-            Resolution::For(python) => command.args(["--no-python-downloads", "--python", python.unwrap_or(ANY)]),
+            Resolution::For(python) => command.args(["--no-python-downloads", "--python"]).arg(interpreter(python)),
         };
         command.arg("-");
         let doing = || format!("resolve {} with uv", requirements.join(", "));
@@ -82,14 +80,14 @@ impl Uv {
     /// Makes a virtual environment in `folder` with exactly what the lock says, compiled to bytecode.
     pub fn environment(&self, folder: &Path, python: Option<&str>, lock: &Path) -> Result<()> {
         let mut venv = self.command();
-        venv.args(["venv", "--quiet", "--relocatable", "--no-python-downloads", "--python", python.unwrap_or(ANY)])
-            .arg(folder);
+        venv.args(["venv", "--quiet", "--relocatable", "--no-python-downloads", "--python"]).arg(interpreter(python));
+        venv.arg(folder);
         run(&mut venv, &format!("make an environment with Python {}", python.unwrap_or(ANY))).map_err(|error| {
             error.hint("`--python` takes a version or the path of an interpreter that is installed")
         })?;
         let mut install = self.command();
         install.args(["pip", "install", "--quiet", "--require-hashes", "--no-deps", "--compile-bytecode", "--python"]);
-        install.arg(folder.join("bin/python")).arg("-r").arg(lock);
+        install.arg(folder.join("bin/python")).arg("-r").arg(absolute(lock));
         run(&mut install, &format!("install {}", lock.display())).map_err(|error| error.hint(INDEX))
     }
 
@@ -97,7 +95,7 @@ impl Uv {
     pub fn reinstall(&self, folder: &Path, lock: &Path) -> Result<()> {
         let mut install = self.command();
         install.args(["pip", "install", "--quiet", "--no-cache", "--reinstall", "--require-hashes", "--no-deps"]);
-        install.args(["--compile-bytecode", "--python"]).arg(folder.join("bin/python")).arg("-r").arg(lock);
+        install.args(["--compile-bytecode", "--python"]).arg(folder.join("bin/python")).arg("-r").arg(absolute(lock));
         run(&mut install, &format!("install {} anew", lock.display()))
             .map_err(|error| error.hint("what uv has cached is damaged: `uv cache clean` empties its cache"))
     }
@@ -106,24 +104,26 @@ impl Uv {
     pub fn unpack(&self, folder: &Path, lock: &Path) -> Result<()> {
         let mut command = self.command();
         command.args(["pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target"]).arg(folder);
-        command.arg("--python").arg(interpreter::any()?).arg("-r").arg(lock);
+        command.args(["--no-python-downloads", "--python", ANY]).arg("-r").arg(absolute(lock));
         run(&mut command, &format!("unpack {}", lock.display())).map_err(|error| error.hint(INDEX))
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        // A venv of the user's, or a wish for no bytecode, must not leak into ours.
-        command
-            .env_remove("VIRTUAL_ENV")
-            .env_remove("CONDA_PREFIX")
-            .env_remove("PYTHONDONTWRITEBYTECODE")
-            .env_remove("PYTHONPATH");
-        // A link to uv's cache would be a file of every environment that it has made: whoever writes to one, writes to all.
-        command.env("UV_LINK_MODE", "copy");
-        command.env("UV_NO_PROGRESS", "1").env("NO_COLOR", "1");
-        installer::keep_in(&self.cache, &mut command);
-        command
+        installer::uv(&self.program, &self.cache)
     }
+}
+
+/// What uv is asked for: a version, or the path of an interpreter.
+fn interpreter(python: Option<&str>) -> PathBuf {
+    match python.unwrap_or(ANY) {
+        path if path.contains('/') => absolute(Path::new(path)),
+        version => version.into(),
+    }
+}
+
+/// From where this program is; uv is started elsewhere.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The uv that an earlier run installed.

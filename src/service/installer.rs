@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -25,11 +26,29 @@ const KILL_DEADLINE: Duration = Duration::from_secs(2);
 /// A program that only says what it is; a version manager's shim may take a second over that.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
+/// The Python that uv is asked for where any will do.
+pub const ANY_PYTHON: &str = ">=3.10";
+
 /// Makes the kernel end the program when the controller dies, by SIGKILL too. What the program itself has started is
 /// not reached: it ends when its own work is done.
 pub fn tie(command: &mut Command) -> &mut Command {
     // SAFETY: between fork and exec only async-signal-safe calls are allowed: prctl is one.
     unsafe { command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) }
+}
+
+/// A uv that makes things for our cache.
+pub fn uv(program: &Path, cache: &Cache) -> Command {
+    let mut command = Command::new(program);
+    // Neither what the project here asks of uv, nor a venv of the user's, nor a wish for no bytecode may leak into ours.
+    command.current_dir(cache.root());
+    for variable in ["VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH"] {
+        command.env_remove(variable);
+    }
+    // A link to uv's cache would be a file of every environment that it has made: whoever writes to one, writes to all.
+    command.env("UV_LINK_MODE", "copy");
+    command.env("UV_NO_PROGRESS", "1").env("NO_COLOR", "1");
+    keep_in(cache, &mut command);
+    command
 }
 
 /// Makes the program keep its downloads in our cache, unless the user has named another folder for them.

@@ -28,6 +28,7 @@ pub use choice::{Place, ServiceChoice, preferred_place};
 pub use files::{is_full, write_private};
 pub use lifecycle::{Change, Lifecycle};
 pub use report::{Finding, report};
+pub use programs::{program, uv};
 pub use secret::Secret;
 pub use services::{ServiceNeeds, Services};
 pub use sweep::{Swept, adopt_orphans, end_run, sweep, sweep_base};

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::installer;
-use super::programs::{on_path, output_of};
+use super::installer::{self, ANY_PYTHON};
+use super::programs::{output_of, uv};
 use crate::cache::Cache;
 use crate::error::{Context, Error, Result};
 
@@ -70,14 +70,13 @@ impl Tools {
 pub(super) fn can_install() -> bool {
     let makes_environments =
         |python: PathBuf| output_of(&python, &["-c".as_ref(), "import ensurepip, venv".as_ref()]).is_some();
-    python().is_ok_and(|python| !on_path("uv").is_empty() || makes_environments(python))
+    uv().is_some() || python().is_ok_and(makes_environments)
 }
 
 /// Installs into `<folder>/packages` with uv, else with pip from a new venv.
 fn fill(folder: &Path, cache: &Cache) -> Result<()> {
     let requirements = folder.join(REQUIREMENTS_NAME);
     fs::write(&requirements, REQUIREMENTS).cannot_run(|| format!("write {}", requirements.display()))?;
-    let python = python()?;
     let packages = folder.join("packages");
     let wanted: [&OsStr; 8] = [
         "install".as_ref(),
@@ -89,17 +88,16 @@ fn fill(folder: &Path, cache: &Cache) -> Result<()> {
         "--requirement".as_ref(),
         requirements.as_os_str(),
     ];
-    if let Some(uv) = on_path("uv").first() {
-        // Links into uv's cache would let a change of mode reach it.
-        let mut install = Command::new(uv);
-        install.arg("pip").args(wanted).arg("--link-mode=copy").arg("--python").arg(&python);
-        run(installer::keep_in(cache, &mut install), "uv pip install")?;
+    if let Some(uv) = uv() {
+        let mut install = installer::uv(&uv, cache);
+        run(install.arg("pip").args(wanted).args(["--no-python-downloads", "--python", ANY_PYTHON]), "uv pip install")?;
     } else {
+        let python = python()?;
         let environment = folder.join("venv");
-        run(Command::new(&python).args(["-m", "venv"]).arg(&environment), "python3 -m venv")
+        run(Command::new(&python).args(["-I", "-m", "venv"]).arg(&environment), "python3 -m venv")
             .map_err(|error| error.hint("apt-get install python3-venv, or install uv"))?;
         let mut install = Command::new(environment.join("bin/python"));
-        install.args(["-m", "pip", "--disable-pip-version-check", "--quiet"]).args(wanted);
+        install.args(["-I", "-m", "pip", "--disable-pip-version-check", "--quiet"]).args(wanted);
         run(installer::keep_in(cache, &mut install), "pip install")?;
         fs::remove_dir_all(&environment).cannot_run(|| format!("remove {}", environment.display()))?;
     }
