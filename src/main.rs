@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::AsDeclared.into() };
         }
     };
-    match command::execute(cli, &Library::new(cases)) {
+    match command::execute(cli, Library::new(cases)) {
         Ok(exit) => exit,
         Err(error) => {
             terminal::error(&error);

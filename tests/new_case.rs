@@ -15,7 +15,7 @@ fn a_skeleton_is_a_good_case_that_runs_to_a_verdict_as_it_stands() {
     insta::assert_snapshot!(context.run("new django_q/mine --issue django-q2#300 --release 1.9.0"), @"
     exit: 0
     ----- stdout -----
-    wrote cases/django_q/mine.yaml
+    wrote cases/django_q/mine.yaml and, for editors, cases/case.schema.json
     next: run it as it stands, with `[PROGRAM] run django_q/mine`; then replace what says EXAMPLE
     ----- stderr -----
     ");
@@ -25,6 +25,7 @@ fn a_skeleton_is_a_good_case_that_runs_to_a_verdict_as_it_stands() {
     let text = fs::read_to_string(context.path("cases/django_q/mine.yaml")).unwrap();
     assert!(text.starts_with("# yaml-language-server: $schema=../case.schema.json\n"), "{text}");
     assert!(text.contains("\nissues: [django-q2#300]\n"), "{text}");
+    assert_eq!(fs::read_to_string(context.path("cases/case.schema.json")).unwrap(), context.run("schema").ok());
     assert!(!text.contains("{name}") && !text.contains("{issue}") && !text.contains("{release}"), "{text}");
 }
 

@@ -13,8 +13,8 @@ use crate::case::{Case, load};
 use crate::cli::{BisectArgs, CaseArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::library::Library;
 use crate::judge::{Expected, MatchedSide};
+use crate::library::Library;
 use crate::plan::{self, Answer, Axis};
 use crate::report::{Cell, Found, Progress, ReleaseTable, Reporter, Results, Row, text};
 use crate::runner::{CaseReport, Event};
@@ -26,7 +26,7 @@ const WIDTH: usize = 100;
 type Class = IndexMap<String, MatchedSide>;
 
 /// Looks for the release, and says what it finds on the way.
-pub fn bisect(arguments: &BisectArgs, library: &Library) -> Result<Exit> {
+pub fn bisect(arguments: &BisectArgs, library: Library) -> Result<Exit> {
     let words = CaseArgs { cases: vec![arguments.case.clone()], cases_dir: arguments.cases_dir.clone() };
     let selection = Selection::find(&words, library)?;
     let (case, sheet) = load(arguments, &selection)?;

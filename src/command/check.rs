@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::library::Library;
 
 /// Reads and checks the selected cases in every state.
-pub fn check(arguments: &CaseArgs, library: &Library) -> Result<Exit> {
+pub fn check(arguments: &CaseArgs, library: Library) -> Result<Exit> {
     let cases = Selection::find(arguments, library)?.load()?;
     let lines: String = cases.iter().map(|case| format!("ok {}\n", case.name)).collect();
     super::print(&lines)?;

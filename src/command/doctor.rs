@@ -14,8 +14,7 @@ pub fn doctor() -> Result<Exit> {
     let cache = Cache::open()?;
     let services = service::report(&cache, &|name| std::env::var(name).ok());
     let python = python::report(&cache);
-    let findings: Vec<service::Finding> =
-        services.into_iter().chain(python).chain([isolation(&cache)?]).collect();
+    let findings: Vec<service::Finding> = services.into_iter().chain(python).chain([isolation(&cache)?]).collect();
     let width = findings.iter().map(|finding| finding.subject.len()).max().unwrap_or(0);
     let mut text = String::new();
     for finding in &findings {

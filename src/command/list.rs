@@ -11,7 +11,7 @@ use crate::library::Library;
 use crate::report::text;
 
 /// Prints a line per case: name, what it declares, title.
-pub fn list(arguments: &CaseArgs, library: &Library) -> Result<Exit> {
+pub fn list(arguments: &CaseArgs, library: Library) -> Result<Exit> {
     let cases = Selection::find(arguments, library)?.load()?;
     let width = cases.iter().map(|case| text::columns(&case.name)).max().unwrap_or(0);
     let declares: Vec<String> = cases.iter().map(declares).collect();

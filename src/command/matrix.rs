@@ -16,7 +16,7 @@ use crate::runner::{Options, RunReport};
 use crate::service;
 
 /// Runs the selected cases at each release.
-pub fn matrix(arguments: &MatrixArgs, library: &Library) -> Result<Exit> {
+pub fn matrix(arguments: &MatrixArgs, library: Library) -> Result<Exit> {
     let selection = Selection::find(&arguments.selection, library)?;
     let cases = selection.load()?;
     let cache = Cache::open()?;

@@ -25,9 +25,11 @@ use crate::report::terminal::print;
 use crate::service::{supervisor, undo};
 
 /// Does what the command line says.
-pub fn execute(cli: Cli, library: &Library) -> Result<ExitCode> {
+pub fn execute(cli: Cli, library: Library) -> Result<ExitCode> {
     let Some(command) = cli.command else {
-        return run::run(&cli.run, library).map(Into::into).map_err(|error| or_command(error, &cli.run.selection.cases));
+        return run::run(&cli.run, library)
+            .map(Into::into)
+            .map_err(|error| or_command(error, &cli.run.selection.cases));
     };
     match command {
         Command::Run(arguments) => run::run(&arguments, library).map(Into::into),

@@ -25,7 +25,7 @@ use crate::runner::{Event, Options, Run, RunReport};
 use crate::service::{self, Secret, ServiceChoice};
 
 /// Runs the selected cases.
-pub fn run(arguments: &RunArgs, library: &Library) -> Result<Exit> {
+pub fn run(arguments: &RunArgs, library: Library) -> Result<Exit> {
     let selection = Selection::find(&arguments.selection, library)?;
     let cases = selection.load()?;
     let urls = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
@@ -55,7 +55,8 @@ pub fn run(arguments: &RunArgs, library: &Library) -> Result<Exit> {
         writes_of: arguments.writes.clone(),
         skip_uninstallable: false,
     };
-    let report = play(cache, cases, (selection.locks(arguments.frozen), arguments.python.clone()), &options, reporters)?;
+    let report =
+        play(cache, cases, (selection.locks(arguments.frozen), arguments.python.clone()), &options, reporters)?;
     Ok(Exit::of_run(&report))
 }
 

@@ -25,7 +25,7 @@ pub struct Selection {
 
 impl Selection {
     /// Finds what was asked for among one's own cases, else in the library.
-    pub fn find(arguments: &CaseArgs, library: &Library) -> Result<Self> {
+    pub fn find(arguments: &CaseArgs, library: Library) -> Result<Self> {
         let words = &arguments.cases;
         if let Some(folder) = &arguments.cases_dir {
             return Self::own(words, folder);
@@ -39,7 +39,9 @@ impl Selection {
             Err(error) if error.kind == ErrorKind::NothingSelected => {
                 let found = Self::library(words, library);
                 if found.is_ok() && words.is_empty() {
-                    terminal::note(&format!("no folder `{FOLDER}` here: these are the cases that came with dj-regress"));
+                    terminal::note(&format!(
+                        "no folder `{FOLDER}` here: these are the cases that came with dj-regress"
+                    ));
                 }
                 found.map_err(|missing| if is_there { error } else { missing })
             }
@@ -58,7 +60,7 @@ impl Selection {
         Ok(Self { folder: folder.to_owned(), files: discover(words, folder)?, is_library: false })
     }
 
-    fn library(words: &[String], library: &Library) -> Result<Self> {
+    fn library(words: &[String], library: Library) -> Result<Self> {
         let folder = library.folder(&Cache::open()?)?;
         Ok(Self { files: discover(words, &folder)?, folder, is_library: true })
     }

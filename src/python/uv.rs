@@ -7,8 +7,8 @@ use std::process::Command;
 use super::interpreter;
 use crate::cache::Cache;
 use crate::error::{Context as _, Error, Result};
-use crate::service::installer::{self, ANY_PYTHON as ANY};
 use crate::service;
+use crate::service::installer::{self, ANY_PYTHON as ANY};
 
 /// The release that a tool environment gets; a `uv` on PATH may be any.
 const VERSION: &str = "0.13.8";
