@@ -88,8 +88,10 @@ pub enum Command {
     List(CaseArgs),
     /// Validate case files; start nothing
     Check(CaseArgs),
-    /// Print the JSON Schema of the case language
-    Schema,
+    /// Print the JSON Schema of the case language, for editors
+    Schema(SchemaArgs),
+    /// Show what is configured here, and where each value comes from
+    Config(ConfigArgs),
     /// Say what is here, what would be used, and how to get what is missing
     Doctor,
     /// Remove what interrupted runs left behind
@@ -119,9 +121,12 @@ pub enum Command {
 pub struct CaseArgs {
     /// Cases (`django_q/stat_master_list`), folders (`django_q`) or files; all when none is named
     pub cases: Vec<String>,
-    /// The folder of the cases, with their `locks/` [default: `cases`, else the library that came with dj-regress]
+    /// The folder of the cases, with their `locks/` [default: as `dj-regress config` says, else the library]
     #[arg(long, value_name = "FOLDER")]
     pub cases_dir: Option<PathBuf>,
+    /// The settings module of the project [default: as `dj-regress config` says]
+    #[arg(long, value_name = "MODULE")]
+    pub settings: Option<String>,
 }
 
 /// Options of `run`.
@@ -203,7 +208,7 @@ pub struct MatrixArgs {
 pub struct BisectArgs {
     /// The case (`django_q/stat_master_list`) or its file
     pub case: String,
-    /// The folder of the cases, with their `locks/` [default: `cases`, else the library that came with dj-regress]
+    /// The folder of the cases, with their `locks/` [default: as `dj-regress config` says, else the library]
     #[arg(long, value_name = "FOLDER")]
     pub cases_dir: Option<PathBuf>,
     /// The invariant to look at, a guard too [default: all that tell the states apart]
@@ -259,12 +264,34 @@ pub struct MachineArgs {
     pub programs: String,
 }
 
+/// Options of `schema`.
+#[derive(Debug, Clone, Args)]
+pub struct SchemaArgs {
+    /// Print that of `dj-regress.toml` and of `[tool.dj-regress]` instead
+    #[arg(long)]
+    pub config: bool,
+}
+
+/// Options of `config`: those that a run would have.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    /// The folder of the cases
+    #[arg(long, value_name = "FOLDER")]
+    pub cases_dir: Option<PathBuf>,
+    /// The settings module of the project
+    #[arg(long, value_name = "MODULE")]
+    pub settings: Option<String>,
+    /// The Python for cases that pin none
+    #[arg(long, value_name = "PYTHON", value_parser = requirement::interpreter)]
+    pub python: Option<String>,
+}
+
 /// Options of `new`.
 #[derive(Debug, Clone, Args)]
 pub struct NewArgs {
     /// The case: `django_q/tasks_run_twice` becomes `cases/django_q/tasks_run_twice.yaml`
     pub name: String,
-    /// The folder of the cases [default: `cases`]
+    /// The folder of the cases [default: as `dj-regress config` says]
     #[arg(long, value_name = "FOLDER")]
     pub cases_dir: Option<PathBuf>,
     /// The thread that reports it, e.g. `django-q2#300`

@@ -39,5 +39,5 @@ pub use step::hold::{HoldSpec, Role};
 pub use step::http::{Http, Member, Part, RequestLine};
 pub use step::task::{Enqueue, Schedule, ScheduleType, What};
 pub use step::wait::WaitFor;
-pub use yaml::diagnostic::{Diagnostic, nearest};
+pub use yaml::diagnostic::{Diagnostic, Span, nearest};
 pub use yaml::vars::{REDIS_URL, substitute};

@@ -27,12 +27,13 @@ type Class = IndexMap<String, MatchedSide>;
 
 /// Looks for the release, and says what it finds on the way.
 pub fn bisect(arguments: &BisectArgs, library: Library) -> Result<Exit> {
-    let words = CaseArgs { cases: vec![arguments.case.clone()], cases_dir: arguments.cases_dir.clone() };
+    let words =
+        CaseArgs { cases: vec![arguments.case.clone()], cases_dir: arguments.cases_dir.clone(), settings: None };
     let selection = Selection::find(&words, library)?;
     let (case, sheet) = load(arguments, &selection)?;
     let cache = Cache::open()?;
     let (axis, releases) = releases(&arguments.axis, &cache)?;
-    let machine = Machine::new(&arguments.machine, &selection.folder, cache)?;
+    let machine = Machine::new(&arguments.machine, &selection, cache)?;
     let results = Arc::new(Mutex::new(Results::new(machine.output.path())));
     let (first, last) = (releases.first().map_or("", String::as_str), releases.last().map_or("", String::as_str));
     super::print(&format!(

@@ -1,7 +1,5 @@
 //! `matrix`: cases over releases, as tables.
 
-use std::path::Path;
-
 use super::selection::Selection;
 use crate::cache::Cache;
 use crate::case::Case;
@@ -21,7 +19,7 @@ pub fn matrix(arguments: &MatrixArgs, library: Library) -> Result<Exit> {
     let cases = selection.load()?;
     let cache = Cache::open()?;
     let (axis, releases) = releases(&arguments.axis, &cache)?;
-    let machine = Machine::new(&arguments.machine, &selection.folder, cache)?;
+    let machine = Machine::new(&arguments.machine, &selection, cache)?;
     let mut variants = Vec::new();
     let mut sheets = Vec::new();
     for case in &cases {
@@ -106,7 +104,7 @@ pub(super) struct Machine {
 
 impl Machine {
     /// Opens the output directory.
-    pub fn new(arguments: &MachineArgs, cases: &Path, cache: Cache) -> Result<Self> {
+    pub fn new(arguments: &MachineArgs, selection: &Selection, cache: Cache) -> Result<Self> {
         let urls = (arguments.postgres_url.as_ref(), arguments.redis_url.as_ref());
         let services = super::run::choice(&arguments.services, urls, &arguments.programs)?;
         service::sweep()?;
@@ -119,8 +117,9 @@ impl Machine {
             writes_of: None,
             skip_uninstallable: true,
         };
-        let locks = Locks::of_releases(cases, &cache);
-        Ok(Self { cache, output, options, locks, python: arguments.python.clone() })
+        let python = arguments.python.clone().or_else(|| selection.python.clone());
+        let locks = Locks::of_releases(&selection.folder, &cache);
+        Ok(Self { cache, output, options, locks, python })
     }
 
     /// Plays variants of cases.

@@ -3,6 +3,7 @@
 mod bisect;
 mod check;
 mod clean;
+mod config;
 mod doctor;
 mod list;
 mod matrix;
@@ -17,10 +18,11 @@ use clap::CommandFactory as _;
 
 use crate::actor::world;
 use crate::case::schema;
-use crate::cli::{Cli, Command, RunArgs};
+use crate::cli::{Cli, Command, RunArgs, SchemaArgs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exit::Exit;
 use crate::library::Library;
+use crate::project::Section;
 use crate::report::terminal::print;
 use crate::service::{supervisor, undo};
 
@@ -39,7 +41,11 @@ pub fn execute(cli: Cli, library: Library) -> Result<ExitCode> {
         Command::New(arguments) => new::new(&arguments).map(Into::into),
         Command::List(arguments) => list::list(&arguments, library).map(Into::into),
         Command::Check(arguments) => check::check(&arguments, library).map(Into::into),
-        Command::Schema => print(&schema::text()).map(|()| Exit::AsDeclared.into()),
+        Command::Schema(SchemaArgs { config }) => {
+            let text = if config { Section::schema() } else { schema::text() };
+            print(&text).map(|()| Exit::AsDeclared.into())
+        }
+        Command::Config(arguments) => config::config(arguments).map(Into::into),
         Command::Doctor => doctor::doctor().map(Into::into),
         Command::Clean(arguments) => clean::clean(&arguments).map(Into::into),
         Command::Supervisor { folder } => Ok(supervisor::run(&folder)),

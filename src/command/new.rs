@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Component, Path};
 
-use super::selection::FOLDER;
 use super::shell;
 use crate::case::{load, schema};
 use crate::cli::NewArgs;
@@ -12,6 +11,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::exit::Exit;
 use crate::input::requirement::Release;
 use crate::plan::Version;
+use crate::project::{Configuration, Options, shown};
 
 /// The case, with blanks in braces for what is asked for.
 const SKELETON: &str = include_str!("skeleton.yaml");
@@ -22,7 +22,8 @@ const SCHEMA: &str = "case.schema.json";
 /// Writes the case's file and says what to do next. A file that is there is left alone.
 pub fn new(arguments: &NewArgs) -> Result<Exit> {
     let name = checked(&arguments.name)?;
-    let cases = arguments.cases_dir.as_deref().unwrap_or(Path::new(FOLDER));
+    let configuration = Configuration::here(Options { cases: arguments.cases_dir.clone(), ..Options::default() })?;
+    let cases = shown(&configuration.cases.value);
     let path = cases.join(format!("{name}.yaml"));
     let text = skeleton(name, arguments)?;
     // What is written is a good case, whatever was asked for.

@@ -55,8 +55,8 @@ pub fn run(arguments: &RunArgs, library: Library) -> Result<Exit> {
         writes_of: arguments.writes.clone(),
         skip_uninstallable: false,
     };
-    let report =
-        play(cache, cases, (selection.locks(arguments.frozen), arguments.python.clone()), &options, reporters)?;
+    let python = arguments.python.clone().or_else(|| selection.python.clone());
+    let report = play(cache, cases, (selection.locks(arguments.frozen), python), &options, reporters)?;
     Ok(Exit::of_run(&report))
 }
 
@@ -199,6 +199,9 @@ fn rerun(arguments: &RunArgs, services: &ServiceChoice) -> String {
     let mut option = |name: &str, value: &dyn AsRef<OsStr>| words.extend([name.to_owned(), shell::quoted(value)]);
     if let Some(folder) = &arguments.selection.cases_dir {
         option("--cases-dir", folder);
+    }
+    if let Some(settings) = &arguments.selection.settings {
+        option("--settings", settings);
     }
     if arguments.output_dir != Path::new("regress.out") {
         option("--output-dir", &arguments.output_dir);

@@ -8,11 +8,9 @@ use crate::case::{Case, nearest};
 use crate::cli::CaseArgs;
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::library::Library;
+use crate::project::{self, Configuration, Origin, Project, shown};
 use crate::python::Locks;
 use crate::report::terminal;
-
-/// The folder of one's own cases where nothing else is said.
-pub const FOLDER: &str = "cases";
 
 /// Case files, and the folder that they are named from.
 pub struct Selection {
@@ -20,33 +18,45 @@ pub struct Selection {
     pub folder: PathBuf,
     /// The files that are selected, sorted by name.
     pub files: Vec<PathBuf>,
+    /// The project that the current folder is in, unless the cases are the library's.
+    pub project: Option<Project>,
+    /// The Python for cases that pin none, as the environment or the project says.
+    pub python: Option<String>,
     is_library: bool,
 }
 
 impl Selection {
     /// Finds what was asked for among one's own cases, else in the library.
     pub fn find(arguments: &CaseArgs, library: Library) -> Result<Self> {
+        let options =
+            project::Options { cases: arguments.cases_dir.clone(), settings: arguments.settings.clone(), python: None };
+        let configuration = Configuration::here(options)?;
         let words = &arguments.cases;
-        if let Some(folder) = &arguments.cases_dir {
-            return Self::own(words, folder);
-        }
-        let folder = Path::new(FOLDER);
-        let is_there = folder.is_dir();
-        if words.is_empty() && is_there {
-            return Self::own(words, folder);
-        }
-        match Self::own(words, folder) {
-            Err(error) if error.kind == ErrorKind::NothingSelected => {
-                let found = Self::library(words, library);
-                if found.is_ok() && words.is_empty() {
-                    terminal::note(&format!(
-                        "no folder `{FOLDER}` here: these are the cases that came with dj-regress"
-                    ));
+        let folder = shown(&configuration.cases.value);
+        let is_usual = configuration.cases.origin == Origin::Usual && configuration.file.is_none();
+        let found = if arguments.cases_dir.is_some() || words.is_empty() && (folder.is_dir() || !is_usual) {
+            Self::own(words, folder)
+        } else {
+            match Self::own(words, folder) {
+                Err(error) if error.kind == ErrorKind::NothingSelected => {
+                    let found = Self::library(words, library);
+                    if found.is_ok() && words.is_empty() {
+                        let folder = folder.display();
+                        terminal::note(&format!(
+                            "no folder `{folder}` here: these are the cases that came with dj-regress"
+                        ));
+                    }
+                    found.map_err(|missing| if folder.is_dir() { error } else { missing })
                 }
-                found.map_err(|missing| if is_there { error } else { missing })
+                own => own,
             }
-            own => own,
+        };
+        let mut found = found?;
+        found.python = configuration.python.as_ref().map(|said| said.value.clone());
+        if !found.is_library {
+            found.project = configuration.project();
         }
+        Ok(found)
     }
 
     fn own(words: &[String], folder: &Path) -> Result<Self> {
@@ -57,12 +67,17 @@ impl Selection {
             return Err(Error::nothing_selected(format!("there is no folder `{}`", folder.display()))
                 .hint("name a case file, or with `--cases-dir` the folder of the cases"));
         }
-        Ok(Self { folder: folder.to_owned(), files: discover(words, folder)?, is_library: false })
+        Ok(Self::of(folder.to_owned(), discover(words, folder)?, false))
     }
 
     fn library(words: &[String], library: Library) -> Result<Self> {
         let folder = library.folder(&Cache::open()?)?;
-        Ok(Self { files: discover(words, &folder)?, folder, is_library: true })
+        let files = discover(words, &folder)?;
+        Ok(Self::of(folder, files, true))
+    }
+
+    fn of(folder: PathBuf, files: Vec<PathBuf>, is_library: bool) -> Self {
+        Self { folder, files, project: None, python: None, is_library }
     }
 
     /// The cases, read and checked.

@@ -1,7 +1,16 @@
 //! Somebody's Django project, in a repository of its own.
 
+mod config;
+mod detect;
+mod section;
+mod shown;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+pub use config::{Configuration, Options, Origin, Said};
+pub use section::{SHARED, Section};
+pub use shown::shown;
 
 /// A project as it is configured: where it is, and what it needs. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
