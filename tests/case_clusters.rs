@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::load::load_str;
-use dj_regress::case::{Action, Case, Enqueue, HoldSpec, Role, Schedule, State, WaitFor, What};
+use dj_regress::case::{Action, Case, Enqueue, HoldSpec, Policy, Role, Schedule, State, Step, WaitFor, What, word};
 use dj_regress::error::{ErrorKind, Result};
 use nix::sys::signal::Signal;
 use rstest::rstest;
@@ -38,9 +38,9 @@ fn services_merge_field_by_field() {
     assert_eq!(base.postgres.image.as_deref(), Some("postgres:17"));
     assert_eq!(base.postgres.settings["synchronous_commit"], "off");
     assert_eq!(base.postgres.settings["wal_writer_delay"], "10s");
-    assert_eq!((base.redis.maxmemory, base.redis.policy.as_deref()), (Some(5_000_000), Some("noeviction")));
+    assert_eq!((base.redis.maxmemory, base.redis.policy), (Some(5_000_000), Some(Policy::Noeviction)));
     let control = good().control.unwrap().states.state.services.clone();
-    assert_eq!((control.redis.maxmemory, control.redis.policy.as_deref()), (Some(5_000_000), Some("allkeys-lru")));
+    assert_eq!((control.redis.maxmemory, control.redis.policy), (Some(5_000_000), Some(Policy::AllkeysLru)));
     let settings: Vec<(&str, &str)> =
         control.postgres.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(settings, [("synchronous_commit", "off"), ("wal_writer_delay", "10s"), ("fsync", "on")]);
@@ -93,7 +93,7 @@ fn steps_resolve_to_what_they_say() {
     assert_eq!(actions[2], Action::Start { actor: "next".into(), expect_exit: true, within: None });
     assert_eq!(actions[9], Action::Tick { actor: "sim".into(), count: 2 });
     let within = Some(Duration::from_secs(5));
-    assert_eq!(actions[10], Action::Wait { for_: WaitFor::Held { actor: q() }, within });
+    assert_eq!(actions[10], Action::Wait { for_: WaitFor::Held(q()), within });
     assert_eq!(actions[11], Action::Kill { actor: q(), role: Role::Held });
     let hold = HoldSpec { moment: "shop.tasks:Order.pay".into(), at_return: true, call: 1, role: None, every: false };
     assert_eq!(actions[12], Action::Hold { actor: q(), hold });
@@ -109,34 +109,39 @@ fn steps_resolve_to_what_they_say() {
 }
 
 /// What a step is that stands in the place of the pause.
-fn action(step: &str) -> Action {
+fn step(step: &str) -> Step {
     let text = GOOD
         .replace("{pause: q, role: sentinel}", &format!("{{{step}}}"))
         .replace("  - {resume: q, role: sentinel}\n", "");
     let case = load(&text).unwrap_or_else(|error| panic!("error: {error}"));
-    case.states.state.steps[14].action.clone()
+    case.states.state.steps[14].clone()
 }
 
 #[rstest]
-#[case::to_the_parent("signal: q", Role::Parent, Signal::SIGTERM, "send SIGTERM to q's parent")]
-#[case::of_one_role("signal: q, role: worker, send: USR1", Role::Worker, Signal::SIGUSR1, "send SIGUSR1 to q's worker")]
-#[case::to_all("signal: q, role: group, send: INT", Role::Group, Signal::SIGINT, "send SIGINT to q")]
+#[case::to_the_parent("signal: q", Role::Parent, Signal::SIGTERM, "signal: q")]
+#[case::of_one_role(
+    "signal: q, role: worker, send: USR1",
+    Role::Worker,
+    Signal::SIGUSR1,
+    "signal: q, role: worker, send: USR1"
+)]
+#[case::to_all("signal: q, role: group, send: INT", Role::Group, Signal::SIGINT, "signal: q, role: group, send: INT")]
 #[case::with_variables(
     "signal: q, role: $role, send: HUP",
     Role::Held,
     Signal::SIGHUP,
-    "send SIGHUP to q's held process"
+    "signal: q, role: held, send: HUP"
 )]
-#[case::without_a_role("signal: q, send: USR2", Role::Parent, Signal::SIGUSR2, "send SIGUSR2 to q's parent")]
+#[case::without_a_role("signal: q, send: USR2", Role::Parent, Signal::SIGUSR2, "signal: q, send: USR2")]
 fn a_signal_goes_to_the_parent_or_a_role(
     #[case] step: &str,
     #[case] role: Role,
     #[case] send: Signal,
     #[case] words: &str,
 ) {
-    let action = action(step);
-    assert_eq!(action, Action::Signal { actor: "q".into(), role, send });
-    assert_eq!(action.to_string(), words);
+    let step = self::step(step);
+    assert_eq!(step.action, Action::Signal { actor: "q".into(), role, send });
+    assert_eq!(step.written, words);
 }
 
 #[test]
@@ -149,11 +154,11 @@ fn a_cluster_that_was_sent_a_signal_can_be_stopped_but_not_started() {
 
 #[test]
 fn a_hold_may_be_for_one_role_only() {
-    let action = action("hold: q, at: before_ack, role: monitor");
+    let step = step("hold: q, at: before_ack, role: monitor");
     let hold =
         HoldSpec { moment: "before_ack".into(), at_return: false, call: 1, role: Some(Role::Monitor), every: false };
-    assert_eq!(action, Action::Hold { actor: "q".into(), hold });
-    assert_eq!(action.to_string(), "hold q's monitor at before_ack");
+    assert_eq!(step.action, Action::Hold { actor: "q".into(), hold });
+    assert_eq!(step.written, "hold: q, at: before_ack, role: monitor");
 }
 
 #[test]
@@ -164,7 +169,7 @@ fn a_cluster_may_have_so_long_to_end_by_itself() {
     let action = &case.states.state.steps[2].action;
     let within = Some(Duration::from_secs(10));
     assert_eq!(*action, Action::Start { actor: "next".into(), expect_exit: true, within });
-    assert_eq!(action.to_string(), "start next, which is to exit, within 10s");
+    assert_eq!(case.states.state.steps[2].written, "start: next, expect: exit, within: 10s, as: boot");
 }
 
 #[test]
@@ -201,7 +206,7 @@ fn schedules_are_due_from_now_and_may_be_late() {
         panic!("{:?}", actions[7]);
     };
     let Schedule { by, task, args, kind, due_ns, .. } = schedule;
-    assert_eq!((by.as_str(), task.as_str(), kind.word()), ("client", "shop.tasks.charge", "minutes"));
+    assert_eq!((by.as_str(), task.as_str(), word(kind).as_str()), ("client", "shop.tasks.charge", "minutes"));
     assert_eq!((args.as_slice(), *due_ns), ([json!("a")].as_slice(), -4 * 86_400 * 1_000_000_000));
     let fields = schedule.fields();
     let fields: Vec<(&str, Value)> = fields.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
@@ -210,36 +215,36 @@ fn schedules_are_due_from_now_and_may_be_late() {
         [("minutes", json!(5)), ("repeats", json!(-1)), ("name", json!("nightly")), ("cluster", json!("x"))]
     );
     let Action::Schedule(cron) = &actions[8] else { panic!("{:?}", actions[8]) };
-    assert_eq!((cron.kind.word(), cron.due_ns, cron.args.len()), ("cron", 0, 0));
+    assert_eq!((word(cron.kind).as_str(), cron.due_ns, cron.args.len()), ("cron", 0, 0));
 }
 
 #[test]
-fn steps_are_said_in_words() {
-    let words: Vec<String> = state().steps.iter().map(|step| step.action.to_string()).collect();
-    insta::assert_snapshot!(words.join("\n"), @r"
-    hold q at before_ack, call 2
-    start q
-    start next, which is to exit
-    start sim
-    enqueue shop.tasks.charge by app, 3 times
-    enqueue shop.tasks.ship over 2 arguments by client
-    enqueue the chain shop.tasks.charge, shop.other.ship by client
-    schedule shop.tasks.charge minutes by client
-    schedule shop.tasks.charge cron by app
-    2 ticks of sim's scheduler
-    wait until q is held, within 5s
-    kill q's held process
-    hold q at shop.tasks:Order.pay on its return
-    release q
-    pause q's sentinel
-    resume q's sentinel
-    kill q
-    start q
-    kill and restart q 3 times
-    wait until cache.get('done')
-    drain q, within 20s
-    stop q, within 10s
-    ");
+fn steps_are_told_as_they_are_written() {
+    let words: Vec<String> = state().steps.iter().map(|step| step.written.clone()).collect();
+    insta::assert_snapshot!(words.join("\n"), @r#"
+    hold: q, at: before_ack, call: 2
+    start: q
+    start: next, expect: exit, as: boot
+    start: sim
+    enqueue: charge, args: […], times: 3, group: g-$i, cached: true, kwargs: {n: $i}, options: {save: false}, by: app, until: refused, as: put
+    enqueue: shop.tasks.ship, iter: [1, 2]
+    enqueue: […], group: g
+    schedule: charge, args: [a], type: minutes, minutes: 5, repeats: -1, due: -4d, name: nightly, options: {cluster: x}
+    schedule: charge, type: cron, cron: "0 1 * * *", by: app
+    tick: sim, times: 2
+    wait: {held: q}, within: 5s, as: caught
+    kill: q, role: held
+    hold: q, at: "shop.tasks:Order.pay", when: return
+    release: q
+    pause: q, role: sentinel
+    resume: q, role: sentinel
+    kill: q
+    start: q
+    restart: q, times: 3, by: kill
+    wait: cache.get('done'), as: done
+    drain: q, within: 20s, as: empty
+    stop: q, within: 10s, as: halt
+    "#);
 }
 
 #[rstest]

@@ -231,3 +231,36 @@ fn the_checked_in_schema_is_that_of_the_types() {
         "cases/case.schema.json is stale: run `dj-regress schema > cases/case.schema.json`"
     );
 }
+
+#[rstest]
+#[case("beat: {q: 200, every: 2s}", "`beat: q` with `times: 200` and `every: 2s` beside it")]
+#[case("restart: {q: 3, by: kill}", "`restart: q` with `times: 3` and `by: kill` beside it")]
+#[case("kill: {q: worker}", "`kill: q` with `role: worker` beside it")]
+#[case("signal: {q: , send: USR1}", "`signal: q` with `send: USR1` beside it")]
+#[case("hold: {q: 'a:b', at: return}", "`hold: q` with `at: 'a:b'` and `when: return` beside it")]
+#[case("python: {app: \"f()\", times: 5}", "`python: app` with `run: \"f()\"` and `times: 5` beside it")]
+#[case("enqueue: {charge: [a], times: 5}", "`enqueue: charge` with `args: [a]` and `times: 5` beside it")]
+#[case("enqueue: {double: [1, 2], iter: true}", "`enqueue: double` with `iter: [1, 2]` beside it")]
+#[case("enqueue: {chain: [{charge: [a]}], group: g}", "`enqueue: [{charge: [a]}]` with `group: g` beside it")]
+#[case("schedule: {charge: , due: -4d}", "`schedule: charge` with `due: -4d` beside it")]
+#[case("sql: {psql: DELETE FROM t}", "`sql: DELETE FROM t` with `by: psql` beside it")]
+#[case("wait: {until: x, within: 5s}", "`wait: x` with `within: 5s` beside it")]
+#[case("wait: {held: q, within: 5s}", "`wait: {held: q}` with `within: 5s` beside it")]
+#[case("measure: {for: 20s}", "`measure: 20s`")]
+#[case("http: {get: /a, via: p}", "`http: GET /a` with `via: p` beside it")]
+fn a_step_as_it_was_written_is_answered_with_the_same_as_it_is_written_now(#[case] old: &str, #[case] new: &str) {
+    let message = message(&GOOD.replace("- start: q", &format!("- {{fault: {{evict: redis}}, while: [{{{old}}}]}}")));
+    assert!(message.contains(&format!("`{old}` is written {new}\n")), "{message}");
+}
+
+#[rstest]
+#[case("wait: {held: q}")]
+#[case("enqueue: [{charge: [a]}]")]
+#[case("fault: {kill: postgres}")]
+#[case("read: {a: b}")]
+#[case("beat: q")]
+fn a_step_as_it_is_written_now_is_left_alone(#[case] step: &str) {
+    let told = load(&GOOD.replace("- start: q", &format!("- {{{step}}}")))
+        .map_or_else(|error| error.message, |_| String::new());
+    assert!(!told.contains("is written"), "{told}");
+}

@@ -76,10 +76,15 @@ fn faults_resolve_to_what_they_say() {
             Fault::Fill,
         ]
     );
-    let momentary: Vec<String> = faults.iter().filter(|fault| fault.is_momentary()).map(ToString::to_string).collect();
+    let momentary: Vec<&Fault> = faults.iter().filter(|fault| fault.is_momentary()).collect();
     assert_eq!(
         momentary,
-        ["restart postgres", "terminate the backends of q", "reset between q and postgres", "evict redis"]
+        [
+            &Fault::Restart { server: Server::Postgres, after: None },
+            &Fault::Terminate { actor: "q".into() },
+            &Fault::Reset { link: link("q", Server::Postgres) },
+            &Fault::Evict
+        ]
     );
 }
 
@@ -88,8 +93,11 @@ fn a_fault_holds_the_steps_that_are_played_while_it_lasts() {
     let state = state(GOOD);
     let crash = &state.steps[1];
     assert_eq!((crash.name.as_deref(), crash.action.steps().len()), (Some("crash"), 2));
-    assert_eq!(crash.action.steps()[0].action.to_string(), "enqueue shop.tasks.charge by client, 1000 times");
-    assert_eq!(crash.action.to_string(), "fault: kill postgres after 200 statements of client");
+    assert_eq!(
+        crash.action.steps()[0].written,
+        "enqueue: charge, args: [order-$i], times: 1000, until: refused, as: put"
+    );
+    assert_eq!(crash.written, "fault: {kill: postgres, after: {client: 200}}, while: […], as: crash");
 }
 
 #[test]

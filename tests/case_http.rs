@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::load::load_str;
-use dj_regress::case::{Action, Actor, CacheKind, Part};
+use dj_regress::case::{Action, Actor, CacheKind, Member, Part};
+use indexmap::IndexMap;
 use rstest::rstest;
 
 const HEAD: &str = r#"
@@ -43,7 +44,8 @@ fn what_is_only_known_when_it_is_sent_is_left_in_a_request() {
     assert_eq!((line.method, line.target.as_str(), export.callers, export.times), ("POST", "/export", 1, 1));
     assert_eq!(polls.request.target, "/status/$id?_=$i");
     assert_eq!((polls.asked(), polls.to.as_deref()), (Some("corporate"), None));
-    assert_eq!(polls.until, [(Part::parse("$.state").expect("a part"), "SUCCESS".into())]);
+    let state = Part::parse("$.state").expect("a part");
+    assert_eq!(polls.until, IndexMap::<Part, serde_json::Value>::from([(state, "SUCCESS".into())]));
     assert_eq!((polls.times, polls.every), (6, Some(Duration::from_secs(2))));
 }
 
@@ -156,4 +158,28 @@ fn the_app_of_a_case_is_a_package_beside_it() {
     let app = case("./poll").expect("a case").expect("an app");
     assert_eq!((app.package.as_str(), app.root.as_path()), ("poll", folder.path()));
     assert!(case("./po-ll").is_err_and(|error| error.contains("is not the folder of a package")));
+}
+
+fn key(name: &str) -> Member {
+    Member::Key(name.into())
+}
+
+#[rstest]
+#[case("status", Some(Part::Status))]
+#[case("body", Some(Part::Body))]
+#[case("header X-Cache", Some(Part::Header("X-Cache".into())))]
+#[case("$", Some(Part::Json(vec![])))]
+#[case("$.id", Some(Part::Json(vec![key("id")])))]
+#[case("$.rows[2].id", Some(Part::Json(vec![key("rows"), Member::Item(2), key("id")])))]
+#[case("$[0]", Some(Part::Json(vec![Member::Item(0)])))]
+#[case("id", None)]
+#[case("$id", None)]
+#[case("$.", None)]
+#[case("$..a", None)]
+#[case("$[x]", None)]
+#[case("$[0", None)]
+#[case("header ", None)]
+#[case("header a b", None)]
+fn a_part_of_an_answer_is_named_in_one_way(#[case] text: &str, #[case] part: Option<Part>) {
+    assert_eq!(Part::parse(text), part);
 }

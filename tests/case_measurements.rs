@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::load::load_str;
-use dj_regress::case::{Action, Actor, Case, Direction, Per, Quantity, State, StatementUnit};
+use dj_regress::case::{Action, Actor, Case, Direction, Per, Quantity, State, StatementUnit, word};
 use dj_regress::error::{ErrorKind, Result};
 use rstest::rstest;
 use serde_json::Value;
@@ -96,7 +96,7 @@ fn measurements_have_their_filters_and_defaults() {
     assert_eq!(state(&good()).invariants["a FETCH"].per, Some(Per::Fetch));
     assert_eq!(of("grows"), Quantity::Growth { of: "list".into() });
     assert_eq!(state(&good()).invariants["traffic"].per, Some(Per::Day));
-    assert_eq!(Per::Second.to_string(), "second");
+    assert_eq!(word(Per::Second), "second");
 }
 
 #[test]
@@ -115,8 +115,8 @@ fn a_window_may_be_of_real_time_and_sql_a_strangers() {
     assert!(actions.contains(&Action::Stop { actor: "orphans".into(), within: None }));
     let statement = "DELETE FROM t WHERE a = 2".to_owned();
     assert!(actions.contains(&Action::Sql { actor: Some("psql".into()), statement }));
-    let words: Vec<String> = actions.iter().map(ToString::to_string).collect();
-    assert_eq!(words[3..], ["sql as psql", "start orphans", "measure for 20s", "stop orphans"]);
+    let words: Vec<String> = state(&good()).steps.into_iter().map(|step| step.written).collect();
+    assert_eq!(words[4..], ["start: orphans", "measure: 20s, as: real", "stop: orphans"]);
 }
 
 #[test]

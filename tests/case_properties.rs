@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use dj_regress::case::load::load_str;
+use dj_regress::case::verdict::Verdict;
 use dj_regress::case::{Bound, Case, unit};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -217,4 +218,19 @@ fn nan_holds_nowhere() {
     for bound in ["<= 1", ">= 1", "0..1", "1 +- 1 %", "3 GB"] {
         assert!(!Bound::parse(&bound.into()).expect("a bound").holds(&nan), "{bound}");
     }
+}
+
+#[test]
+fn the_worst_verdict_is_the_least() {
+    let worst = [Verdict::Proven, Verdict::NotPinned, Verdict::Inconclusive, Verdict::Flaky].into_iter().min();
+    assert_eq!(worst, Some(Verdict::Inconclusive));
+    let order = [
+        Verdict::Inconclusive,
+        Verdict::Backwards,
+        Verdict::NotFixed,
+        Verdict::Flaky,
+        Verdict::NotPinned,
+        Verdict::Proven,
+    ];
+    assert!(order.is_sorted(), "DESIGN.md's order");
 }

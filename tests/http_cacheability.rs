@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use cacheability::{Nginx, Outcome, Row, TIME, rows};
 use common::Room;
-use dj_regress::case::CacheKind;
+use dj_regress::case::{CacheKind, word};
 use dj_regress::proxy::{HttpProxy, HttpProxySpec};
 use dj_regress::service::nginx::NginxSpec;
 use rstest::rstest;
@@ -62,7 +62,7 @@ async fn a_cache_of_ours_does_what_the_table_says_of_its_kind(#[case] kind: Cach
         let outcome = row.play(proxy.socket(), &origin, &pass);
         found.push((row, expected, outcome));
     }
-    compare(kind.word(), &found);
+    compare(&word(kind), &found);
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ pub enum Actor {
     #[serde(rename = "cache")]
     Proxy {
         /// What it keeps.
-        #[serde(rename = "cache", deserialize_with = "cache")]
+        #[serde(rename = "cache")]
         kind: CacheKind,
         /// The web actor, or the next proxy, that it asks.
         #[serde(default)]
@@ -122,8 +122,9 @@ impl Actor {
 }
 
 /// What a proxy between browsers and the app keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CacheKind")]
+#[serde(rename = "a kind of cache", rename_all = "lowercase", expecting = "a text")]
 pub enum CacheKind {
     /// Nothing: it only passes on.
     None,
@@ -135,26 +136,6 @@ pub enum CacheKind {
     Broken,
     /// A real nginx, set up as its documentation shows. It does not see the virtual clock.
     Nginx,
-}
-
-/// The kinds of caches, as they are written.
-pub const CACHES: [(&str, CacheKind); 5] = [
-    ("none", CacheKind::None),
-    ("strict", CacheKind::Strict),
-    ("aggressive", CacheKind::Aggressive),
-    ("broken", CacheKind::Broken),
-    ("nginx", CacheKind::Nginx),
-];
-
-impl CacheKind {
-    /// As it is written.
-    pub fn word(self) -> &'static str {
-        CACHES.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
-    }
-}
-
-fn cache<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheKind, D::Error> {
-    text::meaning(deserializer, "a kind of cache", CACHES)
 }
 
 fn module<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

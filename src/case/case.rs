@@ -1,57 +1,94 @@
 //! A case: one file, with all of its states.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde_json::Value;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Number, Value};
 
+use super::actor::Actor;
 use super::bound::Bound;
 use super::change::Change;
-use super::state::{App, Reader, State};
-use super::yaml::decode::{decode, decode_beside};
+use super::invariant::Invariant;
+use super::state::{App, State};
+use super::step::action::Step;
+use super::verdict::Verdict;
+use super::yaml::decode::decode_partly;
 use super::yaml::diagnostic::Diagnostic;
-use super::yaml::node::{Kind, Node};
+use super::yaml::error::refused;
+use super::yaml::node::Node;
 use super::yaml::place::Place;
 use super::yaml::shape;
 use super::yaml::text::Verbatim;
-use crate::case::verdict::Verdict;
 use crate::error::Error;
 use crate::input::path::InnerPath;
 use crate::input::{inside, limit, patch, requirement};
 
-/// One case file.
-#[derive(Debug, Clone)]
+/// One case of dj-regress.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a case (a mapping)")]
+#[schemars(title = "dj-regress case")]
 pub struct Case {
     /// Path below the cases folder without its ending, e.g. `django_q/stat_master_list`.
+    #[serde(skip)]
     pub name: String,
     /// The file it was read from.
+    #[serde(skip)]
     pub path: PathBuf,
     /// What goes wrong, in one line.
+    #[serde(default)]
     pub title: String,
     /// Upstream threads, e.g. `django-q2#321`.
+    #[serde(default)]
     pub issues: Vec<String>,
-    /// The Python to run with, e.g. `3.11`; absent: the one the run was given.
+    /// The Python to run with, e.g. "3.11"; absent: the one the run was given.
+    #[serde(default, deserialize_with = "python")]
+    #[schemars(with = "Option<Verbatim>")]
     pub python: Option<String>,
-    /// What the machine must have; a need that is not met is SKIPPED, with the reason.
+    /// What the machine must have; a need that is not met makes the case SKIPPED.
+    #[serde(default)]
     pub needs: Needs,
-    /// The case's own app: a package beside the case file, which its fixes may edit.
+    /// The case's own Django app: a package beside the case file (`./poll`), added to INSTALLED_APPS; its `urls` are the
+    /// ROOT_URLCONF. Fixes may edit it.
+    #[schemars(with = "Option<String>")]
     pub app: Option<App>,
-    /// The base: packages, settings, environment and vars of the reverted state.
+    /// The base: what the reverted state runs.
+    #[serde(rename = "$rest")]
+    #[schemars(flatten)]
     pub base: Change,
     /// The reverted state.
+    #[serde(skip)]
     pub states: States,
-    /// How often each state is run (default 1): invariants that flip make it FLAKY.
-    pub repeat: u32,
-    /// The var over which the case is run, for invariants that look at `growth`.
-    pub growth: Option<Growth>,
-    /// Fixes by name, in the file's order. Without one the case reproduces an open bug.
+    /// The processes that the harness drives, by name.
+    #[serde(default, rename = "actors")]
+    #[schemars(with = "IndexMap<String, Actor>")]
+    _actors: IgnoredAny,
+    /// Named fixes, each a change over the base. Without one the case reproduces an open bug.
+    #[serde(default)]
     pub fixes: IndexMap<String, Fix>,
-    /// The change that must make the bug go away, and what then holds.
+    /// The change that must make the bug go away, and the bounds that then hold.
     pub control: Option<Control>,
-    /// The verdict that a case without a fix must get (default REPRODUCED).
+    /// How often each state is run (default 1).
+    #[serde(default = "once", deserialize_with = "repeat")]
+    #[schemars(with = "Option<NonZeroU32>")]
+    pub repeat: u32,
+    /// A var and the values that it takes one after the other: `{restarts: [1, 2, 4, 8, 16]}`.
+    pub growth: Option<Growth>,
+    /// For a case without fixes: the verdict it must get (default REPRODUCED).
+    #[serde(default = "reproduced")]
     pub verdict: Verdict,
+    /// The incident, step by step.
+    #[serde(default, rename = "steps")]
+    #[schemars(with = "Vec<Step>")]
+    _steps: IgnoredAny,
+    /// What is judged, by name.
+    #[serde(default, rename = "invariants")]
+    #[schemars(with = "IndexMap<String, Invariant>")]
+    _invariants: IgnoredAny,
 }
 
 /// A state with the case's own vars, and with each value of its growth.
@@ -64,7 +101,7 @@ pub struct States {
 }
 
 /// What the machine must have for a case to run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "needs (a mapping)")]
 pub struct Needs {
     /// Least major version of Postgres.
@@ -72,7 +109,9 @@ pub struct Needs {
 }
 
 /// A var and the values that it takes, one after the other.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(from = "IndexMap<String, Vec<Value>>")]
+#[schemars(with = "IndexMap<String, Vec<Number>>")]
 pub struct Growth {
     /// The var; declared in the case's `vars`.
     pub var: String,
@@ -80,100 +119,86 @@ pub struct Growth {
     pub values: Vec<Value>,
 }
 
-/// A fix and the verdict that it must get.
-#[derive(Debug, Clone)]
+impl From<IndexMap<String, Vec<Value>>> for Growth {
+    fn from(vars: IndexMap<String, Vec<Value>>) -> Self {
+        let (var, values) = vars.into_iter().next().unwrap_or_default();
+        Self { var, values }
+    }
+}
+
+/// A change over the base, and the verdict it must get.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a fix (a mapping)")]
 pub struct Fix {
     /// What it changes.
+    #[serde(rename = "$rest")]
+    #[schemars(flatten)]
     pub change: Change,
-    /// Default PROVEN; a known wrong fix says `NOT FIXED`.
+    /// The verdict that this fix must get (default PROVEN); a known wrong fix says NOT FIXED.
+    #[serde(default = "proven")]
     pub verdict: Verdict,
     /// The applied state.
+    #[serde(skip)]
     pub states: States,
 }
 
-/// The control of a case.
-#[derive(Debug, Clone)]
+/// A change that must make the bug go away; every other key is an invariant with the bound that then holds.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(expecting = "a fix (a mapping)")]
 pub struct Control {
     /// What it changes.
+    #[serde(rename = "$own")]
+    #[schemars(flatten)]
     pub change: Change,
-    /// Bounds, by the name of the invariant, that must hold then.
+    /// Bounds, by the name of the invariant, that must hold then. Read with the control's variables: see `load`.
+    #[serde(skip_deserializing)]
+    #[schemars(flatten)]
     pub bounds: IndexMap<String, Bound>,
     /// The control state.
+    #[serde(skip)]
     pub states: States,
 }
 
-/// The keys of a case, beside those of its base.
-pub const KEYS: [&str; 13] = [
-    "title",
-    "issues",
-    "python",
-    "needs",
-    "app",
-    "actors",
-    "fixes",
-    "control",
-    "repeat",
-    "growth",
-    "verdict",
-    "steps",
-    "invariants",
-];
+fn proven() -> Verdict {
+    Verdict::Proven
+}
+
+fn reproduced() -> Verdict {
+    Verdict::Reproduced
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// The keys that a case cannot do without; what is wrong with `packages` is said elsewhere.
+pub const REQUIRED: [&str; 3] = ["title", "steps", "invariants"];
 
 impl Case {
-    /// Reads all of a case but its states; of what is wrong, all that can be told.
-    pub fn read(tree: &Node, name: &str, path: &Path) -> (Self, Vec<Diagnostic>) {
-        let mut reader = Reader { node: tree, errors: Vec::new() };
-        if !matches!(tree.kind, Kind::Map(_)) {
-            let known = Diagnostic::new(format!("expected a case (a mapping), found {}", tree.inline()));
-            reader.errors.push(known.at(Place::top(tree).span()));
-        }
-        for required in ["title", "steps", "invariants"] {
-            if tree.get(required).is_none() {
-                let missing = Diagnostic::new(format!("the key `{required}` is missing"));
-                reader.errors.push(missing.at(Place::top(tree).span()));
+    /// Reads all of a case but its states; and what is wrong with it, as much as can be told.
+    ///
+    /// # Errors
+    ///
+    /// It is no mapping.
+    pub fn read(tree: &Node, name: &str, path: &Path) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let top = Place::top(tree);
+        let (case, mut errors) = decode_partly::<Self>(tree);
+        let missing = REQUIRED.into_iter().filter(|key| tree.get(key).is_none());
+        errors.extend(missing.map(|key| Diagnostic::new(format!("the key `{key}` is missing")).at(top.span())));
+        let Some(mut case) = case else { return Err(errors) };
+        (case.name, case.path) = (name.to_owned(), path.to_owned());
+        let fixes = case.fixes.iter_mut().map(|(name, fix)| (&mut fix.change, top.get("fixes").get(name)));
+        let control = case.control.iter_mut().map(|control| (&mut control.change, top.get("control")));
+        for (change, place) in fixes.chain(control).chain([(&mut case.base, top)]) {
+            if let Err(wrong) = patched(change, path) {
+                errors.push(Diagnostic::from(wrong).at(place.get("patch").span()));
             }
         }
-        let mut fixes = IndexMap::new();
-        let _: IndexMap<String, serde::de::IgnoredAny> = reader.key("fixes");
-        for (key, node) in tree.get("fixes").into_iter().flat_map(Node::entries) {
-            let verdict = node.entry("verdict").map(|(key, node)| decode::<Verdict>(node, Some(key)));
-            let verdict = verdict.and_then(|verdict| reader.take(verdict)).unwrap_or(Verdict::Proven);
-            if let Some(change) = reader.take(decode_beside(node, Some(key), &["verdict"])) {
-                let place = Place::top(tree).get("fixes").get(&key.name);
-                let change = patched(change, path, place, &mut reader.errors);
-                fixes.insert(key.name.clone(), Fix { change, verdict, states: States::default() });
-            }
-        }
-        let control = tree.entry("control").filter(|(_, node)| !node.is_absent()).and_then(|(key, node)| {
-            let change = reader.take(decode_beside(node, Some(key), &bounded(node)))?;
-            let change = patched(change, path, Place::top(tree).get("control"), &mut reader.errors);
-            Some(Control { change, bounds: IndexMap::new(), states: States::default() })
+        case.app = case.app.and_then(|App { package: text, .. }| {
+            app(&text, path).map_err(|wrong| errors.push(wrong.at(top.get("app").span()))).ok()
         });
-        let base = reader.take(decode_beside(tree, None, &KEYS)).unwrap_or_default();
-        let base = patched(base, path, Place::top(tree), &mut reader.errors);
-        let python: Option<Verbatim> = reader.key("python");
-        if let Some(Err(wrong)) = python.as_ref().map(|python| requirement::python(&python.0)) {
-            reader.errors.push(Diagnostic::from(wrong).at(Place::top(tree).get("python").span()));
-        }
-        let verdict: Option<Verdict> = reader.key("verdict");
-        let folder: Option<String> = reader.key("app");
-        let case = Self {
-            name: name.to_owned(),
-            path: path.to_owned(),
-            title: reader.key("title"),
-            issues: reader.key("issues"),
-            python: python.map(|Verbatim(python)| python),
-            needs: reader.key("needs"),
-            app: folder.and_then(|folder| app(&folder, path, Place::top(tree).get("app"), &mut reader.errors)),
-            base,
-            states: States::default(),
-            repeat: repeat(tree, &mut reader.errors),
-            growth: growth(tree, &mut reader.errors),
-            fixes,
-            control,
-            verdict: verdict.unwrap_or(Verdict::Reproduced),
-        };
-        (case, reader.errors)
+        case.growth = case.growth.filter(|growth| is_growth(growth, top.get("growth"), &mut errors));
+        Ok((case, errors))
     }
 }
 
@@ -183,26 +208,22 @@ pub fn bounded(control: &Node) -> Vec<&str> {
     control.entries().iter().map(|(key, _)| key.name.as_str()).filter(|name| !changes.contains(name)).collect()
 }
 
-/// A change with its patch at hand: a diff, or the file that holds it.
-fn patched(mut change: Change, path: &Path, place: Place<'_>, errors: &mut Vec<Diagnostic>) -> Change {
-    let Some(patch) = &change.patch else { return change };
+/// Puts a change's patch at hand: a diff, or the file that holds it.
+fn patched(change: &mut Change, path: &Path) -> Result<(), Error> {
+    let Some(patch) = &change.patch else { return Ok(()) };
     let ending = Path::new(patch.trim()).extension().and_then(|ending| ending.to_str());
     if patch.trim().contains('\n') || !matches!(ending, Some("diff" | "patch")) {
-        errors.extend(patch::parts(patch).err().map(|wrong| Diagnostic::from(wrong).at(place.get("patch").span())));
-        return change;
+        return patch::parts(patch).map(drop);
     }
     let folder = folder(path);
-    let read = InnerPath::parse(patch.trim(), "the folder of the case file").and_then(|path| {
-        inside::read_text_in(folder, &path, limit::PATCH).map_err(|error| {
-            let message = format!("cannot read the patch {}: {error}", folder.join(&path).display());
-            Error::usage(message).hint("the path is relative to the folder of the case file, and inside it")
-        })
-    });
-    match read.and_then(|text| patch::parts(&text).map(drop).map(|()| text)) {
-        Ok(text) => change.patch = Some(text),
-        Err(wrong) => errors.push(Diagnostic::from(wrong).at(place.get("patch").span())),
-    }
-    change
+    let file = InnerPath::parse(patch.trim(), "the folder of the case file")?;
+    let text = inside::read_text_in(folder, &file, limit::PATCH).map_err(|error| {
+        let message = format!("cannot read the patch {}: {error}", folder.join(&file).display());
+        Error::usage(message).hint("the path is relative to the folder of the case file, and inside it")
+    })?;
+    patch::parts(&text)?;
+    change.patch = Some(text);
+    Ok(())
 }
 
 /// The folder of the case file, to which its paths are relative.
@@ -211,10 +232,9 @@ fn folder(path: &Path) -> &Path {
 }
 
 /// The package of the case's own app.
-fn app(app: &str, path: &Path, place: Place<'_>, errors: &mut Vec<Diagnostic>) -> Option<App> {
+fn app(app: &str, path: &Path) -> Result<App, Diagnostic> {
     let at = folder(path);
-    let inner = InnerPath::parse(app, "the folder of the case file");
-    let inner = inner.map_err(|wrong| errors.push(Diagnostic::from(wrong).at(place.span()))).ok()?;
+    let inner = InnerPath::parse(app, "the folder of the case file")?;
     let folder = at.join(&inner);
     let package = inner.name().to_owned();
     let is_name = package.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -227,58 +247,56 @@ fn app(app: &str, path: &Path, place: Place<'_>, errors: &mut Vec<Diagnostic>) -
     } else if let Err(error) = inside::package(at, &inner) {
         (format!("the package at {} cannot be copied: {error}", folder.display()), "it is copied for each state")
     } else {
-        return Some(App { package, root: folder.parent().unwrap_or(Path::new(".")).to_owned() });
+        return Ok(App { package, root: folder.parent().unwrap_or(Path::new(".")).to_owned() });
     };
-    errors.push(Diagnostic::new(message).at(place.span()).help(help));
-    None
+    Err(Diagnostic::new(message).help(help))
 }
 
-fn repeat(tree: &Node, errors: &mut Vec<Diagnostic>) -> u32 {
-    let Some(node) = tree.get("repeat") else { return 1 };
-    let value = node.value();
-    let times = value.as_u64().unwrap_or_default();
-    if times == 0 {
-        let message = format!("`repeat` is a count of at least 1, found {value}");
-        errors.push(Diagnostic::new(message).at(node.span));
-    }
-    errors.extend(limit::REPEAT.check(times).err().map(|wrong| Diagnostic::from(wrong).at(node.span)));
-    times as u32
+fn python<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let python: Option<Verbatim> = Option::deserialize(deserializer)?;
+    let python = python.map(|Verbatim(python)| requirement::python(&python).map(|()| python));
+    python.transpose().map_err(refused)
 }
 
-fn growth(tree: &Node, errors: &mut Vec<Diagnostic>) -> Option<Growth> {
-    let place = Place::top(tree).get("growth");
-    let mut error = |diagnostic: Diagnostic| errors.push(diagnostic);
-    let node = tree.get("growth")?;
-    let [(key, values), others @ ..] = node.entries() else {
-        let help = "name a var and its values: `growth: {restarts: [1, 2, 4, 8, 16]}`";
-        error(Diagnostic::new("`growth` without a var").at(place.key_span()).help(help));
-        return None;
+fn repeat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let Some(times) = value.as_u64().filter(|times| *times > 0) else {
+        return Err(refused(Diagnostic::new(format!("`repeat` is a count of at least 1, found {value}"))));
     };
-    if let [(second, _), ..] = others {
+    limit::REPEAT.check(times).map(|()| times as u32).map_err(refused)
+}
+
+/// Whether a growth is over one var that takes ascending numbers.
+fn is_growth(growth: &Growth, place: Place<'_>, errors: &mut Vec<Diagnostic>) -> bool {
+    let Growth { var, values } = growth;
+    if let Some((second, _)) = place.node.entries().get(1) {
         let message = format!("a case grows over one var: `{}` is a second one", second.name);
-        error(Diagnostic::new(message).at(second.span));
-        return None;
+        errors.push(Diagnostic::new(message).at(second.span));
+        return false;
+    } else if place.node.entries().is_empty() {
+        let help = "name a var and its values: `growth: {restarts: [1, 2, 4, 8, 16]}`";
+        errors.push(Diagnostic::new("`growth` without a var").at(place.key_span()).help(help));
+        return false;
     }
-    let var = key.name.clone();
+    let place = place.get(var);
     let mut last = f64::NEG_INFINITY;
-    for item in values.items() {
-        let value = item.value();
-        match value.as_f64().filter(|number| number.is_finite()) {
-            Some(number) if number > last => last = number,
-            Some(_) => {
-                let message = format!("the values of `{var}` must ascend, {value} comes too late");
-                error(Diagnostic::new(message).at(item.span));
+    for (index, value) in values.iter().enumerate() {
+        let wrong = match value.as_f64().filter(|number| number.is_finite()) {
+            Some(number) if number > last => {
+                last = number;
+                continue;
             }
-            None => error(Diagnostic::new(format!("expected a number, found {value}")).at(item.span)),
-        }
+            Some(_) => format!("the values of `{var}` must ascend, {value} comes too late"),
+            None => format!("expected a number, found {value}"),
+        };
+        errors.push(Diagnostic::new(wrong).at(place.item(index).span()));
     }
-    let values: Vec<Value> = values.items().iter().map(Node::value).collect();
     if let Err(wrong) = limit::GROWTH.check(values.len() as u64) {
-        error(Diagnostic::from(wrong).at(place.get(&var).key_span()));
+        errors.push(Diagnostic::from(wrong).at(place.key_span()));
     }
     if values.len() < 3 {
         let message = format!("growth over {} values says nothing: give at least three", values.len());
-        error(Diagnostic::new(message).at(place.get(&var).key_span()));
+        errors.push(Diagnostic::new(message).at(place.key_span()));
     }
-    Some(Growth { var, values })
+    true
 }

@@ -1,7 +1,5 @@
 //! What measurements count, and of what.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -222,18 +220,4 @@ pub enum Per {
     Second,
     /// A FETCH of the same actor in the window; for the rows of FETCHes only.
     Fetch,
-}
-
-impl fmt::Display for Per {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Beat => "beat",
-            Self::Task => "task",
-            Self::Restart => "restart",
-            Self::Day => "day",
-            Self::Second => "second",
-            Self::Request => "request",
-            Self::Fetch => "fetch",
-        })
-    }
 }

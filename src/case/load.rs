@@ -68,7 +68,7 @@ fn read(source: &str, path: &Path, name: &str) -> Result<Case, Vec<Diagnostic>> 
     if !sizes.is_empty() {
         return Err(sorted(sizes));
     }
-    let (mut case, mut errors) = Case::read(&tree, name, path);
+    let (mut case, mut errors) = Case::read(&tree, name, path).map_err(sorted)?;
     let old = tree.get("steps").map(old::find).unwrap_or_default();
     if !old.is_empty() {
         // As they are written, they cannot be read.

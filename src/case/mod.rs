@@ -32,7 +32,7 @@ pub use count::{
 pub use fault::{CutAt, Fault, Link, Trigger};
 pub use invariant::Invariant;
 pub use quantity::{GROWTHS, Quantity};
-pub use service::{PostgresService, RedisService, Server, Services};
+pub use service::{Policy, PostgresService, RedisService, Server, Services};
 pub use state::{App, State};
 pub use step::action::{Action, Step};
 pub use step::hold::{HoldSpec, Role};
@@ -40,4 +40,5 @@ pub use step::http::{Http, Member, Part, RequestLine};
 pub use step::task::{Enqueue, Schedule, ScheduleType, What};
 pub use step::wait::WaitFor;
 pub use yaml::diagnostic::{Diagnostic, Span, nearest};
+pub use yaml::text::word;
 pub use yaml::vars::{REDIS_URL, substitute};

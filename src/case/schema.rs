@@ -1,84 +1,14 @@
 //! The JSON Schema of the case language, for editors: what the types say of themselves, put into the form in which it is
 //! written.
 
-use std::num::NonZeroU32;
-
 use indexmap::IndexMap;
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Value, json};
 
-use super::actor::{Actor, ActorChange};
-use super::bound::Bound;
-use super::case::Needs;
-use super::change::Change;
+use super::actor::ActorChange;
+use super::case::{Case, REQUIRED};
 use super::fault::Fault;
-use super::invariant::Invariant;
 use super::quantity::{Quantity, measurements};
-use super::step::action::Action;
-use super::yaml::text::Verbatim;
-use crate::case::verdict::Verdict;
-
-/// One case of dj-regress.
-#[derive(JsonSchema)]
-#[schemars(title = "dj-regress case")]
-#[expect(dead_code, reason = "describes case files to the schema")]
-struct File {
-    /// What goes wrong, in one line.
-    title: String,
-    /// Upstream threads, e.g. `django-q2#321`.
-    #[serde(default)]
-    issues: Vec<String>,
-    /// The Python to run with, e.g. "3.11"; absent: the one the run was given.
-    python: Option<Verbatim>,
-    /// What the machine must have; a need that is not met makes the case SKIPPED.
-    #[serde(default)]
-    needs: Needs,
-    /// The case's own Django app: a package beside the case file (`./poll`), added to INSTALLED_APPS; its `urls` are the
-    /// ROOT_URLCONF. Fixes may edit it.
-    app: Option<String>,
-    /// The base: what the reverted state runs.
-    #[serde(flatten)]
-    base: Change,
-    /// The processes that the harness drives, by name.
-    #[serde(default)]
-    actors: IndexMap<String, Actor>,
-    /// Named fixes, each a change over the base. Without one the case reproduces an open bug.
-    #[serde(default)]
-    fixes: IndexMap<String, Fix>,
-    /// The change that must make the bug go away, and the bounds that then hold.
-    control: Option<Control>,
-    /// How often each state is run (default 1).
-    repeat: Option<NonZeroU32>,
-    /// A var and the values that it takes one after the other: `{restarts: [1, 2, 4, 8, 16]}`.
-    growth: Option<IndexMap<String, Vec<Number>>>,
-    /// For a case without fixes: the verdict it must get (default REPRODUCED).
-    verdict: Option<Verdict>,
-    /// The incident, step by step.
-    steps: Vec<Action>,
-    /// What is judged, by name.
-    invariants: IndexMap<String, Invariant>,
-}
-
-/// A change over the base, and the verdict it must get.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "describes fixes to the schema")]
-struct Fix {
-    #[serde(flatten)]
-    change: Change,
-    /// The verdict that this fix must get (default PROVEN); a known wrong fix says NOT FIXED.
-    verdict: Option<Verdict>,
-}
-
-/// A change that must make the bug go away; every other key is an invariant with the bound that then holds.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "describes controls to the schema")]
-struct Control {
-    #[serde(flatten)]
-    change: Change,
-    #[serde(flatten)]
-    bounds: IndexMap<String, Bound>,
-}
 
 /// The schema as `cases/case.schema.json` holds it.
 pub fn text() -> String {
@@ -87,7 +17,7 @@ pub fn text() -> String {
     for schema in [generator.subschema_for::<Quantity>(), generator.subschema_for::<Fault>(), change] {
         drop(schema);
     }
-    let mut schema = generator.into_root_schema_for::<File>().to_value();
+    let mut schema = generator.into_root_schema_for::<Case>().to_value();
     written(&mut schema);
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
@@ -130,9 +60,8 @@ fn written(schema: &mut Value) {
     }
     or_variable(&mut defs["Trigger"]["additionalProperties"]);
     schema["$defs"] = defs;
-    if let Some(required) = schema["required"].as_array_mut() {
-        required.push("packages".into());
-    }
+    schema["required"] = REQUIRED.into_iter().chain(["packages"]).collect();
+    schema["properties"]["title"].as_object_mut().map(|title| title.remove("default"));
     schema["additionalProperties"] = Value::Bool(false);
     schema["$defs"]["Fix"]["additionalProperties"] = Value::Bool(false);
 }

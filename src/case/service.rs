@@ -70,31 +70,29 @@ pub struct RedisService {
     #[schemars(with = "Option<Bytes>")]
     pub maxmemory: Option<u64>,
     /// What it does when that is full, in Redis' own words.
-    #[serde(deserialize_with = "policy")]
-    #[schemars(extend("enum" = POLICIES))]
-    pub policy: Option<String>,
+    pub policy: Option<Policy>,
+}
+
+/// What a Redis does when its memory is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Policy")]
+#[serde(rename = "a policy of Redis", rename_all = "kebab-case", expecting = "a text")]
+#[expect(missing_docs, reason = "they are Redis' own words")]
+pub enum Policy {
+    Noeviction,
+    AllkeysLru,
+    AllkeysLfu,
+    AllkeysRandom,
+    VolatileLru,
+    VolatileLfu,
+    VolatileRandom,
+    VolatileTtl,
 }
 
 fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let bytes = unit::read_bytes(deserializer)?;
     limit::REDIS.check(bytes).map_err(refused)?;
     Ok(Some(bytes))
-}
-
-/// Redis' own words for what it does when its memory is full.
-const POLICIES: [&str; 8] = [
-    "noeviction",
-    "allkeys-lru",
-    "allkeys-lfu",
-    "allkeys-random",
-    "volatile-lru",
-    "volatile-lfu",
-    "volatile-random",
-    "volatile-ttl",
-];
-
-fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    text::word(deserializer, "a policy of Redis", POLICIES).map(|word| Some(word.to_owned()))
 }
 
 impl PostgresService {

@@ -53,12 +53,20 @@ pub struct State {
 }
 
 /// A case's own app.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
 pub struct App {
     /// The package: the name of its folder.
     pub package: String,
     /// The folder that its folder is in.
     pub root: std::path::PathBuf,
+}
+
+/// As it is written; `case` looks where it is.
+impl From<String> for App {
+    fn from(package: String) -> Self {
+        Self { package, root: std::path::PathBuf::new() }
+    }
 }
 
 /// What a state is made of: the case's tree, the tree of a change, and another value for a variable.
@@ -249,7 +257,7 @@ fn step_mentions_redis(action: &Action) -> bool {
         Action::Python { source, .. } => source.contains(REDIS_URL),
         Action::Sql { statement, .. } => statement.contains(REDIS_URL),
         Action::Read { readings } => readings.values().any(|source| source.contains(REDIS_URL)),
-        Action::Wait { for_: WaitFor::Until { expression }, .. } => expression.contains(REDIS_URL),
+        Action::Wait { for_: WaitFor::Until(expression), .. } => expression.contains(REDIS_URL),
         Action::Enqueue(enqueue) => match &enqueue.what {
             What::Task { args, kwargs, .. } => args.iter().chain(kwargs.values()).any(mentions_redis),
             What::Iter { args, .. } => args.iter().any(mentions_redis),

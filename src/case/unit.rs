@@ -1,12 +1,12 @@
 //! Units: bytes, durations, percent; and counts.
 
-use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::de::{self, Deserialize, Deserializer};
 
 use super::yaml::error::refused;
+use super::yaml::text;
 use crate::input::limit::{self, Limit};
 
 /// What a unit measures. Measured values are in its base: bytes, seconds, percent.
@@ -130,41 +130,6 @@ pub struct Time(#[expect(dead_code, reason = "describes times to the schema")] S
 #[schemars(extend("pattern" = "^[0-9.]+ *(B|kB|MB|GB|TB|KiB|MiB|GiB)$"))]
 pub struct Bytes(#[expect(dead_code, reason = "describes bytes to the schema")] String);
 
-/// What is written with a unit.
-struct Amount {
-    expected: &'static str,
-    unit: &'static str,
-}
-
-impl Visitor<'_> for Amount {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.expected)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
-        Ok(text.to_owned())
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
-        let unit = self.unit;
-        Err(E::custom(format!("`{number}` has no unit: say for instance `{number}{unit}`")))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
-        let unit = self.unit;
-        Err(E::custom(format!("`{number}` has no unit: say for instance `{number}{unit}`")))
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
-        let unit = self.unit;
-        Err(E::custom(format!("`{number}` has no unit: say for instance `{number}{unit}`")))
-    }
-}
-
-const TIME: Amount = Amount { expected: "a duration such as `2.5s`", unit: "s" };
-
 /// Reads a duration of virtual time.
 pub fn read_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     read_time(deserializer, limit::VIRTUAL)
@@ -186,7 +151,7 @@ pub fn read_optional_real_time<'de, D: Deserializer<'de>>(deserializer: D) -> Re
 }
 
 fn read_time<'de, D: Deserializer<'de>>(deserializer: D, limit: Limit) -> Result<Duration, D::Error> {
-    let text = deserializer.deserialize_any(TIME)?;
+    let text = text::as_written(deserializer, "a duration such as `2.5s`")?;
     let time = duration(&text).map_err(de::Error::custom)?;
     limit.check_time(time, text.trim()).map_err(refused)?;
     Ok(time)
@@ -194,7 +159,7 @@ fn read_time<'de, D: Deserializer<'de>>(deserializer: D, limit: Limit) -> Result
 
 /// Reads nanoseconds from now.
 pub fn read_offset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    let text = deserializer.deserialize_any(Amount { expected: "a time from now such as `-4d`", unit: "s" })?;
+    let text = text::as_written(deserializer, "a time from now such as `-4d`")?;
     let offset = offset(&text).map_err(de::Error::custom)?;
     limit::VIRTUAL.check_time(Duration::from_nanos(offset.unsigned_abs()), text.trim()).map_err(refused)?;
     Ok(offset)
@@ -202,7 +167,7 @@ pub fn read_offset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D:
 
 /// Reads bytes.
 pub fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let text = deserializer.deserialize_any(Amount { expected: "bytes such as `5 MB`", unit: " B" })?;
+    let text = text::as_written(deserializer, "bytes such as `5 MB`")?;
     bytes(&text).map_err(de::Error::custom)
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::yaml::text;
+
 /// What a run says about a fix, or about a case without one. Ordered from worst to best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Verdict {
@@ -37,21 +39,6 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The word as it is written in cases and printed.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Inconclusive => "INCONCLUSIVE",
-            Self::Backwards => "BACKWARDS",
-            Self::NotFixed => "NOT FIXED",
-            Self::NotReproduced => "NOT REPRODUCED",
-            Self::Flaky => "FLAKY",
-            Self::NotPinned => "NOT PINNED",
-            Self::Skipped => "SKIPPED",
-            Self::Reproduced => "REPRODUCED",
-            Self::Proven => "PROVEN",
-        }
-    }
-
     /// Whether it says nothing about the fix: the run has to be looked at, not the fix.
     pub fn is_undecided(self) -> bool {
         matches!(self, Self::Inconclusive | Self::Flaky)
@@ -60,26 +47,6 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_worst_verdict_is_the_least() {
-        let worst = [Verdict::Proven, Verdict::NotPinned, Verdict::Inconclusive, Verdict::Flaky].into_iter().min();
-        assert_eq!(worst, Some(Verdict::Inconclusive));
-        let order = [
-            Verdict::Inconclusive,
-            Verdict::Backwards,
-            Verdict::NotFixed,
-            Verdict::Flaky,
-            Verdict::NotPinned,
-            Verdict::Proven,
-        ];
-        assert!(order.is_sorted(), "DESIGN.md's order");
+        f.pad(&text::word(self))
     }
 }

@@ -29,6 +29,6 @@ fn declares(case: &Case) -> String {
     if case.fixes.is_empty() {
         return case.verdict.to_string();
     }
-    let verdicts: Vec<&str> = case.fixes.values().map(|fix| fix.verdict.word()).collect();
+    let verdicts: Vec<String> = case.fixes.values().map(|fix| fix.verdict.to_string()).collect();
     verdicts.join(", ")
 }

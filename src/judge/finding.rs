@@ -156,7 +156,7 @@ pub fn over_repetitions(findings: Vec<Finding>) -> Option<(Finding, usize)> {
     }
     let agreeing = |one: &Finding| findings.iter().filter(|other| agree(one, other)).count();
     let most = findings.iter().map(agreeing).max().unwrap_or(0);
-    let verdicts: Vec<&str> = findings.iter().map(|finding| finding.verdict.word()).collect();
+    let verdicts: Vec<String> = findings.iter().map(|finding| finding.verdict.to_string()).collect();
     let mut decisive: Vec<String> = findings.iter().flat_map(|finding| finding.decisive.clone()).collect();
     decisive.sort_unstable();
     decisive.dedup();

@@ -51,7 +51,8 @@ impl Axis {
             Arc::new(state)
         };
         let states = States { state: of(&case.states.state), grown: case.states.grown.iter().map(of).collect() };
-        let mut variant = Case { fixes: IndexMap::new(), control: None, states, ..case.clone() };
+        let mut variant = case.clone();
+        (variant.fixes, variant.control, variant.states) = (IndexMap::new(), None, states);
         match self {
             Self::Package(_) => variant.name = format!("{}@{release}", case.name),
             Self::Python => {

@@ -93,7 +93,7 @@ impl<W: Write> Console<W> {
             "{ok} {:<digits$} + {}   {:<14} ",
             self.number,
             text::padded(&text::plain(&case.name), self.width),
-            case.verdict.map_or("measured", Verdict::word),
+            case.verdict.map_or("measured".to_owned(), |verdict| verdict.to_string()),
         )?;
         if case.verdict == Some(Verdict::Skipped) {
             writeln!(self.out, "# SKIP {}", case.reason.as_deref().unwrap_or_default())?;
@@ -234,7 +234,7 @@ fn count(cases: usize) -> String {
 
 /// `hope NOT FIXED`
 fn as_declared(fix: &FixReport) -> String {
-    let verdict = fix.verdict.map_or("measured", Verdict::word);
+    let verdict = fix.verdict.map_or("measured".to_owned(), |verdict| verdict.to_string());
     format!("{} {verdict}", fix.fix.as_deref().unwrap_or_default())
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::alone::looked_at_others;
 use super::session::Session;
-use crate::case::{Per, Quantity, StatementUnit, WRITES};
+use crate::case::{Per, Quantity, StatementUnit, WRITES, word};
 use crate::probe::ledger::Ledger;
 use crate::probe::measurement::Left;
 use crate::probe::registry::measurement;
@@ -76,7 +76,7 @@ pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Resul
             None => found.value,
             Some(Per::Fetch) => per_fetch(session, &invariant.of, &found.value),
             Some(per) => divide(&found.value, window.units(per, guard_cycle))
-                .ok_or_else(|| about(format!("nothing to divide by, no {per} in the window")))?,
+                .ok_or_else(|| about(format!("nothing to divide by, no {} in the window", word(per))))?,
         };
         measured.values.insert(name.clone(), value);
         measured.writers.insert(name.clone(), found.writers);

@@ -89,7 +89,7 @@ impl Session<'_> {
         let mut window = self.window();
         let action = &step.action;
         if !matches!(action, Action::Measure { .. }) {
-            note(&self.log, &format!("-- line {}: {action}", step.line));
+            note(&self.log, &format!("-- line {}: {}", step.line, step.written));
         }
         match action {
             Action::Measure { steps } => window.add(&self.steps(steps, clock).await?),
@@ -99,7 +99,7 @@ impl Session<'_> {
                 let stepped = self
                     .act(step, action, clock)
                     .await
-                    .map_err(|trouble| explain(&self.log, &format!("line {}: {action}", step.line), &trouble))?;
+                    .map_err(|trouble| explain(&self.log, &doing(step), &trouble))?;
                 window.add(&Window {
                     beats: stepped.beats,
                     tasks: stepped.tasks,
@@ -128,7 +128,7 @@ impl Session<'_> {
         steps: &[Step],
         clock: &Arc<Clock>,
     ) -> Result<Window, String> {
-        let doing = format!("line {}: {}", step.line, step.action);
+        let doing = doing(step);
         let under_way = self.send_requests(http, clock).await;
         let under_way = under_way.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
         let mut window = self.steps(steps, clock).await?;
@@ -153,7 +153,7 @@ impl Session<'_> {
         steps: &[Step],
         clock: &Arc<Clock>,
     ) -> Result<Window, String> {
-        let doing = format!("line {}: {}", step.line, step.action);
+        let doing = doing(step);
         let (played, lasting) = if let Some(trigger) = fault.trigger() {
             let strike = self.lie_in_wait(fault, trigger).await;
             let strike = strike.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
@@ -165,12 +165,12 @@ impl Session<'_> {
                 return Err(played.unwrap_or_else(|why| why));
             }
             let lasting = match waiting.await.map_err(|error| format!("{doing}: {error}"))? {
-                Ok(at) => self.struck(fault, step.line, at).await,
+                Ok(at) => self.struck(fault, step, at).await,
                 Err(trouble) => Err(trouble),
             };
             (played, lasting)
         } else {
-            let lasting = self.begin(fault, step.line).await.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
+            let lasting = self.begin(fault, step).await.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
             if steps.is_empty() {
                 self.last(lasting);
                 return Ok(Window::default());
@@ -296,6 +296,11 @@ impl Session<'_> {
             _ => Ok(Stepped::default()),
         }
     }
+}
+
+/// The step, for messages.
+fn doing(step: &Step) -> String {
+    format!("line {}: `{}`", step.line, step.written)
 }
 
 /// What a step gives, under the step's name; nothing where it has none.

@@ -60,7 +60,7 @@ impl<'a> Cases<'a> {
 
     fn verdict(&mut self, verdict: Verdict, can_be: &[Verdict], place: Place<'_>, who: &str) {
         if !can_be.contains(&verdict) {
-            let words: Vec<&str> = can_be.iter().map(|verdict| verdict.word()).collect();
+            let words: Vec<String> = can_be.iter().map(Verdict::to_string).collect();
             let message = format!("{who} cannot be declared {verdict}");
             let help = format!("it can be {}", words.join(", "));
             self.error(Diagnostic::new(message).at(place.span()).help(help));

@@ -1,6 +1,6 @@
 //! How much there is of everything, and what it is called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::checker::Checker;
@@ -12,6 +12,7 @@ use crate::case::yaml::node::Node;
 use crate::case::yaml::place::Place;
 use crate::error::Error;
 use crate::input::limit::{self, Limit};
+use crate::input::requirement::PackageName;
 
 /// Before any state is made: how many there are of what.
 pub fn sizes(tree: &Node) -> Vec<Diagnostic> {
@@ -52,7 +53,11 @@ impl Names {
         }
         self.below(top, "fixes");
         self.below(top, "invariants");
+        for place in top.node.get("actors").into_iter().flat_map(Node::entries).map(|(_, actor)| Place::top(actor)) {
+            self.packages(place);
+        }
         for (change, place) in changes(case, top) {
+            self.packages(place);
             self.limit(limit::EDITS.check(change.edits.len() as u64), place.get("edits").key_span());
             self.below(place, "edits");
             self.below(place, "vars");
@@ -74,6 +79,18 @@ impl Names {
 
     fn limit(&mut self, checked: Result<(), Error>, span: Span) {
         self.errors.extend(checked.err().map(|wrong| Diagnostic::from(wrong).at(span)));
+    }
+
+    /// Names that PyPI does not tell apart are one package.
+    fn packages(&mut self, place: Place<'_>) {
+        let mut known = BTreeSet::new();
+        for (key, _) in place.node.get("packages").into_iter().flat_map(Node::entries) {
+            let Ok(package) = PackageName::parse(&key.name) else { continue };
+            if !known.insert(package.as_str().to_owned()) {
+                let message = format!("`{}` is the package `{package}`, which is there already", key.name);
+                self.errors.push(Diagnostic::new(message).at(key.span));
+            }
+        }
     }
 
     /// The names below a key.

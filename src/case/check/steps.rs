@@ -9,8 +9,9 @@ use crate::case::step::hold::Role;
 use crate::case::step::task::{Schedule, ScheduleType};
 use crate::case::step::wait::WaitFor;
 use crate::case::yaml::diagnostic::{Diagnostic, Span};
+use crate::case::yaml::node::Kind;
 use crate::case::yaml::place::Place;
-use crate::case::yaml::shape;
+use crate::case::yaml::{shape, text};
 
 /// The key of a mapping that names its variant: a step's verb, a fault's kind.
 pub fn named<'de, T: serde::Deserialize<'de>>(place: Place<'_>) -> &'static str {
@@ -75,9 +76,9 @@ impl Checker<'_> {
             Action::Wait { for_, .. } => {
                 self.must_be_named("wait", "readings", step, argument);
                 match for_ {
-                    WaitFor::Until { expression } => self.no_sleep(expression, argument),
-                    WaitFor::Held { actor } => self.waits_for(actor, argument.get("held").span()),
-                    WaitFor::Quiet { actor } => self.web_actor(actor, argument.get("quiet").span()),
+                    WaitFor::Until(expression) => self.no_sleep(expression, argument),
+                    WaitFor::Held(actor) => self.waits_for(actor, argument.get("held").span()),
+                    WaitFor::Quiet(actor) => self.web_actor(actor, argument.get("quiet").span()),
                 }
             }
             Action::Http { http, steps } => {
@@ -162,7 +163,11 @@ impl Checker<'_> {
 
     /// What is enqueued is one task, one for each of several arguments, or a chain.
     fn one_way_to_enqueue(&mut self, place: Place<'_>) {
-        let is_chain = !place.get("enqueue").node.items().is_empty();
+        let what = place.get("enqueue");
+        let is_chain = matches!(what.node.kind, Kind::List(_));
+        if is_chain && what.node.items().is_empty() {
+            self.error(Diagnostic::new("the chain has no tasks").at(what.span()));
+        }
         let (who, foreign): (&str, &[&str]) = if is_chain {
             ("a chain", &["args", "kwargs", "iter"])
         } else if place.has("iter") {
@@ -178,7 +183,7 @@ impl Checker<'_> {
     }
 
     fn schedule(&mut self, schedule: &Schedule, place: Place<'_>) {
-        let word = schedule.kind.word();
+        let word = text::word(schedule.kind);
         for (field, owner) in [("minutes", ScheduleType::Minutes), ("cron", ScheduleType::Cron)] {
             let message = match (place.has(field), schedule.kind == owner) {
                 (false, true) => format!("a schedule of type `{word}` needs `{field}`"),

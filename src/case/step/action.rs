@@ -27,6 +27,9 @@ pub struct Step {
     /// Line in the case file, 1-based.
     #[serde(rename = "$line")]
     pub line: usize,
+    /// It in one line, for logs and messages: as it is written, with the variables put in.
+    #[serde(rename = "$written")]
+    pub written: String,
 }
 
 /// A step is written as what it does, with its name beside it.
@@ -89,7 +92,7 @@ pub enum Action {
         #[serde(default = "Role::parent")]
         role: Role,
         /// TERM (default), INT, HUP, USR1 or USR2.
-        #[serde(default = "hold::term", deserialize_with = "hold::read_signal")]
+        #[serde(default = "hold::term", deserialize_with = "SignalWord::deserialize")]
         #[schemars(with = "SignalWord")]
         send: Signal,
     },

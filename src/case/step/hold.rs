@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::case::unit;
 use crate::case::yaml::diagnostic::Diagnostic;
@@ -10,8 +10,9 @@ use crate::case::yaml::error::refused;
 use crate::case::yaml::text;
 
 /// Processes of a real cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema)]
-#[schemars(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Role")]
+#[serde(rename = "a process of a cluster", rename_all = "lowercase", expecting = "a text")]
 pub enum Role {
     /// All of them.
     Group,
@@ -29,23 +30,7 @@ pub enum Role {
     Held,
 }
 
-/// The roles, as they are written.
-const ROLES: [(&str, Role); 7] = [
-    ("group", Role::Group),
-    ("parent", Role::Parent),
-    ("sentinel", Role::Sentinel),
-    ("pusher", Role::Pusher),
-    ("monitor", Role::Monitor),
-    ("worker", Role::Worker),
-    ("held", Role::Held),
-];
-
 impl Role {
-    /// As it is written.
-    pub fn word(self) -> &'static str {
-        ROLES.iter().find(|(_, role)| *role == self).map_or("", |(word, _)| word)
-    }
-
     /// The default of what is done to processes.
     pub const fn group() -> Self {
         Self::Group
@@ -57,36 +42,21 @@ impl Role {
     }
 }
 
-impl<'de> Deserialize<'de> for Role {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text::meaning(deserializer, "a process of a cluster", ROLES)
-    }
-}
-
-/// Signals that an operator sends, as they are written.
-const SIGNALS: [(&str, Signal); 5] = [
-    ("TERM", Signal::SIGTERM),
-    ("INT", Signal::SIGINT),
-    ("HUP", Signal::SIGHUP),
-    ("USR1", Signal::SIGUSR1),
-    ("USR2", Signal::SIGUSR2),
-];
-
-/// The words of [`SIGNALS`], for the schema.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "describes signals to the schema")]
-#[schemars(rename_all = "UPPERCASE")]
+/// Signals that an operator sends.
+#[derive(Deserialize, JsonSchema)]
+#[serde(remote = "Signal", rename = "a signal that can be sent", expecting = "a text")]
+#[schemars(rename = "SignalWord")]
 pub enum SignalWord {
-    Term,
-    Int,
-    Hup,
-    Usr1,
-    Usr2,
-}
-
-/// Reads a signal.
-pub fn read_signal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Signal, D::Error> {
-    text::meaning(deserializer, "a signal that can be sent", SIGNALS)
+    #[serde(rename = "TERM")]
+    SIGTERM,
+    #[serde(rename = "INT")]
+    SIGINT,
+    #[serde(rename = "HUP")]
+    SIGHUP,
+    #[serde(rename = "USR1")]
+    SIGUSR1,
+    #[serde(rename = "USR2")]
+    SIGUSR2,
 }
 
 /// What an operator sends to end a cluster.
@@ -117,24 +87,24 @@ pub struct HoldSpec {
     pub every: bool,
 }
 
-/// The sides of a call, for the schema.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "describes sides to the schema")]
-#[schemars(rename_all = "lowercase")]
+/// The sides of a call.
+#[derive(PartialEq, Deserialize, JsonSchema)]
+#[schemars(rename = "Side")]
+#[serde(rename = "a side of a call", rename_all = "lowercase", expecting = "a text")]
 pub enum Side {
     Entry,
     Return,
 }
 
 fn side<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    text::meaning(deserializer, "a side of a call", [("entry", false), ("return", true)])
+    Side::deserialize(deserializer).map(|side| side == Side::Return)
 }
 
 /// The role of one process.
 fn holder<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Role>, D::Error> {
     match Role::deserialize(deserializer)? {
         role @ (Role::Group | Role::Held) => {
-            let message = format!("`{}` is not the role of one process", role.word());
+            let message = format!("`{}` is not the role of one process", text::word(role));
             let help = "it can be parent, sentinel, pusher, monitor or worker";
             Err(refused(Diagnostic::new(message).help(help)))
         }

@@ -1,11 +1,10 @@
 //! Web requests: what is asked, how, and what is kept of the answers.
 
-use std::fmt;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::case::unit::{self, Time};
@@ -53,9 +52,9 @@ pub struct Http {
     #[schemars(with = "IndexMap<String, String>")]
     pub keep: IndexMap<String, Part>,
     /// It is asked again until these parts of the answer have these values: `{$.state: SUCCESS}`.
-    #[serde(default, deserialize_with = "until")]
+    #[serde(default)]
     #[schemars(with = "IndexMap<String, Value>")]
-    pub until: Vec<(Part, Value)>,
+    pub until: IndexMap<Part, Value>,
     /// How often each caller asks (default once); with `until`, at most.
     #[serde(default = "unit::once", deserialize_with = "unit::read_ordinal")]
     pub times: u64,
@@ -109,7 +108,7 @@ impl<'de> Deserialize<'de> for RequestLine {
 }
 
 /// A part of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Part {
     /// `status`: a number.
     Status,
@@ -122,7 +121,7 @@ pub enum Part {
 }
 
 /// A step into a JSON value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Member {
     /// Of an object.
     Key(String),
@@ -190,59 +189,10 @@ fn kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IndexMap<String, P
     Ok(kept.into_iter().map(|(Name(name), part)| (name, part)).collect())
 }
 
-fn until<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Part, Value)>, D::Error> {
-    struct Parts;
-    impl<'de> Visitor<'de> for Parts {
-        type Value = Vec<(Part, Value)>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("parts of the answer with their values, such as `{$.state: SUCCESS}`")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut until = Vec::new();
-            while let Some(part) = map.next_entry()? {
-                until.push(part);
-            }
-            Ok(until)
-        }
-    }
-    deserializer.deserialize_map(Parts)
-}
-
 fn callers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     unit::at_most(deserializer, limit::CALLERS)
 }
 
 fn browser() -> String {
     BROWSER.to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    fn key(name: &str) -> Member {
-        Member::Key(name.into())
-    }
-
-    #[rstest]
-    #[case("status", Some(Part::Status))]
-    #[case("body", Some(Part::Body))]
-    #[case("header X-Cache", Some(Part::Header("X-Cache".into())))]
-    #[case("$", Some(Part::Json(vec![])))]
-    #[case("$.id", Some(Part::Json(vec![key("id")])))]
-    #[case("$.rows[2].id", Some(Part::Json(vec![key("rows"), Member::Item(2), key("id")])))]
-    #[case("$[0]", Some(Part::Json(vec![Member::Item(0)])))]
-    #[case("id", None)]
-    #[case("$id", None)]
-    #[case("$.", None)]
-    #[case("$..a", None)]
-    #[case("$[x]", None)]
-    #[case("$[0", None)]
-    #[case("header ", None)]
-    #[case("header a b", None)]
-    fn a_part_of_an_answer_is_named_in_one_way(#[case] text: &str, #[case] part: Option<Part>) {
-        assert_eq!(Part::parse(text), part);
-    }
 }

@@ -7,4 +7,3 @@ pub mod http;
 pub mod old;
 pub mod task;
 pub mod wait;
-mod words;

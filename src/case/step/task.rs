@@ -1,16 +1,13 @@
 //! Tasks for the queue, and schedules.
 
-use std::fmt;
-
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor, value};
+use serde::de::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::case::actor::CLIENT;
 use crate::case::unit::{self, Time};
 use crate::case::yaml::diagnostic::Diagnostic;
-use crate::case::yaml::error::refused;
 
 /// Where a task is looked for whose name has no module.
 const TASKS: &str = "shop.tasks";
@@ -99,92 +96,60 @@ impl From<Written> for What {
 }
 
 /// One task, or several in a chain.
-#[derive(JsonSchema)]
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(expecting = "a task, or a list of tasks")]
 #[schemars(untagged)]
 enum Tasks {
+    #[serde(rename = "$text")]
     One(Task),
+    #[serde(rename = "$list")]
     Chain(Vec<Link>),
 }
 
-impl<'de> Deserialize<'de> for Tasks {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = Tasks;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a task, or a list of tasks")
-            }
-            fn visit_str<E: de::Error>(self, task: &str) -> Result<Tasks, E> {
-                Task::deserialize(value::StrDeserializer::new(task)).map(Tasks::One)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tasks, A::Error> {
-                let mut links = Vec::new();
-                while let Some(link) = seq.next_element()? {
-                    links.push(link);
-                }
-                if links.is_empty() {
-                    return Err(de::Error::custom("the chain has no tasks"));
-                }
-                Ok(Tasks::Chain(links))
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
 /// The dotted name of a function.
-#[derive(JsonSchema)]
-#[schemars(transparent)]
+#[derive(PartialEq, Eq, Hash, serde::Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
 struct Task(String);
 
-impl<'de> Deserialize<'de> for Task {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        task(deserializer).map(Self)
+impl TryFrom<String> for Task {
+    type Error = Diagnostic;
+
+    fn try_from(name: String) -> Result<Self, Diagnostic> {
+        let is_dotted = name.split('.').all(|part| {
+            part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+                && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+        });
+        if !is_dotted {
+            let help = "it is a function, such as `charge` (of shop.tasks) or `shop.tasks.charge`";
+            return Err(Diagnostic::new(format!("`{name}` is not the name of a task")).help(help));
+        }
+        Ok(Self(if name.contains('.') { name } else { format!("{TASKS}.{name}") }))
     }
 }
 
 fn task<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let is_dotted = name.split('.').all(|part| {
-        part.starts_with(|c: char| c.is_alphabetic() || c == '_')
-            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
-    });
-    if !is_dotted {
-        let help = "it is a function, such as `charge` (of shop.tasks) or `shop.tasks.charge`";
-        let wrong = Diagnostic::new(format!("`{name}` is not the name of a task")).help(help);
-        return Err(refused(wrong));
-    }
-    Ok(if name.contains('.') { name } else { format!("{TASKS}.{name}") })
+    Task::deserialize(deserializer).map(|Task(task)| task)
 }
 
 /// A task of a chain, and its arguments: `{charge: [order-1]}`.
-#[derive(JsonSchema)]
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(try_from = "IndexMap<Task, Option<Vec<Value>>>")]
 #[schemars(with = "IndexMap<String, Option<Vec<Value>>>", extend("minProperties" = 1, "maxProperties" = 1))]
 struct Link(String, Vec<Value>);
 
-impl<'de> Deserialize<'de> for Link {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct One;
-        impl<'de> Visitor<'de> for One {
-            type Value = Link;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a task with its arguments, such as `charge: [order-1]`")
+impl TryFrom<IndexMap<Task, Option<Vec<Value>>>> for Link {
+    type Error = Diagnostic;
+
+    fn try_from(tasks: IndexMap<Task, Option<Vec<Value>>>) -> Result<Self, Diagnostic> {
+        let mut tasks = tasks.into_iter();
+        match (tasks.next(), tasks.next()) {
+            (Some((Task(task), args)), None) => Ok(Self(task, args.unwrap_or_default())),
+            (Some(_), Some((Task(second), _))) => {
+                let second = second.trim_start_matches("shop.tasks.");
+                Err(Diagnostic::new(format!("a link of a chain is one task: `{second}` is a second one")))
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Link, A::Error> {
-                let Some(Task(task)) = map.next_key()? else {
-                    return Err(de::Error::custom(
-                        "a link of a chain without a task: each is one, `- charge: [order-1]`",
-                    ));
-                };
-                let args: Option<Vec<Value>> = map.next_value()?;
-                if let Some(second) = map.next_key::<String>()? {
-                    let message = format!("a link of a chain is one task: `{second}` is a second one");
-                    return Err(de::Error::custom(message));
-                }
-                Ok(Link(task, args.unwrap_or_default()))
-            }
+            (None, _) => Err(Diagnostic::new("a link of a chain without a task: each is one, `- charge: [order-1]`")),
         }
-        deserializer.deserialize_map(One)
     }
 }
 
@@ -255,8 +220,9 @@ impl Schedule {
 }
 
 /// The kinds of schedules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
-#[schemars(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, JsonSchema)]
+#[schemars(rename = "ScheduleType")]
+#[serde(rename = "a type of schedule", rename_all = "lowercase", expecting = "a text")]
 #[expect(missing_docs, reason = "they are django-q2's own words")]
 pub enum ScheduleType {
     #[default]
@@ -267,28 +233,4 @@ pub enum ScheduleType {
     Weekly,
     Monthly,
     Cron,
-}
-
-/// The kinds of schedules, as they are written.
-const SCHEDULES: [(&str, ScheduleType); 7] = [
-    ("once", ScheduleType::Once),
-    ("minutes", ScheduleType::Minutes),
-    ("hourly", ScheduleType::Hourly),
-    ("daily", ScheduleType::Daily),
-    ("weekly", ScheduleType::Weekly),
-    ("monthly", ScheduleType::Monthly),
-    ("cron", ScheduleType::Cron),
-];
-
-impl ScheduleType {
-    /// As it is written.
-    pub fn word(self) -> &'static str {
-        SCHEDULES.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
-    }
-}
-
-impl<'de> Deserialize<'de> for ScheduleType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::case::yaml::text::meaning(deserializer, "a type of schedule", SCHEDULES)
-    }
 }

@@ -1,12 +1,13 @@
 //! Turns a [`Node`] into the types of the language, with a place for every error, and all errors of lists and mappings.
 //!
 //! Serde's derives do it. What they have no word for is said by names that begin with `$`:
-//! - a field `$line` is the line in the file; a field `$rest` is read from the same mapping as its struct, which leaves it
-//!   all keys but its own;
+//! - a field `$line` is the line in the file, and `$written` what is written there; a field `$rest` is read from the same
+//!   mapping as its struct, which leaves it all keys but its own, and so is `$own`, which takes those that it knows;
 //! - an enum `$a step/verb` is written as a mapping in which one key names the variant: `kill`, for some with its word
 //!   (`fill: redis`) or with a list (`measure: []`). What the variant needs stands beside that key;
 //! - an enum `$of` is named by the mapping's `of`, or by the mapping's own name; what it does not know is a `$reading`;
-//! - a variant `$text` is a text that is none of the other variants;
+//! - a variant `$text` is a text that is none of the other variants, and `$list` a list;
+//! - an enum of words has a name that says what they are: `a process of a cluster`;
 //! - newtypes [`VERBATIM`] and [`PRESENT`].
 
 use std::marker::PhantomData;
@@ -23,6 +24,7 @@ use super::decoder::{Decoder, REST, Source};
 use super::diagnostic::Diagnostic;
 use super::keyed::{keyed, unexpected};
 use super::node::{Key, Kind, Node};
+use super::shape;
 
 /// Newtypes of this name get a scalar's characters as they stand in the file.
 pub const VERBATIM: &str = "$verbatim";
@@ -41,18 +43,21 @@ pub fn decode_beside<'de, T: Deserialize<'de>>(
     key: Option<&'de Key>,
     beside: &[&'de str],
 ) -> Result<T, Vec<Diagnostic>> {
-    let errors = Rc::default();
-    let decoder = Decoder { node, key, beside: beside.to_vec(), of: None, errors: Rc::clone(&errors) };
-    let result = read(decoder, PhantomData::<T>);
-    let mut errors = errors.take();
-    match result {
-        Ok(value) if errors.is_empty() => Ok(value),
-        Ok(_) => Err(errors),
-        Err(error) => {
-            errors.extend((!error.is_said()).then_some(error));
-            Err(errors)
-        }
+    match decoded(Decoder { beside: beside.to_vec(), ..Decoder::of(node, key) }) {
+        (Some(value), errors) if errors.is_empty() => Ok(value),
+        (_, errors) => Err(errors),
     }
+}
+
+/// As [`decode`], of a file: what is wrong with one key does not keep the others from being read.
+pub fn decode_partly<'de, T: Deserialize<'de>>(node: &'de Node) -> (Option<T>, Vec<Diagnostic>) {
+    decoded(Decoder { is_file: true, ..Decoder::of(node, None) })
+}
+
+fn decoded<'de, T: Deserialize<'de>>(decoder: Decoder<'de>) -> (Option<T>, Vec<Diagnostic>) {
+    let errors = Rc::clone(&decoder.errors);
+    let value = read(decoder.clone(), PhantomData::<T>).map_err(|error| decoder.tell(error)).ok();
+    (value, errors.take())
 }
 
 /// What is read from a node, or what is wrong with it and where.
@@ -81,7 +86,7 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
                 if items.is_wrong { Err(Diagnostic::said()) } else { result }
             }
             Kind::Map(entries) => {
-                let mut entries = Entries { rest: entries.iter(), decoder: &self, value: None, is_wrong: false };
+                let mut entries = Entries { rest: entries, decoder: &self, value: None, is_wrong: false };
                 let result = visitor.visit_map(&mut entries);
                 if entries.is_wrong { Err(Diagnostic::said()) } else { result }
             }
@@ -100,7 +105,11 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
         }
         let mut access = Fields::of(self.clone(), fields);
         let result = visitor.visit_map(&mut access);
-        if access.is_wrong { Err(Diagnostic::said()) } else { result.map_err(|error| self.placed(error)) }
+        if access.is_wrong && !self.is_file {
+            Err(Diagnostic::said())
+        } else {
+            result.map_err(|error| self.placed(error))
+        }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Diagnostic> {
@@ -155,9 +164,16 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
         } else {
             match (&self.node.kind, entries) {
                 (Kind::Scalar(Value::String(text)), _) => {
+                    if name.contains(' ') && !variants.contains(&text.as_str()) {
+                        let unknown = Diagnostic::new(format!("`{text}` is not {name}"));
+                        return Err(self.placed(unknown.suggest(text, variants.iter().copied())));
+                    }
                     let is_other = !variants.contains(&text.as_str()) && variants.contains(&"$text");
                     let payload = if is_other { Payload::Value(self) } else { Payload::Nothing };
                     Variant { name: if is_other { "$text" } else { text }, text, payload }
+                }
+                (Kind::List(_), _) if variants.contains(&"$list") => {
+                    Variant { name: "$list", text: "", payload: Payload::Value(self) }
                 }
                 (_, [(key, value)]) => {
                     if !variants.contains(&key.name.as_str()) {
@@ -210,7 +226,7 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
 }
 
 struct Entries<'d, 'de> {
-    rest: std::slice::Iter<'de, (Key, Node)>,
+    rest: &'de [(Key, Node)],
     decoder: &'d Decoder<'de>,
     value: Option<&'de (Key, Node)>,
     is_wrong: bool,
@@ -220,8 +236,10 @@ impl<'de> MapAccess<'de> for Entries<'_, 'de> {
     type Error = Diagnostic;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Diagnostic> {
-        let Some(entry) = self.rest.next() else { return Ok(None) };
-        self.value = Some(entry);
+        let is_own = |(key, _): &&(Key, Node)| !self.decoder.beside.contains(&key.name.as_str());
+        let Some(next) = self.rest.iter().position(|entry| is_own(&entry)) else { return Ok(None) };
+        let entry = &self.rest[next];
+        (self.value, self.rest) = (Some(entry), &self.rest[next + 1..]);
         let name: BorrowedStrDeserializer<'de, Diagnostic> = BorrowedStrDeserializer::new(&entry.0.name);
         seed.deserialize(name).map(Some).map_err(|error| error.or_at(entry.0.span))
     }
@@ -276,8 +294,19 @@ impl<'de> MapAccess<'de> for Fields<'de> {
             Some(Source::Entry(key, node)) => read(self.decoder.child(Some(key), node), seed),
             Some(Source::Rest(decoder) | Source::Alone(decoder)) => read(decoder, seed),
             Some(Source::Line(line)) => seed.deserialize(line.into_deserializer()),
+            Some(Source::Written(text)) => seed.deserialize(text.into_deserializer()),
             None => Err(Diagnostic::new("a value was asked for before its key")),
         }
+    }
+
+    /// Goes on after a value that is wrong, where something can stand in for it.
+    fn next_value<V: Deserialize<'de>>(&mut self) -> Result<V, Diagnostic> {
+        self.next_value_seed(PhantomData).or_else(|error| {
+            let Some(value) = shape::stand_in() else { return Err(error) };
+            self.is_wrong = true;
+            self.decoder.tell(error);
+            Ok(value)
+        })
     }
 }
 

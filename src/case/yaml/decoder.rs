@@ -10,8 +10,14 @@ use super::place::{own_span, placed};
 /// A field that is read from the mapping of its struct.
 pub const REST: &str = "$rest";
 
+/// As [`REST`], where the mapping has further keys.
+pub const OWN: &str = "$own";
+
 /// A field that is a line.
 pub const LINE: &str = "$line";
+
+/// A field that says what is written there.
+pub const WRITTEN: &str = "$written";
 
 /// Where the value of a field comes from.
 pub enum Source<'de> {
@@ -21,6 +27,8 @@ pub enum Source<'de> {
     Rest(Decoder<'de>),
     /// Its line.
     Line(usize),
+    /// It in one line.
+    Written(String),
     /// A value that needs no name.
     Alone(Decoder<'de>),
 }
@@ -36,14 +44,21 @@ pub struct Decoder<'de> {
     pub beside: Vec<&'de str>,
     /// The enum whose variant the mapping is, and that variant.
     pub of: Option<(&'static str, &'de str)>,
+    /// Whether it is a file, of which all is read that can be.
+    pub is_file: bool,
     /// What is wrong so far.
     pub errors: Rc<RefCell<Vec<Diagnostic>>>,
 }
 
 impl<'de> Decoder<'de> {
+    /// Of this node, alone.
+    pub fn of(node: &'de Node, key: Option<&'de Key>) -> Self {
+        Self { node, key, beside: Vec::new(), of: None, is_file: false, errors: Rc::default() }
+    }
+
     /// A part of it.
     pub fn child(&self, key: Option<&'de Key>, node: &'de Node) -> Self {
-        Self { node, key, beside: Vec::new(), of: None, errors: Rc::clone(&self.errors) }
+        Self { errors: Rc::clone(&self.errors), ..Self::of(node, key) }
     }
 
     /// Says where, unless that is known.
@@ -66,7 +81,7 @@ impl<'de> Decoder<'de> {
             let name = key.name.as_str();
             if fields.contains(&name) {
                 queue.push((key.name.as_str(), Source::Entry(key, node)));
-            } else if !self.beside.contains(&name) && !fields.contains(&REST) {
+            } else if !self.beside.contains(&name) && !fields.contains(&REST) && !fields.contains(&OWN) {
                 is_wrong = true;
                 let known = fields.iter().copied().filter(|field| !field.starts_with('$'));
                 let mut unknown = Diagnostic::new(format!("unknown key `{name}`")).at(key.span);
@@ -81,10 +96,15 @@ impl<'de> Decoder<'de> {
         for field in fields.iter().copied() {
             match field {
                 LINE => queue.push((field, Source::Line(self.line()))),
+                WRITTEN => queue.push((field, Source::Written(self.node.outline()))),
+                OWN => {
+                    let beside = self.node.entries().iter().map(|(key, _)| key.name.as_str()).collect();
+                    queue.push((field, Source::Rest(Self { beside, is_file: false, ..self.clone() })));
+                }
                 field if field.starts_with(REST) => {
                     let own = fields.iter().copied().filter(|field| !field.starts_with('$'));
                     let beside = self.beside.iter().copied().chain(own).collect();
-                    queue.push((field, Source::Rest(Self { beside, ..self.clone() })));
+                    queue.push((field, Source::Rest(Self { beside, is_file: false, ..self.clone() })));
                 }
                 _ => {}
             }

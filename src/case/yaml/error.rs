@@ -8,14 +8,14 @@ use super::diagnostic::Diagnostic;
 
 /// What is wrong with a value and how it is put right, on its way through serde.
 pub fn refused<E: de::Error>(wrong: impl Into<Diagnostic>) -> E {
-    E::custom(wrong.into().with_help())
+    E::custom(wrong.into())
 }
 
 impl std::error::Error for Diagnostic {}
 
 impl Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.with_help())
     }
 }
 

@@ -127,6 +127,16 @@ impl Node {
         }
     }
 
+    /// The entries of a mapping in one line, without the mappings that are listed within it.
+    pub fn outline(&self) -> String {
+        let is_part = |node: &Node| node.items().iter().any(|item| !item.entries().is_empty());
+        let entry = |(key, node): &(Key, Node)| match is_part(node) {
+            true => format!("{}: […]", key.name),
+            false => format!("{}: {}", key.name, node.inline()),
+        };
+        self.entries().iter().map(entry).collect::<Vec<_>>().join(", ")
+    }
+
     /// As it would be written in one line.
     pub fn inline(&self) -> String {
         let join = |parts: Vec<String>| parts.join(", ");

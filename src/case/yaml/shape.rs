@@ -1,6 +1,6 @@
 //! What a type of the language takes, as its derive knows it: the names of variants and of fields.
 
-use serde::de::value::StrDeserializer;
+use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer, U64Deserializer, UnitDeserializer};
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, VariantAccess,
     Visitor,
@@ -21,6 +21,21 @@ pub fn variants<'de, T: Deserialize<'de>>() -> Vec<&'static str> {
 /// The keys of a variant.
 pub fn fields_of<'de, T: Deserialize<'de>>(variant: &str) -> Vec<&'static str> {
     names::<T>(Some(variant))
+}
+
+/// Any value of a type, where it has one that is easily made: it stands in for one that is wrong, so that what comes after
+/// it can be read.
+pub fn stand_in<'de, T: Deserialize<'de>>() -> Option<T> {
+    let nothing = T::deserialize(UnitDeserializer::<Diagnostic>::new());
+    let empty = || T::deserialize(MapDeserializer::<_, Diagnostic>::new(std::iter::empty::<((), ())>()));
+    let none = || T::deserialize(SeqDeserializer::<_, Diagnostic>::new(std::iter::empty::<()>()));
+    let text = || T::deserialize(StrDeserializer::<Diagnostic>::new(""));
+    let number = || T::deserialize(U64Deserializer::<Diagnostic>::new(1));
+    let word = |error| {
+        let first = variants::<T>().first().copied().ok_or(error)?;
+        T::deserialize(Shape { variant: Some(first), found: &mut Vec::new() })
+    };
+    nothing.or_else(|_| empty()).or_else(|_| none()).or_else(|_| text()).or_else(|_| number()).or_else(word).ok()
 }
 
 fn names<'de, T: Deserialize<'de>>(variant: Option<&str>) -> Vec<&'static str> {

@@ -33,7 +33,7 @@ use tokio::time::sleep;
 
 use self::clock::Clock;
 use self::shared::{Shared, State};
-use crate::case::CacheKind;
+use crate::case::{CacheKind, word};
 use crate::error::{Error, Result};
 use crate::proxy::Endpoint;
 use crate::proxy::wire::listener;
@@ -103,7 +103,7 @@ impl Drop for HttpProxy {
 
 impl fmt::Debug for HttpProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HttpProxy({}, {})", self.shared.kind.word(), self.socket.display())
+        write!(f, "HttpProxy({}, {})", word(self.shared.kind), self.socket.display())
     }
 }
 

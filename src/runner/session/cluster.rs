@@ -11,7 +11,7 @@ use super::Session;
 use super::actors::Cluster;
 use super::limits::{LIMIT, POLL, Readings};
 use crate::actor::StepError;
-use crate::case::Role;
+use crate::case::{Role, word};
 use crate::error::Result;
 use crate::runner::log::note;
 use crate::service::procfs;
@@ -202,12 +202,12 @@ impl Session<'_> {
                 .collect(),
             Role::Held => self.held(actor, LIMIT).await?.into_iter().collect(),
             Role::Sentinel | Role::Pusher | Role::Monitor | Role::Worker => {
-                self.journal().map_err(StepError::Refused)?.processes(actor, role.word()).collect()
+                self.journal().map_err(StepError::Refused)?.processes(actor, &word(role)).collect()
             }
         };
         let pids: Vec<u32> = pids.into_iter().filter(|pid| procfs::Process::is_running(*pid)).collect();
         if pids.is_empty() {
-            let who = role.word();
+            let who = word(role);
             return Err(StepError::Refused(format!("{actor} has no living process that is its {who}")));
         }
         Ok(pids)

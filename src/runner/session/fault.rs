@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::Session;
 use super::lasting::{Lasting, Undo};
 use crate::actor::StepError;
-use crate::case::{CLIENT, Fault, Link, Server, Trigger};
+use crate::case::{CLIENT, Fault, Link, Server, Step, Trigger};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::probe::sql;
@@ -37,8 +37,8 @@ enum Target {
 
 impl Session<'_> {
     /// Begins a fault. Undone by [`Session::undo`].
-    pub async fn begin(&mut self, fault: &Fault, line: usize) -> Result<Lasting, StepError> {
-        let report = self.record.fault_begins(fault.to_string(), line, Instant::now());
+    pub async fn begin(&mut self, fault: &Fault, step: &Step) -> Result<Lasting, StepError> {
+        let report = self.record.fault_begins(step, Instant::now());
         let undo = self.strike(fault).await?;
         self.record.disturbed = true;
         Ok(self.keep(fault, report, undo))
@@ -168,7 +168,7 @@ impl Session<'_> {
     /// A fault that waits for its moment.
     pub async fn lie_in_wait(&mut self, fault: &Fault, trigger: &Trigger) -> Result<Strike, StepError> {
         let [server] = fault.servers()[..] else {
-            return Err(StepError::Refused(format!("{fault} strikes no server")));
+            return Err(StepError::Refused("the fault strikes no server".to_owned()));
         };
         let link = Link { actor: trigger.actor.clone(), server };
         let faults = self.link(&link).await?;
@@ -178,8 +178,8 @@ impl Session<'_> {
     }
 
     /// Takes over what a trigger did.
-    pub async fn struck(&mut self, fault: &Fault, line: usize, at: Instant) -> Result<Lasting, StepError> {
-        let report = self.record.fault_begins(fault.to_string(), line, at);
+    pub async fn struck(&mut self, fault: &Fault, step: &Step, at: Instant) -> Result<Lasting, StepError> {
+        let report = self.record.fault_begins(step, at);
         let undo = self.suffered(fault).await?;
         Ok(self.keep(fault, report, undo))
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dj_regress_protocol::{HOLD_BYTES, Hold, Holder, Slot};
 use memmap2::{MmapOptions, MmapRaw};
 
-use crate::case::{Action, HoldSpec, State};
+use crate::case::{Action, HoldSpec, State, word};
 use crate::error::{Context as _, Result};
 
 /// All holds of an arm, in the order of the case.
@@ -96,7 +96,7 @@ impl Known {
             at_return: hold.at_return,
             call: hold.call,
             holder,
-            role: hold.role.map(|role| role.word().to_owned()),
+            role: hold.role.map(word),
         };
         Self { actor: actor.clone(), line, hold, is_armed: false }
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Session;
 use super::limits::{LIMIT, POLL, Readings};
 use crate::actor::StepError;
-use crate::case::{Enqueue, Schedule, WaitFor, What};
+use crate::case::{Enqueue, Schedule, WaitFor, What, word};
 use crate::probe::journal::{Journal, TaskCounts};
 use crate::probe::ledger::PROBE;
 use crate::runner::log::explain;
@@ -56,7 +56,7 @@ impl Session<'_> {
             task: schedule.task.clone(),
             args: schedule.args.clone(),
             kwargs: schedule.kwargs.clone().into_iter().collect(),
-            kind: schedule.kind.word().to_owned(),
+            kind: word(schedule.kind),
             fields: schedule.fields().into_iter().collect(),
             due_ns: schedule.due_ns,
         };
@@ -105,9 +105,9 @@ impl Session<'_> {
         let start = Instant::now();
         let within = within.unwrap_or(LIMIT);
         let reached = match until {
-            WaitFor::Held { actor } => self.held(actor, within).await?.is_some(),
-            WaitFor::Quiet { actor } => self.quiet(actor, within).await?,
-            WaitFor::Until { expression } => loop {
+            WaitFor::Held(actor) => self.held(actor, within).await?.is_some(),
+            WaitFor::Quiet(actor) => self.quiet(actor, within).await?,
+            WaitFor::Until(expression) => loop {
                 let request = Request::Read(BTreeMap::from([("reached".to_owned(), format!("bool({expression})"))]));
                 let is_true = match self.ask(PROBE, &request).await? {
                     Reply::Stepped(stepped) => stepped.values.get("reached") == Some(&Value::Bool(true)),

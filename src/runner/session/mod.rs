@@ -36,7 +36,7 @@ use super::context::RunContext;
 use super::cpu_pin::CpuPin;
 use super::template_server::TemplateServer;
 use crate::actor::StepError;
-use crate::case::{Actor, State};
+use crate::case::{Actor, State, word};
 use crate::error::{Context as _, Result};
 use crate::probe::journal::Journal;
 use crate::probe::ledger::PROBE;
@@ -105,7 +105,7 @@ impl<'s> Session<'s> {
         if self.state.uses_redis() {
             let said = &self.state.services.redis;
             let wants =
-                RedisWants { image: said.image.clone(), maxmemory: said.maxmemory, policy: said.policy.clone() };
+                RedisWants { image: said.image.clone(), maxmemory: said.maxmemory, policy: said.policy.map(word) };
             self.servers.redis = Some(Arc::new(self.context.services.redis(&wants, &self.folder).await?));
         }
         self.servers.watch(self.state);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::case::Step;
 use crate::probe::sample::Samples;
 use crate::probe::window::Windows;
 use crate::runner::event::{FaultReport, seconds};
@@ -53,10 +54,10 @@ impl Record {
         }
     }
 
-    /// A fault of the step in this line begins; gives its place among the reports.
-    pub fn fault_begins(&mut self, fault: String, line: usize, at: Instant) -> usize {
+    /// The fault of this step begins; gives its place among the reports.
+    pub fn fault_begins(&mut self, step: &Step, at: Instant) -> usize {
         let began = seconds(at.saturating_duration_since(self.opened));
-        self.faults.push(FaultReport { fault, line, began, ended: None });
+        self.faults.push(FaultReport { fault: step.written.clone(), line: step.line, began, ended: None });
         self.faults.len() - 1
     }
 
