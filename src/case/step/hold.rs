@@ -46,6 +46,7 @@ impl Role {
 #[derive(Deserialize, JsonSchema)]
 #[serde(remote = "Signal", rename = "a signal that can be sent", expecting = "a text")]
 #[schemars(rename = "SignalWord")]
+#[expect(clippy::upper_case_acronyms, reason = "they are named as what they stand for")]
 pub enum SignalWord {
     #[serde(rename = "TERM")]
     SIGTERM,

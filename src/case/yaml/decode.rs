@@ -43,7 +43,7 @@ pub fn decode_beside<'de, T: Deserialize<'de>>(
     key: Option<&'de Key>,
     beside: &[&'de str],
 ) -> Result<T, Vec<Diagnostic>> {
-    match decoded(Decoder { beside: beside.to_vec(), ..Decoder::of(node, key) }) {
+    match decoded(&Decoder { beside: beside.to_vec(), ..Decoder::of(node, key) }) {
         (Some(value), errors) if errors.is_empty() => Ok(value),
         (_, errors) => Err(errors),
     }
@@ -51,10 +51,10 @@ pub fn decode_beside<'de, T: Deserialize<'de>>(
 
 /// As [`decode`], of a file: what is wrong with one key does not keep the others from being read.
 pub fn decode_partly<'de, T: Deserialize<'de>>(node: &'de Node) -> (Option<T>, Vec<Diagnostic>) {
-    decoded(Decoder { is_file: true, ..Decoder::of(node, None) })
+    decoded(&Decoder { is_file: true, ..Decoder::of(node, None) })
 }
 
-fn decoded<'de, T: Deserialize<'de>>(decoder: Decoder<'de>) -> (Option<T>, Vec<Diagnostic>) {
+fn decoded<'de, T: Deserialize<'de>>(decoder: &Decoder<'de>) -> (Option<T>, Vec<Diagnostic>) {
     let errors = Rc::clone(&decoder.errors);
     let value = read(decoder.clone(), PhantomData::<T>).map_err(|error| decoder.tell(error)).ok();
     (value, errors.take())

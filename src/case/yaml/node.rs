@@ -130,9 +130,9 @@ impl Node {
     /// The entries of a mapping in one line, without the mappings that are listed within it.
     pub fn outline(&self) -> String {
         let is_part = |node: &Node| node.items().iter().any(|item| !item.entries().is_empty());
-        let entry = |(key, node): &(Key, Node)| match is_part(node) {
-            true => format!("{}: […]", key.name),
-            false => format!("{}: {}", key.name, node.inline()),
+        let entry = |(key, node): &(Key, Node)| {
+            let value = if is_part(node) { "[…]".to_owned() } else { node.inline() };
+            format!("{}: {value}", key.name)
         };
         self.entries().iter().map(entry).collect::<Vec<_>>().join(", ")
     }
