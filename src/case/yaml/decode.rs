@@ -13,18 +13,17 @@
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
+use serde::de::value::StrDeserializer;
 use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
+    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, IntoDeserializer, VariantAccess, Visitor,
 };
 use serde_json::Value;
 
-use super::decoder::{Decoder, REST, Source};
+use super::access::{Entries, Fields, Items};
+use super::decoder::{Decoder, REST, Source, read};
 use super::diagnostic::Diagnostic;
 use super::keyed::{keyed, unexpected};
 use super::node::{Key, Kind, Node};
-use super::shape;
 
 /// Newtypes of this name get a scalar's characters as they stand in the file.
 pub const VERBATIM: &str = "$verbatim";
@@ -58,12 +57,6 @@ fn decoded<'de, T: Deserialize<'de>>(decoder: &Decoder<'de>) -> (Option<T>, Vec<
     let errors = Rc::clone(&decoder.errors);
     let value = read(decoder.clone(), PhantomData::<T>).map_err(|error| decoder.tell(error)).ok();
     (value, errors.take())
-}
-
-/// What is read from a node, or what is wrong with it and where.
-fn read<'de, S: DeserializeSeed<'de>>(decoder: Decoder<'de>, seed: S) -> Result<S::Value, Diagnostic> {
-    let place = decoder.clone();
-    seed.deserialize(decoder).map_err(|error| place.placed(error))
 }
 
 impl<'de> Deserializer<'de> for Decoder<'de> {
@@ -196,117 +189,6 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
         unit unit_struct seq tuple tuple_struct map identifier ignored_any
-    }
-}
-
-struct Items<'d, 'de> {
-    rest: std::slice::Iter<'de, Node>,
-    decoder: &'d Decoder<'de>,
-    is_wrong: bool,
-}
-
-impl<'de> SeqAccess<'de> for Items<'_, 'de> {
-    type Error = Diagnostic;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Diagnostic> {
-        self.rest.next().map(|node| read(self.decoder.child(None, node), seed)).transpose()
-    }
-
-    /// Goes on after an item that is wrong.
-    fn next_element<T: Deserialize<'de>>(&mut self) -> Result<Option<T>, Diagnostic> {
-        for node in self.rest.by_ref() {
-            match read(self.decoder.child(None, node), PhantomData) {
-                Ok(item) => return Ok(Some(item)),
-                Err(error) => self.decoder.tell(error),
-            }
-            self.is_wrong = true;
-        }
-        Ok(None)
-    }
-}
-
-struct Entries<'d, 'de> {
-    rest: &'de [(Key, Node)],
-    decoder: &'d Decoder<'de>,
-    value: Option<&'de (Key, Node)>,
-    is_wrong: bool,
-}
-
-impl<'de> MapAccess<'de> for Entries<'_, 'de> {
-    type Error = Diagnostic;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Diagnostic> {
-        let is_own = |(key, _): &&(Key, Node)| !self.decoder.beside.contains(&key.name.as_str());
-        let Some(next) = self.rest.iter().position(|entry| is_own(&entry)) else { return Ok(None) };
-        let entry = &self.rest[next];
-        (self.value, self.rest) = (Some(entry), &self.rest[next + 1..]);
-        let name: BorrowedStrDeserializer<'de, Diagnostic> = BorrowedStrDeserializer::new(&entry.0.name);
-        seed.deserialize(name).map(Some).map_err(|error| error.or_at(entry.0.span))
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Diagnostic> {
-        let Some((key, node)) = self.value.take() else {
-            return Err(Diagnostic::new("a value was asked for before its key"));
-        };
-        read(self.decoder.child(Some(key), node), seed)
-    }
-
-    /// Goes on after an entry that is wrong.
-    fn next_entry<K: Deserialize<'de>, V: Deserialize<'de>>(&mut self) -> Result<Option<(K, V)>, Diagnostic> {
-        while let Some(name) = self.next_key()? {
-            match self.next_value() {
-                Ok(value) => return Ok(Some((name, value))),
-                Err(error) => self.decoder.tell(error),
-            }
-            self.is_wrong = true;
-        }
-        Ok(None)
-    }
-}
-
-struct Fields<'de> {
-    decoder: Decoder<'de>,
-    /// Last first.
-    queue: Vec<(&'de str, Source<'de>)>,
-    value: Option<Source<'de>>,
-    is_wrong: bool,
-}
-
-impl<'de> Fields<'de> {
-    fn of(decoder: Decoder<'de>, fields: &'static [&'static str]) -> Self {
-        let (queue, is_wrong) = decoder.fields(fields);
-        Self { decoder, queue, value: None, is_wrong }
-    }
-}
-
-impl<'de> MapAccess<'de> for Fields<'de> {
-    type Error = Diagnostic;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Diagnostic> {
-        let Some((name, source)) = self.queue.pop() else { return Ok(None) };
-        self.value = Some(source);
-        let name: BorrowedStrDeserializer<'de, Diagnostic> = BorrowedStrDeserializer::new(name);
-        seed.deserialize(name).map(Some)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Diagnostic> {
-        match self.value.take() {
-            Some(Source::Entry(key, node)) => read(self.decoder.child(Some(key), node), seed),
-            Some(Source::Rest(decoder) | Source::Alone(decoder)) => read(decoder, seed),
-            Some(Source::Line(line)) => seed.deserialize(line.into_deserializer()),
-            Some(Source::Written(text)) => seed.deserialize(text.into_deserializer()),
-            None => Err(Diagnostic::new("a value was asked for before its key")),
-        }
-    }
-
-    /// Goes on after a value that is wrong, where something can stand in for it.
-    fn next_value<V: Deserialize<'de>>(&mut self) -> Result<V, Diagnostic> {
-        self.next_value_seed(PhantomData).or_else(|error| {
-            let Some(value) = shape::stand_in() else { return Err(error) };
-            self.is_wrong = true;
-            self.decoder.tell(error);
-            Ok(value)
-        })
     }
 }
 

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use serde::de::DeserializeSeed;
+
 use super::diagnostic::{Diagnostic, Unknown};
 use super::node::{Key, Node};
 use super::place::{own_span, placed};
@@ -116,4 +118,10 @@ impl<'de> Decoder<'de> {
     fn line(&self) -> usize {
         self.key.map_or_else(|| own_span(self.node), |key| key.span).line
     }
+}
+
+/// What is read from a node, or what is wrong with it and where.
+pub fn read<'de, S: DeserializeSeed<'de>>(decoder: Decoder<'de>, seed: S) -> Result<S::Value, Diagnostic> {
+    let place = decoder.clone();
+    seed.deserialize(decoder).map_err(|error| place.placed(error))
 }

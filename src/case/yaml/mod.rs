@@ -1,5 +1,6 @@
 //! YAML as a tree that knows its places: read, filled with variables, and decoded into types.
 
+mod access;
 pub mod decode;
 mod decoder;
 pub mod diagnostic;
