@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use crate::input::commit::Commit;
 use crate::input::requirement;
 use crate::plan::{Choice, States};
 use crate::service::Secret;
@@ -63,6 +64,10 @@ fn command_first(mut words: Vec<OsString>) -> Vec<OsString> {
         }
     }
     words
+}
+
+fn commit(text: &str) -> Result<Commit, String> {
+    Commit::parse(text).map_err(|wrong| wrong.message)
 }
 
 /// Where services may run. `external` was called `given`.
@@ -145,6 +150,12 @@ pub struct RunArgs {
     /// The Python for cases that pin none: a version (`3.12`) or the path of an interpreter
     #[arg(long, value_name = "PYTHON", value_parser = requirement::interpreter)]
     pub python: Option<String>,
+    /// Of cases about a project: the commit without the fix (a branch, a tag, `.` for the work tree), whatever they say
+    #[arg(long, value_name = "COMMIT", value_parser = commit)]
+    pub base: Option<Commit>,
+    /// Of cases about a project: the commit with the fix, whatever they say
+    #[arg(long, value_name = "COMMIT", value_parser = commit)]
+    pub head: Option<Commit>,
     /// States to run; a verdict needs `both`
     #[arg(long, value_name = "STATES", value_enum, default_value_t)]
     pub state: States,

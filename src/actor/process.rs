@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dj_regress_protocol::{Failed, Hello, Reply, Request};
 use parking_lot::Mutex;
@@ -70,6 +71,18 @@ pub struct Process {
 impl Process {
     /// Sends a request and waits for its reply. An exception becomes [`StepError::Failed`].
     pub async fn ask(&mut self, request: &Request) -> Result<Reply, StepError> {
+        self.ask_while(request, deadline::step(), || 0, || ()).await
+    }
+
+    /// As [`Process::ask`], as long as it gets on: the deadline begins again where `progress` has become another number.
+    /// `tell` is called every so often.
+    pub async fn ask_while(
+        &mut self,
+        request: &Request,
+        every: Duration,
+        progress: impl Fn() -> u64,
+        tell: impl Fn(),
+    ) -> Result<Reply, StepError> {
         let name = self.hello.name.clone();
         let died = || StepError::Died(format!("the process {name}"));
         let mut line = serde_json::to_vec(request).map_err(|_| died())?;
@@ -78,9 +91,21 @@ impl Process {
             self.writer.write_all(&line).await.map_err(|_| died())?;
             self.lines.next_line().await.ok().flatten().ok_or_else(died)
         };
-        let answer = tokio::time::timeout(deadline::step(), answer)
-            .await
-            .map_err(|_| StepError::Late(format!("the process {name}")))??;
+        tokio::pin!(answer);
+        let (mut seen, mut since) = (progress(), Instant::now());
+        let answer = loop {
+            if let Ok(answer) = tokio::time::timeout(every.min(deadline::step()), &mut answer).await {
+                break answer?;
+            }
+            let now = progress();
+            if now != seen {
+                (seen, since) = (now, Instant::now());
+            }
+            if since.elapsed() >= deadline::step() {
+                return Err(StepError::Late(format!("the process {name}")));
+            }
+            tell();
+        };
         match serde_json::from_str(&answer) {
             Ok(Reply::Failed(failed)) => Err(StepError::Failed(failed)),
             Ok(reply) => Ok(reply),

@@ -36,6 +36,8 @@ pub struct StateCode {
     pub prepare: Prepare,
     /// What is left of the change when every edit is taken back, against the base.
     pub remainder: Vec<Texts>,
+    /// What fills a template after its migrations.
+    pub seed: Vec<String>,
 }
 
 impl StateCode {

@@ -7,13 +7,14 @@ pub const VARIABLE: &str = "DJ_REGRESS_CACHE";
 pub(super) const MB: u64 = 1_000_000;
 
 /// The folders of a cache, and the bytes that something new in each of them takes, generously.
-pub(super) const FOLDERS: [(&str, u64); 12] = [
+pub(super) const FOLDERS: [(&str, u64); 13] = [
     ("cases", 5 * MB),
     ("environments", 200 * MB),
     ("locks", 0),
     ("overlays", 20 * MB),
     ("pip", 0),
     ("postgres", 0),
+    ("projects", 50 * MB),
     ("releases", 0),
     ("shop", 5 * MB),
     ("tools", 200 * MB),

@@ -12,7 +12,7 @@ use serde_json::{Number, Value};
 
 use super::actor::Actor;
 use super::bound::Bound;
-use super::change::Change;
+use super::change::{self, Change};
 use super::invariant::Invariant;
 use super::state::{App, State};
 use super::step::action::Step;
@@ -25,6 +25,7 @@ use super::yaml::place::Place;
 use super::yaml::shape;
 use super::yaml::text::Verbatim;
 use crate::error::Error;
+use crate::input::commit::Commit;
 use crate::input::path::InnerPath;
 use crate::input::{inside, limit, patch, requirement};
 
@@ -56,6 +57,14 @@ pub struct Case {
     /// ROOT_URLCONF. Fixes may edit it.
     #[schemars(with = "Option<String>")]
     pub app: Option<App>,
+    /// Whether it is about the user's project, and not about the shop.
+    #[serde(skip)]
+    pub is_of_project: bool,
+    /// Of a case about a project: the project as it is without the fix, a branch, a tag or a commit of it, or `.`, its work
+    /// tree. Where no fix is named, `head` is the fix.
+    #[serde(default, rename = "base", deserialize_with = "change::commit")]
+    #[schemars(with = "Option<Verbatim>")]
+    pub base_commit: Option<Commit>,
     /// The base: what the reverted state runs.
     #[serde(rename = "$rest")]
     #[schemars(flatten)]
@@ -174,6 +183,9 @@ fn once() -> u32 {
 /// The keys that a case cannot do without; what is wrong with `packages` is said elsewhere.
 pub const REQUIRED: [&str; 3] = ["title", "steps", "invariants"];
 
+/// The name of the fix that is a commit of the project, where it has none.
+const HEAD: &str = "head";
+
 impl Case {
     /// Reads all of a case but its states; and what is wrong with it, as much as can be told.
     ///
@@ -198,7 +210,22 @@ impl Case {
             app(&text, path).map_err(|wrong| errors.push(wrong.at(top.get("app").span()))).ok()
         });
         case.growth = case.growth.filter(|growth| is_growth(growth, top.get("growth"), &mut errors));
+        case.name_the_fix();
         Ok((case, errors))
+    }
+
+    /// What is said of the project with the fix holds for each fix; where there is none, it is the fix.
+    fn name_the_fix(&mut self) {
+        let head = self.base.head.take();
+        if let Some(head) = &head {
+            for fix in self.fixes.values_mut() {
+                let _ = fix.change.head.get_or_insert_with(|| head.clone());
+            }
+        }
+        if self.fixes.is_empty() && (head.is_some() || self.base_commit.is_some()) {
+            let change = Change { head: Some(head.unwrap_or_default()), ..Change::default() };
+            self.fixes.insert(HEAD.to_owned(), Fix { change, verdict: Verdict::Proven, states: States::default() });
+        }
     }
 }
 

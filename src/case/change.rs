@@ -9,6 +9,7 @@ use super::service::Services;
 use super::yaml::diagnostic::Diagnostic;
 use super::yaml::error::refused;
 use super::yaml::text::{self, Verbatim};
+use crate::input::commit::Commit;
 use crate::input::path::InnerPath;
 use crate::input::requirement::{PackageName, Release};
 
@@ -22,6 +23,10 @@ pub struct Change {
     pub packages: IndexMap<String, String>,
     /// Files of another release's wheel, put in place of this release's.
     pub take: Option<Take>,
+    /// The project with the fix: a branch, a tag or a commit of it, or `.`, its work tree.
+    #[serde(deserialize_with = "commit")]
+    #[schemars(with = "Option<Verbatim>")]
+    pub head: Option<Commit>,
     /// A unified diff over files named from a folder of sys.path, or the path of one (`.diff`, `.patch`) relative to the
     /// case file.
     pub patch: Option<String>,
@@ -101,7 +106,7 @@ impl TryFrom<Written> for Take {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "an edit (a mapping)")]
 pub struct Edit {
-    /// The file, named from a folder of sys.path: `django_q/status.py`.
+    /// The file, named from a folder of sys.path: `django_q/status.py`; of a project from the folder of manage.py.
     #[serde(rename = "in", deserialize_with = "path")]
     pub file: String,
     /// Its text with the fix; must match once.
@@ -116,6 +121,12 @@ pub struct Edit {
 pub fn versions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IndexMap<String, String>, D::Error> {
     let packages: IndexMap<Name, Version> = IndexMap::deserialize(deserializer)?;
     Ok(packages.into_iter().map(|(Name(name), Version(version))| (name, version)).collect())
+}
+
+/// Reads a commit of the project.
+pub fn commit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Commit>, D::Error> {
+    let Verbatim(text) = Verbatim::deserialize(deserializer)?;
+    Commit::parse(&text).map(Some).map_err(refused)
 }
 
 /// Reads a path inside a folder of sys.path, in plain form.

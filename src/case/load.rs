@@ -19,8 +19,31 @@ use super::yaml::vars::Filler;
 use crate::error::{Error, Result};
 use crate::input::{inside, limit};
 
+/// Where cases are.
+#[derive(Debug, Clone, Copy)]
+pub struct Root<'r> {
+    /// The folder that they are named from.
+    pub cases: &'r Path,
+    /// The folder of those that are about the user's project.
+    pub project: Option<&'r Path>,
+}
+
+impl<'r, P: AsRef<Path> + ?Sized> From<&'r P> for Root<'r> {
+    fn from(cases: &'r P) -> Self {
+        Self { cases: cases.as_ref(), project: None }
+    }
+}
+
+impl Root<'_> {
+    /// Whether a case is about the user's project.
+    fn is_of_project(&self, path: &Path) -> bool {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        self.project.is_some_and(|folder| real(path).starts_with(real(folder)))
+    }
+}
+
 /// Reads and checks one case file.
-pub fn load_file(path: &Path, cases_root: &Path) -> Result<Case> {
+pub fn load_file<'r>(path: &Path, root: impl Into<Root<'r>>) -> Result<Case> {
     let unreadable = |wrong: Diagnostic, source: &str| {
         let rendered = wrong.render(path, source);
         Error::usage(rendered.strip_prefix("error: ").unwrap_or(&rendered).to_owned())
@@ -35,14 +58,15 @@ pub fn load_file(path: &Path, cases_root: &Path) -> Result<Case> {
         let span = Span { line: before.matches('\n').count() + 1, column: line.chars().count() + 1, len: 1 };
         unreadable(Diagnostic::new("the case file is not UTF-8").at(span), &text)
     })?;
-    load_str(&source, path, cases_root)
+    load_str(&source, path, root)
 }
 
 /// Reads and checks the text of a case file. The path names the case, and patches are relative to it.
-pub fn load_str(source: &str, path: &Path, cases_root: &Path) -> Result<Case> {
-    let name = case_name(path, cases_root);
+pub fn load_str<'r>(source: &str, path: &Path, root: impl Into<Root<'r>>) -> Result<Case> {
+    let root = root.into();
+    let name = case_name(path, root.cases);
     let named = limit::case_name(&name).map_err(|wrong| vec![wrong.into()]);
-    named.and_then(|()| read(source, path, &name)).map_err(|errors| {
+    named.and_then(|()| read(source, path, &name, root.is_of_project(path))).map_err(|errors| {
         let rendered: Vec<String> = errors.iter().map(|error| error.render(path, source)).collect();
         // The first `error: ` is put there by whoever prints the error.
         let all = rendered.join("\n\n");
@@ -51,10 +75,11 @@ pub fn load_str(source: &str, path: &Path, cases_root: &Path) -> Result<Case> {
 }
 
 /// Reads several case files; of the bad ones, all errors.
-pub fn load_files(paths: &[PathBuf], cases_root: &Path) -> Result<Vec<Case>> {
+pub fn load_files<'r>(paths: &[PathBuf], root: impl Into<Root<'r>>) -> Result<Vec<Case>> {
+    let root = root.into();
     let (mut cases, mut errors) = (Vec::new(), Vec::new());
     for path in paths {
-        match load_file(path, cases_root) {
+        match load_file(path, root) {
             Ok(case) => cases.push(case),
             Err(error) => errors.push(error.message),
         }
@@ -62,13 +87,14 @@ pub fn load_files(paths: &[PathBuf], cases_root: &Path) -> Result<Vec<Case>> {
     if errors.is_empty() { Ok(cases) } else { Err(Error::usage(errors.join("\n\nerror: "))) }
 }
 
-fn read(source: &str, path: &Path, name: &str) -> Result<Case, Vec<Diagnostic>> {
+fn read(source: &str, path: &Path, name: &str, is_of_project: bool) -> Result<Case, Vec<Diagnostic>> {
     let tree = node::parse(source).map_err(|error| vec![error])?;
     let sizes = check::sizes(&tree);
     if !sizes.is_empty() {
         return Err(sorted(sizes));
     }
     let (mut case, mut errors) = Case::read(&tree, name, path).map_err(sorted)?;
+    case.is_of_project = is_of_project;
     let old = tree.get("steps").map(old::find).unwrap_or_default();
     if !old.is_empty() {
         // As they are written, they cannot be read.
@@ -77,10 +103,12 @@ fn read(source: &str, path: &Path, name: &str) -> Result<Case, Vec<Diagnostic>> 
     }
     let mut reading = Reading { tree: &tree, case: &case, errors: Vec::new(), laid: Vec::new() };
     let base = reading.states(None, &[]);
+    // The fix that is a commit of the project may have no name of its own.
+    let nothing = Node::map(Vec::new());
     let fixes: Vec<(String, States)> = case
         .fixes
         .iter()
-        .filter_map(|(name, fix)| Some((name, fix, tree.get("fixes")?.get(name)?)))
+        .map(|(name, fix)| (name, fix, tree.get("fixes").and_then(|fixes| fixes.get(name)).unwrap_or(&nothing)))
         .map(|(name, fix, node)| (name.clone(), reading.states(Some((node, &fix.change)), &["fixes", name])))
         .collect();
     let control = case.control.as_ref().zip(tree.get("control")).map(|(control, node)| {

@@ -60,7 +60,7 @@ fn written(schema: &mut Value) {
     }
     or_variable(&mut defs["Trigger"]["additionalProperties"]);
     schema["$defs"] = defs;
-    schema["required"] = REQUIRED.into_iter().chain(["packages"]).collect();
+    schema["required"] = REQUIRED.into_iter().collect();
     schema["properties"]["title"].as_object_mut().map(|title| title.remove("default"));
     schema["additionalProperties"] = Value::Bool(false);
     schema["$defs"]["Fix"]["additionalProperties"] = Value::Bool(false);

@@ -10,7 +10,7 @@ use crate::library::Library;
 use crate::plan::{self, Axis, Choice, States, Version};
 use crate::python::{self, Locks};
 use crate::report::{Matrix, OutputDirectory, ReleaseTable, Reporter, Results, terminal};
-use crate::runner::{Options, RunReport};
+use crate::runner::{Commits, Options, RunReport};
 use crate::service;
 
 /// Runs the selected cases at each release.
@@ -116,6 +116,8 @@ impl Machine {
             logs: output.logs()?,
             writes_of: None,
             skip_uninstallable: true,
+            project: None,
+            commits: Commits::default(),
         };
         let python = arguments.python.clone().or_else(|| selection.python.clone());
         let locks = Locks::of_releases(&selection.folder, &cache);

@@ -21,7 +21,7 @@ use crate::library::Library;
 use crate::plan::States;
 use crate::python::{Environments, Locks};
 use crate::report::{Console, OutputDirectory, Reporter, Results, Style, terminal};
-use crate::runner::{Event, Options, Run, RunReport};
+use crate::runner::{Commits, Event, Options, Run, RunReport};
 use crate::service::{self, Secret, ServiceChoice};
 
 /// Runs the selected cases.
@@ -54,6 +54,8 @@ pub fn run(arguments: &RunArgs, library: Library) -> Result<Exit> {
         logs: output.logs()?,
         writes_of: arguments.writes.clone(),
         skip_uninstallable: false,
+        project: selection.project.clone(),
+        commits: Commits { base: arguments.base.clone(), head: arguments.head.clone() },
     };
     let python = arguments.python.clone().or_else(|| selection.python.clone());
     let report = play(cache, cases, (selection.locks(arguments.frozen), python), &options, reporters)?;
@@ -208,6 +210,11 @@ fn rerun(arguments: &RunArgs, services: &ServiceChoice) -> String {
     }
     if let Some(python) = &arguments.python {
         option("--python", python);
+    }
+    for (name, commit) in [("--base", &arguments.base), ("--head", &arguments.head)] {
+        if let Some(commit) = commit {
+            option(name, &commit.as_str());
+        }
     }
     if let (true, Some(state)) = (arguments.state != States::All, arguments.state.to_possible_value()) {
         option("--state", &state.get_name());

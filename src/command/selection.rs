@@ -82,7 +82,8 @@ impl Selection {
 
     /// The cases, read and checked.
     pub fn load(&self) -> Result<Vec<Case>> {
-        load::load_files(&self.files, &self.folder)
+        let project = self.project.as_ref().map(|project| project.cases.as_path());
+        load::load_files(&self.files, load::Root { cases: &self.folder, project })
     }
 
     /// The locks beside the cases. The library has all of its own, and none is written there.

@@ -104,6 +104,12 @@ pub const PACKAGE_FILES: Limit =
 /// Of a package that is copied, in bytes.
 pub const PACKAGE_BYTES: Limit =
     limit(128 * 1024 * 1024, "more than {most} bytes are too many", "the package is copied for each state");
+/// Of a project's tree.
+pub const TREE_FILES: Limit =
+    limit(200_000, "{asked} files are too many: at most {most}", "the tree is copied for each state");
+/// Of a project's tree, in bytes.
+pub const TREE_BYTES: Limit =
+    limit(1024 * 1024 * 1024, "more than {most} bytes are too many", "the tree is copied for each state");
 /// Of the memory of a Redis, in bytes.
 pub const REDIS: Limit = limit(
     1_000_000_000,

@@ -2,11 +2,21 @@
 
 mod config;
 mod detect;
+mod lock_file;
+mod repository;
+mod requirements;
 mod section;
 mod shown;
+mod snapshot;
+mod tree;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+pub use lock_file::lines;
+pub use requirements::{Requirements, Source};
+pub use snapshot::{Kept, Snapshot};
+pub use tree::{Tree, Trees, WORK_TREE};
 
 pub use config::{Configuration, Options, Origin, Said};
 pub use section::{SHARED, Section};
@@ -33,32 +43,4 @@ pub struct Project {
     pub python: Option<String>,
     /// Distributions that are left out of `requirements`: what cannot be had here, and is not needed.
     pub exclude: Vec<String>,
-}
-
-impl Project {
-    /// Whether a case is about this project: it is below its folder of cases.
-    pub fn has_case(&self, file: &Path) -> bool {
-        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        !self.cases.as_os_str().is_empty() && real(file).starts_with(real(&self.cases))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_case_below_the_folder_of_cases_is_about_the_project() {
-        let folder = tempfile::tempdir().expect("a temp folder");
-        let cases = folder.path().join("regress");
-        std::fs::create_dir_all(cases.join("blog")).expect("a folder");
-        for file in ["regress/blog/list.yaml", "other.yaml"] {
-            std::fs::write(folder.path().join(file), "").expect("a file");
-        }
-        let project = Project { cases: cases.clone(), ..Project::default() };
-        assert!(project.has_case(&cases.join("blog/list.yaml")));
-        assert!(project.has_case(&cases.join("blog/../blog/list.yaml")));
-        assert!(!project.has_case(&folder.path().join("other.yaml")));
-        assert!(!Project::default().has_case(&cases.join("blog/list.yaml")));
-    }
 }

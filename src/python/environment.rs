@@ -20,7 +20,7 @@ use crate::service::program;
 const HARNESS: &str = include_str!("../../harness/worker/requirements.txt");
 
 /// Raise it when what is kept beside the packages changes: 2 came with the note of what there is, 3 with copies.
-const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 3;
 
 /// A virtual environment that is ready to use. Its files are nobody else's: none is a link into uv's cache. Never edited
 /// even so, as all runs share it.
@@ -46,20 +46,20 @@ impl Environment {
 
 /// What came of making an environment. A failure is kept as well: every arm asks, and an index that does not answer
 /// must be waited for once only.
-type Slot = Arc<Mutex<Option<Result<Environment>>>>;
+pub(super) type Slot = Arc<Mutex<Option<Result<Environment>>>>;
 
 /// Told, in words, before something slow is made.
 pub type Announce = Box<dyn Fn(String) + Send + Sync>;
 
 /// Makes environments and unpacks wheels, each once.
 pub struct Environments {
-    cache: Cache,
+    pub(super) cache: Cache,
     locks: Locks,
     /// The interpreter that cases without a pin of their own use: a version or a path.
-    python: Option<String>,
+    pub(super) python: Option<String>,
     uv: OnceLock<Uv>,
-    announce: Announce,
-    made: Mutex<HashMap<String, Slot>>,
+    pub(super) announce: Announce,
+    pub(super) made: Mutex<HashMap<String, Slot>>,
 }
 
 impl Environments {
@@ -68,7 +68,7 @@ impl Environments {
         Self { cache, locks, python, announce, uv: OnceLock::new(), made: Mutex::default() }
     }
 
-    fn uv(&self) -> Result<Uv> {
+    pub(super) fn uv(&self) -> Result<Uv> {
         if let Some(uv) = self.uv.get() {
             return Ok(uv.clone());
         }
@@ -149,7 +149,7 @@ impl Environments {
 }
 
 /// What is wrong with an environment, if anything.
-fn damage(folder: &Path) -> Option<String> {
+pub(super) fn damage(folder: &Path) -> Option<String> {
     let python = folder.join("bin/python");
     if !python.is_file() {
         return Some(match fs::read_link(&python) {
@@ -171,7 +171,7 @@ fn harness() -> impl Iterator<Item = &'static str> {
     HARNESS.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-fn site_packages(environment: &Path) -> Result<PathBuf> {
+pub(super) fn site_packages(environment: &Path) -> Result<PathBuf> {
     let lib = environment.join("lib");
     fs::read_dir(&lib)
         .cannot_run(|| format!("look into {}", lib.display()))?

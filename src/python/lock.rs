@@ -62,6 +62,11 @@ impl Locks {
         Self { folder: cache.path("releases/locks"), frozen: false, committed: Some(cases.join("locks")) }
     }
 
+    /// Locks of what the harness needs beside the packages of a project: in the cache.
+    pub fn of_harness(cache: &Cache) -> Self {
+        Self { folder: cache.path("projects/locks"), frozen: false, committed: None }
+    }
+
     /// How packages are resolved that are to run with this Python.
     pub fn resolution<'p>(&self, python: Option<&'p str>) -> Resolution<'p> {
         if self.committed.is_some() { Resolution::For(python) } else { Resolution::Universal }
@@ -118,7 +123,7 @@ impl Locks {
 
 /// Written beside and renamed: another run may be reading it. What is there is replaced, and never written into: it may be
 /// a link to a file of somebody's.
-fn write(folder: &Path, path: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn write(folder: &Path, path: &Path, text: &str) -> std::io::Result<()> {
     let new =
         tempfile::Builder::new().prefix(".lock-").permissions(fs::Permissions::from_mode(0o644)).tempfile_in(folder)?;
     new.as_file().write_all(text.as_bytes())?;

@@ -5,6 +5,7 @@ mod intact;
 mod interpreter;
 mod lock;
 mod overlay;
+mod project;
 mod releases;
 mod report;
 mod source;

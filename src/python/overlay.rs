@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use dj_regress_protocol::Fingerprint;
+use dj_regress_protocol::{Fingerprint, PROJECT};
 
 use super::intact::content;
 use super::source::{Sources, package_of};
@@ -13,13 +13,16 @@ use crate::error::{Context as _, Error, Result};
 use crate::input::inside;
 use crate::input::limit::PACKAGE_BYTES;
 use crate::input::path::InnerPath;
+use crate::project::{Kept, Snapshot};
 
 /// The code of a state: what goes on `sys.path`, and which code each watched package must then be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overlay {
     /// Folders to put before everything else on `sys.path`.
     pub folders: Vec<PathBuf>,
-    /// Watched package -> the code that every actor must report.
+    /// The top of the project's tree, as this state has it.
+    pub tree: Option<PathBuf>,
+    /// Watched package -> the code that every actor must report; of the project's tree under [`PROJECT`].
     pub expected: BTreeMap<String, Fingerprint>,
 }
 
@@ -27,9 +30,22 @@ impl Overlay {
     /// Copies each changed package, and the case's own, into the cache, with its changes, and fingerprints it and the
     /// other packages in `watch`.
     pub fn build(cache: &Cache, sources: &Sources, watch: &[&str]) -> Result<Self> {
-        let changed: BTreeSet<&str> =
-            sources.changed().keys().map(|file| package_of(file)).chain(sources.copied()).collect();
         let mut overlay = Self::default();
+        let mut changes = BTreeMap::new();
+        let of_packages = sources.changed().iter().filter(|(file, text)| match sources.in_tree(file) {
+            Some(path) => {
+                changes.insert(path, text.as_deref());
+                false
+            }
+            None => true,
+        });
+        let changed: BTreeSet<&str> = of_packages.map(|(file, _)| package_of(file)).chain(sources.copied()).collect();
+        if let Some(tree) = sources.tree() {
+            let tree = if changes.is_empty() { tree.clone() } else { changed_tree(cache, tree, &changes)? };
+            let fingerprint = Fingerprint { path: tree.top.display().to_string(), hash: tree.digest };
+            overlay.expected.insert(PROJECT.to_owned(), fingerprint);
+            overlay.tree = Some(tree.top);
+        }
         for package in changed.iter().copied().chain(watch.iter().copied().filter(|package| !changed.contains(package)))
         {
             let root = sources
@@ -49,6 +65,15 @@ impl Overlay {
         }
         Ok(overlay)
     }
+}
+
+/// A copy of a project's tree with these changes: path -> new text, or `None` where it is taken away.
+fn changed_tree(cache: &Cache, tree: &Kept, changes: &BTreeMap<String, Option<&str>>) -> Result<Kept> {
+    let mut snapshot = Snapshot::kept(tree)?;
+    for (path, text) in changes {
+        snapshot.put(path, *text);
+    }
+    snapshot.keep(cache)
 }
 
 /// All files of a package, by their path below `root`.

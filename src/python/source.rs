@@ -7,6 +7,7 @@ use crate::case::{Edit, Take};
 use crate::input::limit::SOURCE;
 use crate::input::path::InnerPath;
 use crate::input::{inside, patch};
+use crate::project::Kept;
 
 /// Why a change cannot be made. Not a user's typing error but a finding about this fix on this
 /// base: it makes a run INCONCLUSIVE.
@@ -24,6 +25,8 @@ impl std::fmt::Display for Refusal {
 pub struct Sources {
     /// Folders of `sys.path`, first one first: the app's, then `site-packages`.
     roots: Vec<PathBuf>,
+    /// The tree of a project, which is copied as a whole where anything in it is changed. Its folders are the first roots.
+    tree: Option<Kept>,
     /// A package of the case's own, and the folder that it is in, of which nothing else belongs to the state.
     own: Option<(String, PathBuf)>,
     /// What differs from the folders; `None`: the file is taken away.
@@ -33,7 +36,26 @@ pub struct Sources {
 impl Sources {
     /// The unchanged files below these folders.
     pub fn new(roots: Vec<PathBuf>) -> Self {
-        Self { roots, own: None, changed: BTreeMap::new() }
+        Self { roots, tree: None, own: None, changed: BTreeMap::new() }
+    }
+
+    /// The unchanged files of a project, and those below other folders.
+    pub fn of_project(tree: Kept, roots: Vec<PathBuf>) -> Self {
+        Self { tree: Some(tree), ..Self::new(roots) }
+    }
+
+    /// The tree of the project.
+    pub fn tree(&self) -> Option<&Kept> {
+        self.tree.as_ref()
+    }
+
+    /// The path of a file in the project's tree, below its top, if it belongs there.
+    pub fn in_tree(&self, file: &str) -> Option<String> {
+        let top = &self.tree.as_ref()?.top;
+        // What is not there yet is made in the project.
+        let root = self.root_of(package_of(file)).or_else(|| self.roots.first().map(PathBuf::as_path))?;
+        let path = root.join(file);
+        Some(path.strip_prefix(top).ok()?.to_str()?.to_owned())
     }
 
     /// Adds a package of the case's own.
@@ -94,10 +116,28 @@ impl Sources {
 
     /// Applies a unified diff, without fuzz: every line of context must be there.
     pub fn patch(&mut self, diff: &str) -> Result<(), Refusal> {
+        self.patch_in(diff, Direction::Forward)
+    }
+
+    /// Takes a unified diff back, without fuzz.
+    pub fn unpatch(&mut self, diff: &str) -> Result<(), Refusal> {
+        self.patch_in(diff, Direction::Back)
+    }
+
+    fn patch_in(&mut self, diff: &str, direction: Direction) -> Result<(), Refusal> {
         for (change, part) in patch::parts(diff).map_err(|wrong| Refusal(wrong.message))? {
             let patch =
                 part.patch().as_text().ok_or_else(|| Refusal("patch: binary files cannot be patched".into()))?;
-            let (from, to) = (change.from(), change.to());
+            let (mut from, mut to) = (change.from(), change.to());
+            let reversed;
+            let patch = match direction {
+                Direction::Forward => patch,
+                Direction::Back => {
+                    std::mem::swap(&mut from, &mut to);
+                    reversed = patch.reverse();
+                    &reversed
+                }
+            };
             let before = from
                 .map_or(Ok(String::new()), |path| self.read(path.as_str()))
                 .map_err(|refusal| Refusal(format!("patch: {refusal}")))?;
@@ -122,6 +162,21 @@ impl Sources {
     /// Replaces the applied span of an edit, which must be there once, with the reverted one.
     pub fn take_back(&mut self, name: &str, edit: &Edit) -> Result<(), Refusal> {
         self.replace(name, &edit.file, &edit.applied, &edit.reverted)
+    }
+
+    /// Whether an edit is in place already. Of two texts of which one holds the other, the longer one decides.
+    pub fn has(&self, name: &str, edit: &Edit) -> Result<bool, Refusal> {
+        let text = self.read(&edit.file).map_err(|refusal| Refusal(format!("edit `{name}`: {refusal}")))?;
+        let (applied, reverted) = (count(&text, &edit.applied), count(&text, &edit.reverted));
+        if edit.applied.contains(&edit.reverted) {
+            Ok(applied > 0)
+        } else if edit.reverted.contains(&edit.applied) {
+            Ok(reverted == 0)
+        } else if applied > 0 && reverted > 0 {
+            Err(Refusal(format!("edit `{name}`: {} has both of its texts: which one is the fix's?", edit.file)))
+        } else {
+            Ok(applied > 0)
+        }
     }
 
     /// Checks that each edit names one span of this state, and that no two of them overlap: else
@@ -174,6 +229,13 @@ impl Sources {
     }
 }
 
+/// Which way a diff is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Back,
+}
+
 /// A file of a state, which is below a folder of `sys.path`.
 fn inner(file: &str) -> Result<InnerPath, Refusal> {
     InnerPath::parse(file, "a folder of sys.path").map_err(|wrong| Refusal(wrong.message))
@@ -203,6 +265,7 @@ mod tests {
     use std::fs;
 
     use proptest::prelude::*;
+    use rstest::rstest;
 
     use super::*;
 
@@ -246,6 +309,34 @@ mod tests {
         assert_eq!(reason, "the edits `left` and `right` overlap in app/views.py");
         let edits = indexmap::IndexMap::from([("a".to_owned(), edit("a = ", "")), ("b".to_owned(), edit("b = ", ""))]);
         assert!(sources.are_apart(&edits, |edit| &edit.applied).is_ok());
+    }
+
+    #[rstest]
+    #[case::applied("a = 2\n", "a = 2", "a = 1", Ok(true))]
+    #[case::reverted("a = 1\n", "a = 2", "a = 1", Ok(false))]
+    #[case::longer_is_applied("q.all().only(1)\n", "q.all().only(1)", "q.all()", Ok(true))]
+    #[case::longer_is_not("q.all()\n", "q.all().only(1)", "q.all()", Ok(false))]
+    #[case::shorter_is_applied("q.all()\n", "q.all()", "q.all().only(1)", Ok(true))]
+    #[case::shorter_is_not("q.all().only(1)\n", "q.all()", "q.all().only(1)", Ok(false))]
+    #[case::both("a = 1\na = 2\n", "a = 2", "a = 1", Err(()))]
+    fn an_edit_is_in_place_where_its_applied_text_stands(
+        #[case] text: &str,
+        #[case] applied: &str,
+        #[case] reverted: &str,
+        #[case] expected: Result<bool, ()>,
+    ) {
+        let (_root, sources) = sources(text);
+        assert_eq!(sources.has("e", &edit(applied, reverted)).map_err(drop), expected);
+    }
+
+    #[test]
+    fn a_patch_that_is_taken_back_leaves_what_was_there() {
+        let (_root, mut sources) = sources("a = 1\nb = 1\n");
+        let diff = "--- a/app/views.py\n+++ b/app/views.py\n@@ -1,2 +1,2 @@\n-a = 1\n+a = 2\n b = 1\n";
+        assert!(sources.clone().unpatch(diff).is_err());
+        sources.patch(diff).expect("it applies");
+        sources.unpatch(diff).expect("it is taken back");
+        assert_eq!(sources.read("app/views.py").expect("it is there"), "a = 1\nb = 1\n");
     }
 
     #[test]

@@ -27,6 +27,27 @@ pub enum Resolution<'p> {
     Alone,
 }
 
+/// What a project says that it needs.
+#[derive(Debug, Clone, Copy)]
+pub struct ToCompile<'c> {
+    /// Requirements, as in a file for pip.
+    pub lines: &'c str,
+    /// A `pyproject.toml` whose dependencies are needed, too.
+    pub pyproject: Option<&'c Path>,
+    /// Groups of it.
+    pub groups: &'c [String],
+    /// Extras of it.
+    pub extras: &'c [String],
+    /// Distributions that are left out.
+    pub exclude: &'c [String],
+    /// Requirements in place of what is said elsewhere of the same distribution.
+    pub overrides: &'c [String],
+    /// The folder that relative paths are relative to.
+    pub folder: &'c Path,
+    /// The interpreter.
+    pub python: &'c Path,
+}
+
 /// A uv that can be run.
 #[derive(Debug, Clone)]
 pub struct Uv {
@@ -75,6 +96,90 @@ impl Uv {
             return Err(Error::cannot_run(format!("{}: {}", doing(), tail(&output.stderr))));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// What `uv.lock` in this folder pins, with hashes: what every installation has, and these groups and extras. The project
+    /// itself is left out.
+    pub fn export(&self, folder: &Path, python: &Path, groups: &[String], extras: &[String]) -> Result<String> {
+        let mut command = self.command();
+        command.args(["export", "--quiet", "--frozen", "--no-default-groups", "--format", "requirements-txt"]);
+        command.args(["--no-header", "--no-annotate", "--no-emit-project", "--no-emit-local", "--no-python-downloads"]);
+        command.arg("--python").arg(python).arg("--project").arg(folder).current_dir(folder);
+        command.args(groups.iter().flat_map(|group| ["--group", group]));
+        command.args(extras.iter().flat_map(|extra| ["--extra", extra]));
+        let doing = || format!("read {} with uv", folder.join("uv.lock").display());
+        let output = installer::output(&mut command, &[]).cannot_run(doing)?;
+        if !output.status.success() {
+            return Err(Error::cannot_run(format!("{}: {}", doing(), tail(&output.stderr))));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Resolves what a project says that it needs, for one interpreter, to exact releases with hashes.
+    pub fn compile_project(&self, wanted: &ToCompile<'_>) -> Result<String> {
+        let ToCompile { lines, pyproject, groups, extras, exclude, overrides, folder, python } = *wanted;
+        let doing = || "resolve the requirements of the project with uv".to_owned();
+        let scratch = tempfile::tempdir().cannot_run(doing)?;
+        let file = |name: &str, lines: &[String]| -> Result<PathBuf> {
+            let path = scratch.path().join(name);
+            std::fs::write(&path, lines.join("\n")).cannot_run(doing)?;
+            Ok(path)
+        };
+        let mut command = self.command();
+        command.args(["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"]);
+        command.args(["--no-emit-index-url", "--no-emit-find-links", "--no-python-downloads", "--python"]).arg(python);
+        command.current_dir(folder);
+        if !overrides.is_empty() {
+            command.arg("--overrides").arg(file("overrides.txt", overrides)?);
+        }
+        if !exclude.is_empty() {
+            command.arg("--excludes").arg(file("excludes.txt", exclude)?);
+        }
+        if let Some(pyproject) = pyproject {
+            command.arg(pyproject);
+            command.args(extras.iter().flat_map(|extra| ["--extra", extra]));
+            let path = pyproject.display();
+            command.args(groups.iter().flat_map(|group| ["--group".to_owned(), format!("{path}:{group}")]));
+        }
+        command.arg("-");
+        let output = installer::output(&mut command, lines.as_bytes()).cannot_run(doing)?;
+        if !output.status.success() {
+            return Err(Error::cannot_run(format!("{}: {}", doing(), tail(&output.stderr))));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Makes a virtual environment in `folder` with this interpreter, and puts what a project's lock says into it, compiled to
+    /// bytecode; into the folder `beside` what the harness needs, which is not resolved with the project's.
+    pub fn project_environment(&self, folder: &Path, python: &Path, lock: &Path, beside: (&Path, &Path)) -> Result<()> {
+        let mut venv = self.command();
+        venv.args(["venv", "--quiet", "--relocatable", "--no-python-downloads", "--python"]).arg(python).arg(folder);
+        run(&mut venv, &format!("make an environment with {}", python.display()))?;
+        let text = std::fs::read_to_string(lock).unwrap_or_default();
+        let install = |command: &mut Command, lock: &Path| {
+            command.args(["--python"]).arg(folder.join("bin/python")).arg("-r").arg(lock);
+            run(command, &format!("install {}", lock.display())).map_err(|error| error.hint(INDEX))
+        };
+        let mut packages = self.command();
+        packages.args(["pip", "install", "--quiet", "--no-deps", "--compile-bytecode"]);
+        // What comes from a repository has no hash.
+        if !text.lines().any(|line| line.contains(" @ ")) {
+            packages.arg("--require-hashes");
+        }
+        install(&mut packages, lock)?;
+        let (beside, harness) = beside;
+        let mut packages = self.command();
+        packages.args(["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode", "--target"]);
+        install(packages.arg(beside), harness)
+    }
+
+    /// The interpreter that uv finds for a request: a version, a range of them, a path.
+    pub fn find_python(&self, request: &str) -> Option<PathBuf> {
+        let mut command = self.command();
+        command.args(["python", "find", "--quiet", "--no-project", "--no-config", "--no-python-downloads", request]);
+        let output = installer::answer(&mut command).ok().filter(|output| output.status.success())?;
+        let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        path.is_file().then_some(path)
     }
 
     /// Makes a virtual environment in `folder` with exactly what the lock says, compiled to bytecode.

@@ -77,7 +77,7 @@ pub async fn run(
         let deaths = context.server.up().await;
         let mut outcome = Outcome::new();
         let attempt = Attempt { is_again, deaths };
-        outcome.measured = live(context, case, arm, (index, attempt), (log, pin), &mut outcome).await;
+        outcome.measured = live(context, case, arm, (index, attempt), ((log, pin), events), &mut outcome).await;
         is_again = true;
         if let (Err(_), Some(how), false) = (&outcome.measured, &outcome.lost, has_lost) {
             // A server of the arm's own. If it dies twice, that is what there is to say of the arm.
@@ -105,7 +105,7 @@ async fn live(
     case: &Case,
     arm: &Arm,
     (index, attempt): (usize, Attempt),
-    (log, pin): (&Path, Option<CpuPin>),
+    ((log, pin), events): ((&Path, Option<CpuPin>), &Events),
     outcome: &mut Outcome,
 ) -> Result<Measured, String> {
     let state = &*arm.resolved;
@@ -113,6 +113,9 @@ async fn live(
     let zygote = context.tree.zygote(&code).await.map_err(|trouble| explain(log, "set up the app", &trouble))?;
     context.adds_up(&code, &zygote).await.map_err(|trouble| trouble.to_string())?;
     outcome.versions.clone_from(&zygote.prepared.versions);
+    for sentence in &zygote.prepared.changed {
+        note(log, &format!("-- {sentence}"));
+    }
     let server = context.server_for(state).await.map_err(|error| error.message)?;
     let is_shared = Arc::ptr_eq(&server, &context.server);
     if is_shared && attempt.is_again {
@@ -121,7 +124,7 @@ async fn live(
         server.postgres.drop_database(&database).await.map_err(|error| error.message)?;
     }
     context
-        .template(&server, &code, &zygote)
+        .template(&server, &code, &zygote, events)
         .await
         .map_err(|trouble| explain(log, "migrate the template", &trouble))?;
 
@@ -179,8 +182,8 @@ async fn actor_codes(
 
 /// The code of a state, found or made beside the runtime.
 async fn code(context: &Arc<RunContext>, case: &Case, arm: &Arm, state: Arc<State>) -> Result<StateCode, String> {
-    let (context, plan_state, python) = (Arc::clone(context), arm.state.clone(), case.python.clone());
-    let code = tokio::task::spawn_blocking(move || context.code(&state, &plan_state, python.as_deref()));
+    let (source, case, plan_state) = (Arc::clone(&context.code), case.clone(), arm.state.clone());
+    let code = tokio::task::spawn_blocking(move || source.code(&case, &state, &plan_state));
     code.await.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())
 }
 

@@ -5,65 +5,55 @@ mod arm;
 mod browser;
 mod case_report;
 mod clock;
+mod code;
 mod context;
 mod cpu_pin;
 mod event;
 mod log;
 mod measure;
+mod options;
+mod ready;
 mod reference;
 mod session;
 mod step;
+mod template;
 mod template_server;
 mod vitals;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+pub use code::Commits;
 pub use event::{
     ArmReport, CaseReport, EditReport, Event, Events, FixReport, GrowthReport, InvariantReport, RunReport, Setting,
     SharedTimings, Timings,
 };
+pub use options::Options;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::case_report::Played;
+use self::code::CodeSource;
 use self::context::RunContext;
 use self::cpu_pin::CpuPin;
 use self::event::seconds;
+use self::ready::{prepare, skips};
 use self::reference::References;
 use self::template_server::TemplateServer;
 use crate::actor::{Folders, Tree, Worlds, worker};
 use crate::cache::Cache;
-use crate::case::{Case, State};
+use crate::case::Case;
 use crate::error::{Context as _, Error, Result};
 use crate::plan::{self, Arm, States};
-use crate::probe::registry::measurement;
-use crate::python::{Environment, Environments};
+use crate::python::Environments;
 use crate::service::postgres::{Postgres, PostgresWants};
 use crate::service::run_directory::RunDirectory;
 use crate::service::supervisor::Supervisor;
-use crate::service::{self, ServiceChoice, ServiceNeeds, Services};
-
-/// How to run.
-pub struct Options {
-    /// Arms at the same time.
-    pub lanes: usize,
-    /// Which states to run.
-    pub states: States,
-    /// Where services come from.
-    pub services: ServiceChoice,
-    /// The folder for the arms' logs.
-    pub logs: PathBuf,
-    /// The table whose writers are to be told.
-    pub writes_of: Option<String>,
-    /// Whether a case whose packages cannot be installed is skipped; else its arms are inconclusive, and a run of nothing
-    /// else cannot run.
-    pub skip_uninstallable: bool,
-}
+use crate::service::{self, ServiceChoice, Services};
 
 /// A run whose processes are below a supervisor.
 pub struct Run {
@@ -102,8 +92,10 @@ impl Run {
             worker: worker::package(&self.cache)?,
         };
         let tree = Tree::new(self.supervisor.clone(), worlds, folders)?;
+        let (project, commits) = (options.project.clone(), options.commits.clone());
+        let code = Arc::new(CodeSource::new(self.cache.clone(), environments, project, commits)?);
         let prepared = async {
-            let ready = prepare(&cases, &environments, options).await?;
+            let ready = prepare(&cases, &code, options).await?;
             // Importing Django takes longer than starting Postgres: both at once. An environment that
             // does not start is found again, and told, by the arms that need it.
             if let Some(first) = ready.environments.first() {
@@ -122,6 +114,7 @@ impl Run {
                 .into_iter()
                 .map(|note| format!("{}: {note}", services.place()))
                 .chain(tree.weaker())
+                .chain(code.notes())
                 .collect(),
             python: ready.pythons(),
             lanes: options.lanes,
@@ -131,8 +124,7 @@ impl Run {
         let arms = select(&cases, options.states, &skipped);
         let server = Arc::new(TemplateServer::new(postgres));
         let context = Arc::new(RunContext::new(
-            self.cache.clone(),
-            environments,
+            code,
             services,
             self.supervisor.clone(),
             Arc::clone(&server),
@@ -140,7 +132,7 @@ impl Run {
             folder,
             options.writes_of.clone(),
             References::new(&cases, &arms),
-        )?);
+        ));
         let mut report = tokio::select! {
             report = lanes(&cases, arms, &context, &skipped, options, events) => report?,
             lost = server.watch_over(events) => return Err(lost),
@@ -180,109 +172,6 @@ impl Run {
         let postgres = services.postgres(&PostgresWants::default()).await?;
         Ok((services, postgres, seconds(start.elapsed())))
     }
-}
-
-/// What is known before the first arm.
-struct Ready {
-    /// Cases that cannot run here, by index, and why.
-    skipped: BTreeMap<usize, String>,
-    environments: Vec<Environment>,
-    /// What arms need of the services, by the index of their case.
-    needs: Vec<(usize, ServiceNeeds)>,
-    /// Cases with an nginx among their proxies, by index.
-    behind_nginx: BTreeSet<usize>,
-    took: f64,
-}
-
-impl Ready {
-    fn uses_redis(&self) -> bool {
-        self.needs.iter().any(|(_, needs)| needs.redis)
-    }
-
-    /// The Python versions of the environments, each once.
-    fn pythons(&self) -> Vec<String> {
-        let mut versions: Vec<String> = self.environments.iter().map(Environment::python_version).collect();
-        versions.dedup();
-        versions
-    }
-}
-
-/// Finds or makes every environment of the run. A case whose pinned Python is not here is skipped;
-/// when no environment at all can be had, nothing can run.
-async fn prepare(cases: &Arc<Vec<Case>>, environments: &Arc<Environments>, options: &Options) -> Result<Ready> {
-    let (cases, environments) = (Arc::clone(cases), Arc::clone(environments));
-    let (states, skip_uninstallable) = (options.states, options.skip_uninstallable);
-    let prepare = move || {
-        let start = Instant::now();
-        let mut ready = Ready {
-            skipped: BTreeMap::new(),
-            environments: Vec::new(),
-            needs: Vec::new(),
-            behind_nginx: BTreeSet::new(),
-            took: 0.0,
-        };
-        let mut failure = None;
-        for (index, case, arm) in plan::arms(&cases, states).iter().map(|arm| (arm.case, &cases[arm.case], arm)) {
-            if ready.skipped.contains_key(&index) {
-                continue;
-            }
-            let state = &arm.resolved;
-            ready.needs.push((index, needs(state)));
-            if state.has_nginx() {
-                ready.behind_nginx.insert(index);
-            }
-            match environments.get(&state.packages, case.python.as_deref()) {
-                Ok(environment) if ready.environments.contains(&environment) => {}
-                Ok(environment) => ready.environments.push(environment),
-                // The arm finds the same error again and is inconclusive for it.
-                Err(error) => match &case.python {
-                    Some(python) if !crate::python::is_installed(python) => {
-                        ready.skipped.insert(index, format!("needs Python {python}, which is not installed"));
-                    }
-                    _ if skip_uninstallable => drop(ready.skipped.insert(index, error.message)),
-                    _ => failure = Some(error),
-                },
-            }
-        }
-        ready.took = seconds(start.elapsed());
-        match failure {
-            Some(error) if ready.environments.is_empty() => Err(error),
-            _ => Ok(ready),
-        }
-    };
-    tokio::task::spawn_blocking(prepare).await.cannot_run(|| "prepare the environments".to_owned())?
-}
-
-/// What a state needs of the services.
-fn needs(state: &State) -> ServiceNeeds {
-    let said = &state.services;
-    ServiceNeeds {
-        image: said.postgres.image.clone().or_else(|| said.redis.image.clone()),
-        own_postgres: alone::is_alone(state),
-        redis: state.uses_redis(),
-        redis_settings: said.redis.maxmemory.is_some() || said.redis.policy.is_some(),
-        server_faults: state.server_faults(),
-        statistics: state
-            .invariants
-            .values()
-            .any(|it| measurement(&it.of).is_some_and(|found| found.requires().statistics)),
-    }
-}
-
-/// Adds the cases that these services cannot run.
-async fn skips(cases: &[Case], ready: Ready, services: &Services, postgres: &Postgres) -> BTreeMap<usize, String> {
-    let Ready { mut skipped, needs, behind_nginx, .. } = ready;
-    let no_nginx = if behind_nginx.is_empty() { None } else { services.nginx_refusal().await };
-    for (index, case) in cases.iter().enumerate() {
-        let is_too_old = case.needs.postgres.filter(|&least| postgres.major() < least);
-        let too_old = is_too_old.map(|least| format!("needs PostgreSQL {least}, this is {}", postgres.version()));
-        let refused = || needs.iter().filter(|(case, _)| *case == index).find_map(|(_, needs)| services.refusal(needs));
-        let no_nginx = || no_nginx.clone().filter(|_| behind_nginx.contains(&index));
-        if let Some(why) = too_old.or_else(refused).or_else(no_nginx) {
-            skipped.entry(index).or_insert(why);
-        }
-    }
-    skipped
 }
 
 /// The arms to play. Those that others are held against come first in their case.

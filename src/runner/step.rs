@@ -266,6 +266,12 @@ impl Session<'_> {
             Action::Python { actor, source, times } => {
                 self.stepped(actor, &Request::Python { source: source.clone(), times: *times }).await
             }
+            Action::Manage { command, actor } => {
+                let words = serde_json::to_string(command).unwrap_or_default();
+                // A list of texts is the same in JSON and in Python.
+                let source = format!("call_command(*{words})");
+                self.stepped(actor, &Request::Python { source, times: 1 }).await
+            }
             Action::Read { readings } => {
                 let readings = readings.iter().map(|(name, source)| (name.clone(), source.clone())).collect();
                 self.stepped(PROBE, &Request::Read(readings)).await

@@ -87,8 +87,7 @@ impl Controller {
             settings: serde_json::from_value(settings).expect("settings by name"),
             env: BTreeMap::new(),
             watch: vec!["shop".into(), "django_q".into()],
-            app: None,
-            world: None,
+            ..Prepare::default()
         }
     }
 

@@ -19,7 +19,7 @@ pub use journal::Entry;
 pub use ledger::Record;
 pub use lines::{line, record, records};
 pub use message::{
-    ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Namespaces, Prepare, Prepared, Reply, Request, Serve, Stepped,
-    Texts, World,
+    ActorKind, Enter, Failed, Fingerprint, Fork, Hello, Namespaces, PROJECT, Prepare, Prepared, ProjectTree, Reply,
+    Request, Serve, Stepped, Texts, World,
 };
 pub use slot::Slot;

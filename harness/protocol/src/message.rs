@@ -39,6 +39,10 @@ pub enum Request {
     Enter(Enter),
     /// Run Django's migrations on this arm's database and close the connection. Answered by `Done`.
     Migrate,
+    /// Fill a migrated database: management commands, files of fixtures, functions. Answered by `Done`.
+    Seed(Vec<String>),
+    /// Make a session of the user with these fields. Answered by `Cookie`.
+    Login(BTreeMap<String, Value>),
     /// Create the tables of all `DatabaseCache`s (`createcachetable`). Answered by `Done`.
     CreateCacheTables,
     /// Real cluster: run the `qcluster` command. Answered by `Done` when it is about to begin; from then on the process
@@ -107,9 +111,27 @@ pub struct Prepare {
     /// `ROOT_URLCONF` unless the case's settings name another.
     #[serde(default)]
     pub app: Option<String>,
+    /// The project whose code it is; without one, it is the shop.
+    #[serde(default)]
+    pub project: Option<ProjectTree>,
+    /// What else a migrated database depends on that the process does not know.
+    #[serde(default)]
+    pub template: Vec<String>,
     /// The world to do it in; without one, the machine.
     #[serde(default)]
     pub world: Option<World>,
+}
+
+/// Under this name the code of a project is reported: all files of its tree.
+pub const PROJECT: &str = "the project";
+
+/// Where the files of a project are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProjectTree {
+    /// The top of the tree.
+    pub top: String,
+    /// The folder of `manage.py`: the working directory while it is set up.
+    pub root: String,
 }
 
 /// What a process sees of the machine.
@@ -170,6 +192,15 @@ pub struct Prepared {
     pub guard_cycle: Option<f64>,
     /// Distribution name -> version, for those that matter (`django`, `django-q2`, `psycopg`).
     pub versions: BTreeMap<String, String>,
+    /// What was changed of the project's settings, a sentence each.
+    #[serde(default)]
+    pub changed: Vec<String>,
+    /// Whether its settings lead to a Redis, which is the arm's then.
+    #[serde(default)]
+    pub redis: bool,
+    /// Extensions of Postgres that its migrations make sure of.
+    #[serde(default)]
+    pub extensions: Vec<String>,
 }
 
 /// Which code a process loaded for a package.
@@ -259,6 +290,8 @@ pub enum Reply {
         /// The exception that ended the calls.
         refused: Option<Failed>,
     },
+    /// To `Login`: name and value.
+    Cookie(String, String),
     /// To `Tasks`.
     Tasks(Tasks),
     /// An exception came out of it.

@@ -26,6 +26,7 @@ fn worker(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<journal::Journal>()?;
     module.add_class::<ledger::Ledger>()?;
     module.add_function(wrap_pyfunction!(fingerprint::fingerprint, module)?)?;
+    module.add_function(wrap_pyfunction!(fingerprint::fingerprint_tree, module)?)?;
     module.add_function(wrap_pyfunction!(fingerprint::digest, module)?)?;
     module.add_function(wrap_pyfunction!(run::run, module)?)?;
     module.add_function(wrap_pyfunction!(world::seal, module)?)?;

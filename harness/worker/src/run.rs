@@ -132,6 +132,14 @@ impl Process {
                 self.step(py, "migrate", ())?;
                 return Ok(Reply::Done);
             }
+            Request::Seed(words) => {
+                self.step(py, "seed", (words,))?;
+                return Ok(Reply::Done);
+            }
+            Request::Login(fields) => {
+                let (name, value) = self.step(py, "login", (to_python(py, &json(&fields)?)?,))?.extract()?;
+                return Ok(Reply::Cookie(name, value));
+            }
             Request::Serve(serve) => {
                 self.step(py, "serve", (serve.socket, serve.threads))?;
                 return Ok(Reply::Done);

@@ -43,7 +43,7 @@ struct Names {
 
 impl Names {
     fn case(&mut self, case: &Case, top: Place<'_>) {
-        if case.base.packages.is_empty() {
+        if case.base.packages.is_empty() && !case.is_of_project {
             let message = "the case names no `packages`: without Django there is nothing to run";
             let help = "name the releases of the base: `packages: {django: 5.2.*, django-q2: 1.11.1}`";
             self.errors.push(Diagnostic::new(message).at(top.get("packages").key_span()).help(help));

@@ -54,6 +54,7 @@ impl Checker<'_> {
                 }
                 self.no_sleep(source, place.get("run"));
             }
+            Action::Manage { actor, .. } => self.python_actor(actor, "manage", place.get("by")),
             Action::Sql { statement, .. } => self.no_sleep(statement, argument),
             Action::Read { readings } => {
                 if readings.is_empty() {

@@ -9,10 +9,11 @@ use serde::{Deserialize, Deserializer};
 
 use super::hold::{self, HoldSpec, Role, SignalWord};
 use super::http::Http;
-use super::task::{Enqueue, Schedule};
+use super::task::{Enqueue, Schedule, client};
 use super::wait::WaitFor;
 use crate::case::fault::Fault;
 use crate::case::unit::{self, Time};
+use crate::case::yaml::text::Verbatim;
 
 /// One step: a verb, what stands beside it, and a name.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -213,6 +214,17 @@ pub enum Action {
         #[serde(default = "unit::once", deserialize_with = "unit::read_count")]
         times: u64,
     },
+    /// Runs a management command, in the process of a python actor.
+    #[serde(rename = "manage")]
+    Manage {
+        /// The command and its arguments: `[send_reminders, --limit, 5]`.
+        #[serde(rename = "manage", deserialize_with = "words")]
+        #[schemars(with = "Vec<Verbatim>")]
+        command: Vec<String>,
+        /// The python or web actor; absent: `client`, which every case has.
+        #[serde(rename = "by", default = "client")]
+        actor: String,
+    },
     /// One SQL statement, run as the harness, or `by` a stranger; with `as`, its rows or single value are a reading.
     #[serde(rename = "sql")]
     Sql {
@@ -286,6 +298,14 @@ pub enum Action {
         #[serde(rename = "while", default)]
         steps: Vec<Step>,
     },
+}
+
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let words: Vec<Verbatim> = Vec::deserialize(deserializer)?;
+    if words.is_empty() {
+        return Err(serde::de::Error::custom("`manage` needs a command: `manage: [clearsessions]`"));
+    }
+    Ok(words.into_iter().map(|Verbatim(word)| word).collect())
 }
 
 /// What becomes of a cluster that is started.

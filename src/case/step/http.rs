@@ -34,6 +34,9 @@ pub struct Http {
     /// Whose cookies are sent and kept (default `browser`).
     #[serde(default = "browser")]
     pub by: String,
+    /// The user who asks, by fields of the user's row: `{username: ann}`. The session is made before the request, and kept.
+    #[serde(default)]
+    pub login: IndexMap<String, Value>,
     /// Further header fields.
     #[serde(default)]
     pub headers: IndexMap<String, Value>,

@@ -165,7 +165,8 @@ fn until<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Until::deserialize(deserializer).map(|Until::Refused| true)
 }
 
-fn client() -> String {
+/// The actor that does it where a step does not say.
+pub(super) fn client() -> String {
     CLIENT.to_owned()
 }
 

@@ -29,6 +29,11 @@ impl Codes {
     pub fn of(&self, actor: &str) -> &Code {
         self.actors.get(actor).unwrap_or(&self.state)
     }
+
+    /// Whether the settings of a project lead to a Redis.
+    pub fn any_uses_redis(&self) -> bool {
+        self.actors.values().chain([&self.state]).any(|(_, zygote)| zygote.prepared.redis)
+    }
 }
 
 /// What stands between an actor and the servers.

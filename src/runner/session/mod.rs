@@ -102,7 +102,7 @@ impl<'s> Session<'s> {
     pub async fn open(&mut self) -> Result<Arc<Clock>, StepError> {
         let pace = if is_real(self.state) { Pace::Goes } else { Pace::Stands };
         let clock = Arc::new(Clock::create(&self.folder.join("clock"), pace)?);
-        if self.state.uses_redis() {
+        if self.state.uses_redis() || self.actors.codes.any_uses_redis() {
             let said = &self.state.services.redis;
             let wants =
                 RedisWants { image: said.image.clone(), maxmemory: said.maxmemory, policy: said.policy.map(word) };

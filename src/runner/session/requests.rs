@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dj_regress_protocol::{Request, Serve};
+use cookie::Cookie;
+use dj_regress_protocol::{Reply, Request, Serve};
+use indexmap::IndexMap;
 use serde_json::Value;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -16,6 +18,7 @@ use crate::actor::StepError;
 use crate::case::{Actor, CacheKind, Http};
 use crate::probe::exchange::Exchange;
 use crate::probe::journal::Journal;
+use crate::probe::ledger::PROBE;
 use crate::probe::reconcile::Requested;
 use crate::proxy::{HttpCounters, HttpProxy, HttpProxySpec};
 use crate::runner::browser::{Answer, Caller, Told};
@@ -58,7 +61,10 @@ impl Session<'_> {
         let http = Arc::new(http.clone());
         let target = http.asked().or_else(|| self.state.web_actor()).unwrap_or_default();
         let (socket, web) = self.answering(target, clock).await?;
-        let jar = self.web.jars.get(&http.by).cloned().unwrap_or_default();
+        let mut jar = self.web.jars.get(&http.by).cloned().unwrap_or_default();
+        if !http.login.is_empty() {
+            jar.add_original(self.login(&http.login).await?);
+        }
         let barrier = Arc::new(Barrier::new(http.callers as usize));
         let mut callers = JoinSet::new();
         for index in 0..http.callers {
@@ -75,6 +81,15 @@ impl Session<'_> {
             callers.spawn(async move { (index, caller.ask().await) });
         }
         Ok(UnderWay { http, web, callers })
+    }
+
+    /// The cookie of a new session of a user.
+    async fn login(&mut self, user: &IndexMap<String, Value>) -> Result<Cookie<'static>, StepError> {
+        let fields = user.clone().into_iter().collect();
+        match self.ask(PROBE, &Request::Login(fields)).await? {
+            Reply::Cookie(name, value) => Ok(Cookie::new(name, value)),
+            _ => Err(StepError::Died(format!("{PROBE} gave a reply to another request and"))),
+        }
     }
 
     /// Waits for the answers.

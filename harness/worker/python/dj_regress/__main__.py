@@ -15,6 +15,10 @@ def main() -> None:
     sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != folder]
     # Last, so that nothing of the app is shadowed; overlays go to the front later.
     sys.path.append(str(folder.parent))
+    # What the harness needs beside the packages of a project: their own releases win.
+    beside = Path(sys.prefix) / "beside"
+    if beside.is_dir():
+        sys.path.append(str(beside))
 
     from dj_regress.worker import run
 

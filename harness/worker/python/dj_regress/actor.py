@@ -3,20 +3,23 @@
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.apps import apps
 from django.core.management import call_command
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 
 from dj_regress import clock as virtual
-from dj_regress import jobs
-from dj_regress.cluster import SimulatedCluster, run_command
+from dj_regress import jobs, project
+from dj_regress.cluster import SimulatedCluster, announce, run_command
 from dj_regress.holds import Hold, hang
 from dj_regress.journal import Processes, record_executions
 from dj_regress.namespace import Namespace
+from dj_regress.process import State
+from dj_regress.statements import record
 from dj_regress.worker import Clock, Holds, Journal, Ledger
 from dj_regress.world import WATCH, World, inhabit
 
@@ -40,9 +43,23 @@ class Actor:
         return self._cluster
 
     def migrate(self) -> None:
-        """Run all migrations on this arm's database."""
-        call_command("migrate", verbosity=0, interactive=False)
+        """Run all migrations on this arm's database; the log tells how far they are."""
+        with one_database():
+            call_command("migrate", verbosity=1, interactive=False)
         connections.close_all()
+
+    def seed(self, words: list[str]) -> None:
+        """Fill the database of a project."""
+        if State.tree is None:
+            raise RuntimeError("the shop has no seed")
+        project.seed(words, State.tree["root"])
+        connections.close_all()
+
+    def login(self, fields: dict[str, Any]) -> tuple[str, str]:
+        """Make a session of a user; returns the cookie's name and value."""
+        from dj_regress import session
+
+        return session.login(fields)
 
     def create_cache_tables(self) -> None:
         """Create the tables of the caches that live in the database."""
@@ -51,6 +68,8 @@ class Actor:
 
     def run_cluster(self) -> None:
         """Become a real cluster; returns when its sentinel is up."""
+        if State.tree is not None:
+            announce()
         # Kept: multiprocessing only remembers it as long as somebody else does.
         self._processes = Processes(self._journal)
         run_command()
@@ -129,6 +148,8 @@ def enter(
         # After the log, which need not be there.
         inhabit(world)
     os.chdir(directory)
+    if State.tree is not None:
+        project.settle(State.tree, Path(ledger).parent)
     # libpq reads both when it connects.
     os.environ["PGSERVICEFILE"] = service_file
     os.environ["PGAPPNAME"] = f"dj-regress/{name}"
@@ -147,6 +168,19 @@ def enter(
     return Actor(shared, entries, module)
 
 
+@contextmanager
+def one_database() -> Iterator[None]:
+    """Let all tables be in the one database that every alias of a project is: its migrations run once."""
+    from django.db import router
+
+    routers = router.routers
+    router.routers = []
+    try:
+        yield
+    finally:
+        router.routers = routers
+
+
 def redirect(log: str) -> None:
     """Append standard output and error to the log; handlers that hold the streams follow."""
     target = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -158,14 +192,3 @@ def redirect(log: str) -> None:
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(target)
-
-
-def record(ledger: Ledger) -> None:
-    """Write down what any connection of this process, its threads and its forks executes."""
-
-    def install(connection: BaseDatabaseWrapper, **_: Any) -> None:
-        # The same wrapper object stays with an alias when it connects again.
-        if ledger not in connection.execute_wrappers:
-            connection.execute_wrappers.insert(0, ledger)
-
-    connection_created.connect(install, weak=False, dispatch_uid="dj_regress.ledger")

@@ -232,6 +232,17 @@ class Dequeuing:
         return not Conf.ORM
 
 
+def announce() -> None:
+    """Let the log tell when a cluster is up, whatever a project's LOGGING hides: it is waited for."""
+    logger = logging.getLogger("django-q")
+    logger.disabled = False
+    if logger.getEffectiveLevel() > logging.INFO:
+        logger.setLevel(logging.INFO)
+    handler = logging.StreamHandler()
+    handler.addFilter(lambda record: record.getMessage().endswith(" running."))
+    logger.addHandler(handler)
+
+
 def run_command() -> None:
     """Run the ``qcluster`` command; it returns when its sentinel is up, and ends by signal."""
     from django.core.management import call_command

@@ -16,12 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypedDict
 
-from dj_regress import clock
-from dj_regress.worker import digest, fingerprint
+from dj_regress import clock, places
+from dj_regress.project import ProjectTree, begin, extensions, settings_files
+from dj_regress.worker import digest, fingerprint, fingerprint_tree
 from dj_regress.world import World, inhabit
 
-SETTINGS_MODULE = "dj_regress_settings"
-"""The synthetic module that DJANGO_SETTINGS_MODULE names: the app's settings plus the case's."""
+PROJECT = "the project"
+"""Under this name the code of a project is reported: all files of its tree."""
 
 DISTRIBUTIONS = ("django", "django-q2", "psycopg")
 
@@ -40,6 +41,18 @@ class Prepared(TypedDict):
     template: str
     guard_cycle: float | None
     versions: dict[str, str]
+    changed: list[str]
+    redis: bool
+    extensions: list[str]
+
+
+class State:
+    """What this process has become."""
+
+    settings: str | None = None
+    """The settings module, once it is prepared."""
+    tree: ProjectTree | None = None
+    """The project that it runs, if it is none of the shop."""
 
 
 def prepare(
@@ -49,11 +62,14 @@ def prepare(
     env: dict[str, str],
     watch: list[str],
     app: str | None,
+    project: ProjectTree | None,
+    template: list[str],
     world: World | None,
 ) -> Prepared:
     """Put code and settings in place, run ``django.setup()`` and say what was loaded."""
-    if SETTINGS_MODULE in sys.modules:
+    if State.settings is not None:
         raise RuntimeError("this process is prepared already: fork another one")
+    State.settings, State.tree = settings_module, project
     sys.path[:0] = sys_path
     importlib.invalidate_caches()
     if world is not None:
@@ -62,27 +78,54 @@ def prepare(
     os.environ.update(env)
     # The C library has read TZ before.
     time.tzset()
-    sys.modules[SETTINGS_MODULE] = merged = merged_settings(settings_module, settings)
+    os.environ["DJANGO_SETTINGS_MODULE"] = settings_module
+    changed, redis, made_of = load_settings(settings_module, settings, project)
     if app is not None:
-        install(app, merged, names_urls="ROOT_URLCONF" in settings)
-    os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS_MODULE
+        install(app, sys.modules[settings_module], names_urls="ROOT_URLCONF" in settings)
 
     import django
 
+    from dj_regress import statements
+
+    statements.listen()
     django.setup()
+    if project is not None:
+        places.check_connections()
     import_early()
     clock.check()
     prepared = Prepared(
         code=fingerprints(watch),
-        template=template(),
+        template=hash_of_template([*template, *made_of]),
         guard_cycle=guard_cycle(),
         versions=versions(),
+        changed=changed,
+        redis=redis,
+        extensions=[] if project is None else extensions(),
     )
     refuse_connections()
     # What is here stays: a collection in a copy would otherwise touch, and so copy, every page of it.
     gc.collect()
     gc.freeze()
     return prepared
+
+
+def load_settings(
+    name: str, overrides: Mapping[str, Any], tree: ProjectTree | None
+) -> tuple[list[str], bool, list[str]]:
+    """Import the settings, and put the case's over them; of a project, put them in the arm's place.
+
+    Returns what was changed, whether they lead to a Redis, and the texts that a project's are made of.
+    """
+    if tree is None:
+        override(importlib.import_module(name), overrides)
+        return [], False, []
+    begin(tree)
+    before = set(sys.modules)
+    module = importlib.import_module(name)
+    files = settings_files(module, before, tree["top"])
+    override(module, overrides)
+    placed = places.place(module)
+    return placed.changed, placed.redis, [file.read_text() for file in files]
 
 
 def compile_all(folders: list[str]) -> None:
@@ -107,16 +150,10 @@ def import_early() -> None:
         importlib.import_module("dj_regress.web")
 
 
-def merged_settings(settings_module: str, overrides: Mapping[str, Any]) -> ModuleType:
-    """Build a settings module from the app's own and the case's."""
-    base = importlib.import_module(settings_module)
-    module = ModuleType(SETTINGS_MODULE, f"{settings_module} with the case's settings")
-    for name, value in vars(base).items():
-        if not name.startswith("__"):
-            setattr(module, name, value)
+def override(settings: ModuleType, overrides: Mapping[str, Any]) -> None:
+    """Put the case's settings over the app's, in place: whoever imports them directly sees it, too."""
     for name, value in overrides.items():
-        setattr(module, name, merge(getattr(base, name, None), value))
-    return module
+        setattr(settings, name, merge(getattr(settings, name, None), value))
 
 
 def install(app: str, settings: ModuleType, *, names_urls: bool) -> None:
@@ -146,7 +183,19 @@ def merge(base: Any, override: Any) -> Any:
 
 def fingerprints(watch: list[str]) -> dict[str, Fingerprint]:
     """Say where the watched packages come from in this process, and what is in them."""
-    return {name: of_package(importlib.import_module(name)) for name in watch}
+    found = {name: of_package(importlib.import_module(name)) for name in watch}
+    if State.tree is not None and State.settings is not None:
+        found[PROJECT] = of_project(State.tree, importlib.import_module(State.settings))
+    return found
+
+
+def of_project(tree: ProjectTree, settings: ModuleType) -> Fingerprint:
+    """Hash all files of a project's tree, if its settings are from there."""
+    file = Path(settings.__file__ or "")
+    top = Path(tree["top"])
+    if not file.is_relative_to(top):
+        return Fingerprint(path=str(file), hash="")
+    return Fingerprint(path=str(top), hash=fingerprint_tree(top))
 
 
 def of_package(module: ModuleType) -> Fingerprint:
@@ -161,7 +210,7 @@ def of_package(module: ModuleType) -> Fingerprint:
     )
 
 
-def template() -> str:
+def hash_of_template(further: list[str]) -> str:
     """Hash what a migrated, empty database depends on."""
     import django
     from django.apps import apps
@@ -173,6 +222,7 @@ def template() -> str:
         str(settings.AUTH_USER_MODEL),
         str(settings.DEFAULT_AUTO_FIELD),
         *settings.INSTALLED_APPS,
+        *further,
     ]
     for app in apps.get_app_configs():
         name, _explicit = MigrationLoader.migrations_module(app.label)

@@ -1,0 +1,7 @@
+"""The pages."""
+
+from django.urls import path
+
+from shop import views
+
+urlpatterns = [path("orders/", views.orders), path("mine/", views.mine)]
