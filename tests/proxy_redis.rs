@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, UnixStream};
 const LATENCY: Duration = Duration::from_millis(30);
 
 fn counts(counters: &Counters, verb: &str) -> Counts {
-    counters.seen.get(&Shape { verb: verb.to_owned(), table: None }).copied().unwrap_or_default()
+    counters.seen.get(&Shape::of_verb(verb)).copied().unwrap_or_default()
 }
 
 async fn increase(client: &mut MultiplexedConnection) -> RedisResult<i64> {

@@ -1,4 +1,4 @@
-//! Reads an arm's ledger into statements.
+//! Reads an arm's ledger: what Django's wrappers saw, and from where in the app.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -14,14 +14,14 @@ use crate::proxy::{Shape, shape};
 /// The actor whose statements no measurement counts.
 pub const PROBE: &str = "probe";
 
-/// One statement that an actor gave to Django.
+/// A call of an actor: one text that it gave to a cursor of Django.
 #[derive(Debug, Clone)]
-pub struct Statement {
+pub struct Call {
     /// The actor's name in the case.
     pub actor: Arc<str>,
     /// `main`, or the process's role in a real cluster.
     pub role: Arc<str>,
-    /// Verb and table.
+    /// What its text says that it does.
     pub shape: Arc<Shape>,
     /// Its text, with Django's `%s`.
     pub sql: Arc<str>,
@@ -29,13 +29,15 @@ pub struct Statement {
     pub site: Arc<str>,
     /// `CLOCK_MONOTONIC` in nanoseconds when it was sent.
     pub begin: u64,
-    /// How often the server was asked to execute it.
+    /// How often the server was to execute it; 0, where that was not known before.
     pub times: u64,
+    /// The process of the server that its connection is to; 0, where the driver does not say.
+    pub backend: u32,
     /// How it ended; absent where its process died first.
     pub end: Option<End>,
 }
 
-/// How a statement ended.
+/// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
     /// `CLOCK_MONOTONIC` in nanoseconds.
@@ -46,11 +48,11 @@ pub struct End {
     pub error: Option<String>,
 }
 
-/// All statements of a ledger, in the order in which they were begun.
+/// All calls of a ledger, in the order in which they were begun.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
-    /// The statements.
-    pub statements: Vec<Statement>,
+    /// The calls.
+    pub calls: Vec<Call>,
 }
 
 impl Ledger {
@@ -85,26 +87,21 @@ impl Ledger {
                 Record::Text { id, sql } => {
                     texts.entry(id).or_insert_with(|| (Arc::from(sql.as_str()), Arc::new(shape(&sql))));
                 }
-                Record::Begin { pid, seq, actor, role, at, text, site, times, alias: _ } => {
+                Record::Begin { pid, seq, actor, role, at, text, site, times, backend, alias: _ } => {
                     let unknown = || (Arc::from(""), Arc::new(shape("")));
                     let (sql, shape) = texts.get(&text).cloned().unwrap_or_else(unknown);
                     let (actor, role, site) = (once(actor), once(role), once(site));
-                    open.insert((pid, seq), ledger.statements.len());
-                    ledger.statements.push(Statement { actor, role, shape, sql, site, begin: at, times, end: None });
+                    open.insert((pid, seq), ledger.calls.len());
+                    ledger.calls.push(Call { actor, role, shape, sql, site, begin: at, times, backend, end: None });
                 }
                 Record::End { pid, seq, at, rows, error } => {
                     if let Some(index) = open.remove(&(pid, seq)) {
-                        ledger.statements[index].end = Some(End { at, rows, error });
+                        ledger.calls[index].end = Some(End { at, rows, error });
                     }
                 }
             }
         }
         Ok(ledger)
-    }
-
-    /// The statements that measurements count: all but the probe's.
-    pub fn measured(&self) -> impl Iterator<Item = &Statement> {
-        self.statements.iter().filter(|statement| *statement.actor != *PROBE)
     }
 }
 
@@ -119,11 +116,11 @@ mod tests {
     const LEDGER: &str = concat!(
         r#"{"record":"text","id":"a","sql":"SELECT 1 FROM t"}"#,
         "\n",
-        r#"{"record":"begin","pid":7,"seq":1,"actor":"q","role":"main","at":5,"text":"a","site":"x.py:1:f","alias":"default","times":1}"#,
+        r#"{"record":"begin","pid":7,"seq":1,"actor":"q","role":"main","at":5,"text":"a","site":"x.py:1:f","alias":"default","backend":7,"times":1}"#,
         "\n",
         r#"{"record":"end","pid":7,"seq":1,"at":9,"rows":3,"error":null}"#,
         "\n",
-        r#"{"record":"begin","pid":7,"seq":2,"actor":"probe","role":"main","at":10,"text":"a","site":"x.py:1:f","alias":"default","times":1}"#,
+        r#"{"record":"begin","pid":7,"seq":2,"actor":"probe","role":"main","at":10,"text":"a","site":"x.py:1:f","alias":"default","backend":7,"times":1}"#,
         "\n",
         r#"{"record":"end","pid":7,"se"#
     );
@@ -131,15 +128,9 @@ mod tests {
     #[test]
     fn a_killed_process_leaves_a_statement_begun_and_not_ended() {
         let ledger = parse(LEDGER).expect("it is a ledger");
-        assert_eq!(ledger.statements.len(), 2);
-        assert_eq!(ledger.statements[0].end, Some(End { at: 9, rows: 3, error: None }));
-        assert_eq!(ledger.statements[1].end, None);
-    }
-
-    #[test]
-    fn the_probe_is_not_measured() {
-        let ledger = parse(LEDGER).expect("it is a ledger");
-        assert_eq!(ledger.measured().count(), 1);
+        assert_eq!(ledger.calls.len(), 2);
+        assert_eq!(ledger.calls[0].end, Some(End { at: 9, rows: 3, error: None }));
+        assert_eq!(ledger.calls[1].end, None);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use tokio_postgres::Client;
 
 use super::exchange::Exchange;
 use super::journal::{Journal, TaskCounts};
-use super::ledger::Ledger;
 use super::peaks::Peaks;
+use super::statement::Statement;
 use super::triggers::Write;
 use super::window::{Snapshot, Window};
 use super::writer::Writer;
@@ -99,7 +99,7 @@ pub struct Now<'n> {
 #[derive(Clone, Copy)]
 pub struct Left<'l> {
     /// Its statements.
-    pub ledger: &'l Ledger,
+    pub statements: &'l [Statement],
     /// What its processes wrote down.
     pub journal: &'l Journal,
     /// What became of its tasks, if somebody needs it.

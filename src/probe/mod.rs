@@ -25,6 +25,7 @@ mod rows;
 pub mod sample;
 pub mod server;
 pub mod sql;
+pub mod statement;
 mod statements;
 mod tasks;
 pub mod triggers;

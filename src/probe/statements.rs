@@ -1,9 +1,9 @@
-//! `statements`: counts over the ledger, and who sent the most.
+//! `statements`: what went over the wires, and who sent the most of it.
 
 use std::collections::HashMap;
 
-use super::ledger::{Ledger, Statement};
 use super::measurement::{Found, Left, Measurement};
+use super::statement::Statement;
 use super::window::Window;
 use super::writer::{Writer, shorten};
 use crate::case::{StatementFilter, StatementUnit};
@@ -21,26 +21,26 @@ pub struct Statements<'m> {
 
 impl Measurement for Statements<'_> {
     fn value(&self, left: &Left<'_>) -> Result<Found, String> {
-        let value = count(left.ledger, self.filter, self.unit, left.window).into();
-        Ok(Found { value, writers: top(left.ledger, self.filter, left.window, TOP) })
+        let value = count(left.statements, self.filter, self.unit, left.window).into();
+        Ok(Found { value, writers: top(left.statements, self.filter, left.window, TOP) })
     }
 }
 
 /// Counts the statements that the filter lets through, in their unit.
-fn count(ledger: &Ledger, filter: &StatementFilter, unit: StatementUnit, window: &Window) -> u64 {
-    selected(ledger, filter, window)
+fn count(statements: &[Statement], filter: &StatementFilter, unit: StatementUnit, window: &Window) -> u64 {
+    selected(statements, filter, window)
         .map(|statement| match unit {
-            StatementUnit::Count => statement.times,
-            StatementUnit::Rows => statement.end.as_ref().map_or(0, |end| u64::try_from(end.rows).unwrap_or(0)),
+            StatementUnit::Count => 1,
+            StatementUnit::Rows => statement.rows,
         })
         .sum()
 }
 
 /// The call sites that sent the most of these statements, most first.
-fn top(ledger: &Ledger, filter: &StatementFilter, window: &Window, at_most: usize) -> Vec<Writer> {
+fn top(statements: &[Statement], filter: &StatementFilter, window: &Window, at_most: usize) -> Vec<Writer> {
     let mut by_site: HashMap<(&str, &str, &str), u64> = HashMap::new();
-    for statement in selected(ledger, filter, window) {
-        *by_site.entry((&statement.actor, &statement.site, &statement.sql)).or_default() += statement.times;
+    for statement in selected(statements, filter, window) {
+        *by_site.entry((&statement.actor, &statement.site, &statement.sql)).or_default() += 1;
     }
     let mut writers: Vec<Writer> = by_site
         .into_iter()
@@ -57,19 +57,18 @@ fn top(ledger: &Ledger, filter: &StatementFilter, window: &Window, at_most: usiz
 }
 
 fn selected<'l>(
-    ledger: &'l Ledger,
+    statements: &'l [Statement],
     filter: &'l StatementFilter,
     window: &'l Window,
 ) -> impl Iterator<Item = &'l Statement> {
-    ledger.measured().filter(move |statement| window.contains(statement.begin) && lets_through(filter, statement))
+    statements.iter().filter(move |statement| window.contains(statement.at) && lets_through(filter, statement))
 }
 
 fn lets_through(filter: &StatementFilter, statement: &Statement) -> bool {
     fn given(wanted: Option<&String>, test: impl FnOnce(&str) -> bool) -> bool {
         wanted.is_none_or(|wanted| test(wanted))
     }
-    given(filter.verb.as_ref(), |verb| statement.shape.verb == verb)
-        && given(filter.table.as_ref(), |table| statement.shape.table.as_deref() == Some(table))
+    statement.class.shape.does(filter.verb.as_deref(), filter.table.as_deref())
         && given(filter.matching.as_ref(), |text| statement.sql.contains(text))
         && given(filter.site.as_ref(), |site| statement.site.contains(site))
         && given(filter.actor.as_ref(), |actor| *statement.actor == *actor)

@@ -15,7 +15,7 @@ impl Measurement for WalBytes<'_> {
 
     fn value(&self, left: &Left<'_>) -> Result<Found, String> {
         let is_one = |table: Option<&str>| self.table.is_none() || table == self.table;
-        let of_table = left.flow.wal.iter().filter(|(shape, _)| is_one(shape.table.as_deref()));
+        let of_table = left.flow.wal.iter().filter(|(shape, _)| is_one(shape.table()));
         Ok(of_table.map(|(_, bytes)| bytes).sum::<u64>().into())
     }
 

@@ -7,13 +7,9 @@ use indexmap::IndexMap;
 use crate::case::Per;
 use crate::proxy::{Counters, HttpCounters, Shape};
 
-const SECONDS_PER_DAY: f64 = 86_400.0;
+pub use crate::proxy::monotonic;
 
-/// `CLOCK_MONOTONIC` in nanoseconds, as the workers write it into the ledger.
-pub fn monotonic() -> u64 {
-    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
-        .map_or(0, |now| now.tv_sec().unsigned_abs() * 1_000_000_000 + now.tv_nsec().unsigned_abs())
-}
+const SECONDS_PER_DAY: f64 = 86_400.0;
 
 /// A span of an arm's life, with what was done in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,15 +1,15 @@
-//! Who wrote a table: the app's call sites from the ledger, strangers from triggers.
+//! Who wrote a table: the app's statements with their call sites, strangers from triggers.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::ledger::Ledger;
 use super::measurement::{Found, Left, Measurement, Requires};
+use super::statement::Statement;
 use super::triggers::Write;
 use super::window::Window;
 use super::writer::{Writer, shorten};
-use crate::proxy::shape;
+use crate::proxy::{Shape, shape};
 
 /// How actors introduce themselves to the server: `dj-regress/<actor>`.
 const ACTOR_PREFIX: &str = "dj-regress/";
@@ -31,7 +31,7 @@ impl Measurement for Writers<'_> {
 
     fn value(&self, left: &Left<'_>) -> Result<Found, String> {
         let writes = left.writes.get(self.table).ok_or_else(|| format!("nobody watched who writes {}", self.table))?;
-        let all = of(left.ledger, writes, self.table, self.verbs, left.window);
+        let all = of(left.statements, writes, self.table, self.verbs, left.window);
         let is_allowed = |writer: &TableWriter| !writer.is_stranger && self.allowed.contains(&writer.writer);
         let others: Vec<TableWriter> = all.into_iter().filter(|writer| !is_allowed(writer)).collect();
         let statements: u64 = others.iter().map(|writer| writer.statements).sum();
@@ -70,7 +70,7 @@ impl From<TableWriter> for Writer {
 }
 
 /// The writers of a table in a window, most statements first.
-pub fn of(ledger: &Ledger, writes: &[Write], table: &str, verbs: &[String], window: &Window) -> Vec<TableWriter> {
+pub fn of(statements: &[Statement], writes: &[Write], table: &str, verbs: &[String], window: &Window) -> Vec<TableWriter> {
     type Key = (String, bool, String, String, String);
     let mut found: BTreeMap<Key, (u64, u64)> = BTreeMap::new();
     let mut add = |key: Key, statements: u64, rows: u64| {
@@ -79,15 +79,17 @@ pub fn of(ledger: &Ledger, writes: &[Write], table: &str, verbs: &[String], wind
         entry.1 += rows;
     };
     let wanted = |verb: &str| verbs.iter().any(|wanted| wanted == verb);
-    for statement in ledger.measured().filter(|statement| window.contains(statement.begin)) {
-        let verb = &statement.shape.verb;
-        if statement.shape.table.as_deref() == Some(table) && wanted(verb) {
-            let rows = statement.end.as_ref().map_or(0, |end| u64::try_from(end.rows).unwrap_or(0));
+    for statement in statements.iter().filter(|statement| window.contains(statement.at)) {
+        let does = statement.class.shape.touches.iter().filter(|touch| touch.table == table && wanted(touch.verb));
+        for touch in does {
             let (actor, role, site) = (&statement.actor, &statement.role, &statement.site);
-            add((actor.to_string(), false, role.to_string(), site.to_string(), verb.clone()), statement.times, rows);
+            let key = (actor.to_string(), false, role.to_string(), site.to_string(), touch.verb.to_owned());
+            add(key, 1, statement.rows);
         }
     }
-    let strange = |write: &&Write| window.contains(write.at) && wanted(&write.verb) && is_strange(write, table);
+    let strange = |write: &&Write| {
+        window.contains(write.at) && wanted(&write.verb) && is_strange(write, table, statements)
+    };
     for write in writes.iter().filter(strange) {
         let from = write.address.as_deref().unwrap_or("local");
         let role = format!("pid {}, {from}", write.pid);
@@ -109,12 +111,17 @@ pub fn of(ledger: &Ledger, writes: &[Write], table: &str, verbs: &[String], wind
     writers
 }
 
-/// A write that the ledger does not show: of a client that is no actor, or made by a function or
-/// trigger that an actor's statement (which says something else) called.
-fn is_strange(write: &Write, table: &str) -> bool {
-    let shape = shape(&write.statement);
-    let is_plain = shape.table.as_deref() == Some(table) && shape.verb == write.verb;
-    !write.application.starts_with(ACTOR_PREFIX) || !is_plain
+/// A write that is no statement of an actor: of a client that is none, or made by a function or trigger that an actor's
+/// statement (which says something else) called.
+fn is_strange(write: &Write, table: &str, statements: &[Statement]) -> bool {
+    let does = |shape: &Shape| shape.does(Some(&write.verb), Some(table));
+    let said = shape(&write.statement);
+    // What EXECUTE executes is not in its text.
+    let is_executed = || {
+        let mut of_backend = statements.iter().filter(|one| i64::from(one.backend) == i64::from(write.pid));
+        said.verb == "EXECUTE" && of_backend.any(|one| does(&one.class.shape))
+    };
+    !write.application.starts_with(ACTOR_PREFIX) || !(does(&said) || is_executed())
 }
 
 #[cfg(test)]
@@ -137,7 +144,7 @@ mod tests {
     fn a_foreign_client_is_named_and_an_actor_is_left_to_the_ledger() {
         let window = Window { begin: 0, end: u64::MAX, ..Window::default() };
         let writes = [write("psql", "DELETE FROM t WHERE a = 1"), write("dj-regress/q", "DELETE FROM t")];
-        let writers = of(&Ledger::default(), &writes, "t", &["DELETE".to_owned()], &window);
+        let writers = of(&[], &writes, "t", &["DELETE".to_owned()], &window);
         assert_eq!(writers.len(), 1);
         assert_eq!((writers[0].writer.as_str(), writers[0].is_stranger), ("psql", true));
     }
@@ -146,7 +153,7 @@ mod tests {
     fn a_stranger_outside_the_window_is_not_of_it() {
         let window = Window { begin: 6, end: 9, ..Window::default() };
         assert!(
-            of(&Ledger::default(), &[write("psql", "DELETE FROM t")], "t", &["DELETE".to_owned()], &window).is_empty()
+            of(&[], &[write("psql", "DELETE FROM t")], "t", &["DELETE".to_owned()], &window).is_empty()
         );
     }
 
@@ -154,7 +161,7 @@ mod tests {
     fn a_function_that_an_actor_calls_is_a_stranger_with_the_call_as_its_statement() {
         let window = Window { begin: 0, end: u64::MAX, ..Window::default() };
         let writers =
-            of(&Ledger::default(), &[write("dj-regress/q", "SELECT purge()")], "t", &["DELETE".to_owned()], &window);
+            of(&[], &[write("dj-regress/q", "SELECT purge()")], "t", &["DELETE".to_owned()], &window);
         assert_eq!(writers[0].site, "SELECT purge()");
     }
 }

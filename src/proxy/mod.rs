@@ -19,4 +19,5 @@ pub use postgres::{PORT as POSTGRES_PORT, PostgresProxy};
 pub use redis::RedisProxy;
 pub use wire::counters::{Client, Counters, Counts, CountsByShape};
 pub use wire::faults::Faults;
-pub use wire::shape::{Shape, is_unseen, shape};
+pub use wire::sql::{Reading, Shape, Touch, Way, is_unseen, read, shape};
+pub use wire::statement_counts::{Class, Outcome, Sent, monotonic};

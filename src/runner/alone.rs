@@ -67,7 +67,7 @@ fn is_about_all(text: &str) -> bool {
 
 /// What an arm on a server that others use looked at, though it is not its own, in words; what it changes is its own.
 pub fn looked_at_others(ledger: &Ledger) -> Option<String> {
-    let statement = ledger.statements.iter().find(|statement| {
+    let statement = ledger.calls.iter().find(|statement| {
         let text = statement.sql.to_ascii_lowercase();
         looks_at_all(&words(&text))
     })?;

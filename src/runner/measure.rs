@@ -8,9 +8,12 @@ use serde_json::Value;
 use super::alone::looked_at_others;
 use super::session::Session;
 use crate::case::{Per, Quantity, StatementUnit, WRITES, word};
-use crate::probe::ledger::Ledger;
+use crate::probe::ledger::{Ledger, PROBE};
 use crate::probe::measurement::Left;
+use crate::probe::reconcile::Wire;
 use crate::probe::registry::measurement;
+use crate::probe::statement::Evidence;
+use crate::probe::window::monotonic;
 use crate::probe::writer::Writer;
 use crate::probe::writers::{self, TableWriter};
 use crate::probe::{fetches, reconcile};
@@ -34,21 +37,35 @@ pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Resul
         return Err(tried);
     }
     let tasks = session.task_counts(&journal).await?;
+    let is_counted = session.servers.has_statistics();
+    // Whatever still goes on is bracketed by two looks at the wires.
+    let requested = session.requested(&journal);
+    session.traffic().await;
+    let before = if is_counted { session.actors.sent() } else { Vec::new() };
+    let server = if is_counted { Some(session.servers.executed().await?) } else { None };
+    let until = monotonic();
+    let after = session.actors.sent();
     let ledger = Ledger::read(&session.folder.join("ledger"))?;
     if session.servers.is_shared
         && let Some(why) = looked_at_others(&ledger)
     {
         return Err(why);
     }
-    let mut differences = Vec::new();
-    if session.servers.has_statistics() {
-        let server = session.servers.executed().await?;
-        differences = reconcile::with_server(&ledger, &server.executed, session.record.disturbed);
+    let disturbed = &session.record.disturbed;
+    let of_app = after.iter().filter(|(actor, _)| actor != PROBE);
+    let evidence = Evidence::new(&ledger, of_app.map(|(actor, sent)| (actor.as_str(), sent.as_slice())), until);
+    let mut differences = evidence.differences;
+    if let Some(server) = server {
+        let wires = after.into_iter().enumerate().map(|(index, (actor, after))| Wire {
+            is_disturbed: disturbed.is(&actor),
+            before: before.get(index).map(|(_, sent)| sent.clone()).unwrap_or_default(),
+            actor,
+            after,
+        });
+        let wires: Vec<Wire> = wires.collect();
+        differences.extend(reconcile::with_server(&wires, &session.servers.database, &server.executed));
     }
-    for (actor, counters) in session.traffic().await {
-        differences.extend(reconcile::with_wire(&ledger, &actor, &counters.seen, session.record.disturbed));
-    }
-    differences.extend(reconcile::with_requests(&session.requested(&journal), session.record.disturbed));
+    differences.extend(reconcile::with_requests(&requested, |actor| disturbed.is(actor)));
     if !differences.is_empty() {
         return Err(format!("ledger, wire and server do not agree: {}", differences.join("; ")));
     }
@@ -60,7 +77,7 @@ pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Resul
         let during = invariant.of.during();
         let (window, flow) = (session.record.windows.get(during), session.record.windows.flow(during));
         let found = measurement.value(&Left {
-            ledger: &ledger,
+            statements: &evidence.statements,
             journal: &journal,
             tasks: &tasks,
             readings: &session.record.readings,
@@ -84,7 +101,7 @@ pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Resul
     if let Some(table) = &session.context.writes_of {
         let verbs = WRITES.map(str::to_owned);
         let writes = writes.get(table).map_or(&[][..], Vec::as_slice);
-        measured.writes = writers::of(&ledger, writes, table, &verbs, &session.record.windows.whole);
+        measured.writes = writers::of(&evidence.statements, writes, table, &verbs, &session.record.windows.whole);
     }
     Ok(measured)
 }

@@ -35,8 +35,12 @@ pub enum Record {
         site: String,
         /// Django's alias of the connection.
         alias: String,
-        /// How often the server is asked to execute it: 1, or the parameter count of `executemany`.
+        /// How often the server is asked to execute it: 1, or the parameter count of `executemany`; 0, where that is not
+        /// known yet.
         times: u64,
+        /// The process of the server that the connection is to; 0, where the driver does not say.
+        #[serde(default)]
+        backend: u32,
     },
     /// The statement came back.
     End {

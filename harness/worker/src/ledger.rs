@@ -73,11 +73,12 @@ impl Ledger {
         let connection = context.get_item(intern!(py, "connection"))?;
         let sql = text(sql, connection.as_ref())?;
         let site = self.sites.find(py)?;
-        let alias = match connection {
-            Some(connection) => connection.getattr(intern!(py, "alias"))?.extract()?,
-            None => String::new(),
+        let (alias, backend) = match connection {
+            Some(connection) => (connection.getattr(intern!(py, "alias"))?.extract()?, backend(&connection)),
+            None => (String::new(), 0),
         };
-        let times = if many { params.len().unwrap_or(1) } else { 1 };
+        // A generator does not say how many it will give.
+        let times = if many { params.len().unwrap_or(0) } else { 1 };
         let role = self.role(py);
         let id = blake3::hash(sql.as_bytes()).to_hex()[..16].to_owned();
 
@@ -98,6 +99,7 @@ impl Ledger {
             site,
             alias,
             times: times as u64,
+            backend,
         })?;
         Ok((pid, seq))
     }
@@ -136,6 +138,13 @@ fn text(sql: &Bound<'_, PyAny>, connection: Option<&Bound<'_, PyAny>>) -> PyResu
         Ok(rendered) => rendered.extract(),
         Err(_) => Ok(sql.str()?.to_string_lossy().into_owned()),
     }
+}
+
+/// The process of the server behind one of Django's connections. Both drivers, psycopg 3 and 2, say it.
+fn backend(connection: &Bound<'_, PyAny>) -> u32 {
+    let py = connection.py();
+    let of_driver = || connection.getattr(intern!(py, "connection"))?.getattr(intern!(py, "info"));
+    of_driver().and_then(|info| info.getattr(intern!(py, "backend_pid"))?.extract()).unwrap_or(0)
 }
 
 /// The cursor's row count, -1 where it has none.

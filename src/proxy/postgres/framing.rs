@@ -17,6 +17,9 @@ const MAX_NAMES: usize = 4 << 10;
 /// What is kept of a command tag, e.g. `INSERT 0 1`.
 const MAX_TAG: usize = 64;
 
+/// What is kept of BackendKeyData: the number of the server's process.
+const PROCESS: usize = 4;
+
 /// The longest message that Postgres itself takes is just below.
 const MAX_LENGTH: u32 = 1 << 30;
 
@@ -31,6 +34,7 @@ impl Side {
             (Self::Client, b'B' | b'C' | b'E') => MAX_NAMES,
             (Self::Server, b'C') => MAX_TAG,
             (Self::Server, b'Z') => 1,
+            (Self::Server, b'K') => PROCESS,
             _ => 0,
         }
     }

@@ -146,6 +146,10 @@ impl Observer for Conversation {
         self.answers.is_awaited()
     }
 
+    fn under_way(&self) -> Vec<(usize, u64)> {
+        self.answers.under_way()
+    }
+
     fn undecided(&self) -> usize {
         self.down.undecided()
     }

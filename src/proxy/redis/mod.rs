@@ -20,7 +20,7 @@ use crate::proxy::wire::connection_counts::ConnectionCounts;
 use crate::proxy::wire::cut_finder::CutFinder;
 use crate::proxy::wire::listener::{Opened, Protocol, Proxy};
 use crate::proxy::wire::observer::{Broken, Observer};
-use crate::proxy::wire::shape::Shape;
+use crate::proxy::wire::sql::Shape;
 use crate::proxy::wire::statement_counts::{Class, Outcome, StatementCounts};
 use crate::proxy::wire::stream::{self, Side, Stream};
 
@@ -121,7 +121,7 @@ impl Dialogue {
         let verb = String::from_utf8_lossy(name).to_ascii_uppercase();
         self.subscribes |= matches!(verb.as_str(), "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "MONITOR");
         self.subscribes |= self.waiting.len() >= MAX_WAITING;
-        self.waiting.push_back(self.counts.class(Class { shape: Shape { verb, table: None }, is_unseen: false }));
+        self.waiting.push_back(self.counts.class(Class { shape: Shape::of_verb(verb), ..Class::default() }));
         if self.subscribes {
             for class in std::mem::take(&mut self.waiting) {
                 self.counts.count(class, Outcome::Done);

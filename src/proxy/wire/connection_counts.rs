@@ -1,5 +1,6 @@
 //! What is known of one connection: what it counts, and whether anything waits to be read.
 
+use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use super::counters::Counters;
 use super::cut_finder::CutFinder;
 use super::faults::Faults;
 use super::observer::{Broken, Observer};
+use super::statement_counts::{Class, Sent};
 use super::stream::{Side, Stream};
 
 /// One connection's counts. Whoever reads from its sockets holds the lock until what was read is counted: so under the
@@ -41,6 +43,11 @@ impl<O: Observer> ConnectionCounts<O> {
     /// Everything counted so far.
     pub fn counters(&self) -> Counters {
         self.observer.counts().counters()
+    }
+
+    /// Each statement that was recorded so far, and what is under way.
+    pub fn sent(&self, known: &mut HashMap<Class, Arc<Class>>) -> Vec<Sent> {
+        self.observer.counts().sent(&self.observer.under_way(), known)
     }
 
     /// See [`Observer::undecided`].

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Sub};
 
-use super::shape::Shape;
+use super::sql::Shape;
 
 /// Shapes and clients kept apart; whatever comes beyond goes by [`Overflow::overflow`].
 pub(in crate::proxy) const MAX_KEYS: usize = 4096;
@@ -68,9 +68,9 @@ pub struct Counters {
     pub truncated: u64,
     /// Answers that nothing was sent for: the proxy lost track. Never, as far as known.
     pub unmatched: u64,
-    /// Statements that Django's execute wrappers see.
+    /// Statements of the app.
     pub seen: CountsByShape,
-    /// Statements that they cannot see: BEGIN, COMMIT, set_config, FETCH, CLOSE, ...
+    /// The driver's own: BEGIN, COMMIT, set_config, FETCH, CLOSE, ...
     pub unseen: CountsByShape,
     /// Connections by who they said they are.
     pub clients: BTreeMap<Client, u64>,
@@ -148,7 +148,7 @@ pub(in crate::proxy) trait Overflow: Ord {
 
 impl Overflow for Shape {
     fn overflow() -> Self {
-        Self { verb: "(other)".to_owned(), table: None }
+        Self::of_verb("(other)")
     }
 }
 

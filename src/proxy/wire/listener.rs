@@ -1,6 +1,6 @@
 //! The part of a proxy that all protocols share: listens, knows its connections, adds up their counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -24,6 +24,7 @@ use super::counters::Counters;
 use super::faults::{ConnectionFaults, Faults};
 use super::observer::Observer;
 use super::relay::relay;
+use super::statement_counts::{Class, Sent};
 use super::stream::{Side, Stream};
 use crate::error::{Context as _, Error, Result};
 use crate::proxy::Endpoint;
@@ -79,6 +80,10 @@ struct Registry<O> {
     next: u64,
     open: BTreeMap<u64, Arc<Mutex<ConnectionCounts<O>>>>,
     closed: Counters,
+    /// Statements of closed connections.
+    sent: Vec<Sent>,
+    /// Each class once.
+    classes: HashMap<Class, Arc<Class>>,
 }
 
 /// Refuses a socket whose address would be too long.
@@ -104,7 +109,13 @@ impl<P: Protocol> Proxy<P> {
     /// Listens at a socket, and passes on to `upstream`.
     pub(in crate::proxy) fn listen(protocol: P, upstream: Endpoint, socket: &Path) -> Result<Self> {
         let listener = bind(socket)?;
-        let registry = Mutex::new(Registry { next: 0, open: BTreeMap::new(), closed: Counters::default() });
+        let registry = Mutex::new(Registry {
+            next: 0,
+            open: BTreeMap::new(),
+            closed: Counters::default(),
+            sent: Vec::new(),
+            classes: HashMap::new(),
+        });
         let shared = Arc::new(Shared { protocol, listener, upstream, faults: Faults::default(), registry });
         let accepting = tokio::spawn(accept(Arc::clone(&shared)));
         Ok(Self { socket: socket.to_owned(), shared, accepting })
@@ -123,6 +134,17 @@ impl<P: Protocol> Proxy<P> {
     /// Everything counted so far. What a client has sent and not been answered yet may be missing.
     pub fn counters(&self) -> Counters {
         self.shared.registry.lock().counters()
+    }
+
+    /// Each statement that was sent so far, in the order of its connection's answers.
+    pub fn sent(&self) -> Vec<Sent> {
+        let mut registry = self.shared.registry.lock();
+        let Registry { open, sent, classes, .. } = &mut *registry;
+        let mut sent = sent.clone();
+        for counts in open.values() {
+            sent.extend(counts.lock().sent(classes));
+        }
+        sent
     }
 
     /// Connections whose client waits: for an answer, or to be let in.
@@ -226,6 +248,8 @@ impl<P: Protocol> Drop for OpenConnection<P> {
         let mut counts = self.counts.lock();
         counts.closed();
         registry.closed += &counts.counters();
+        let sent = counts.sent(&mut registry.classes);
+        registry.sent.extend(sent);
         registry.open.remove(&self.id);
     }
 }

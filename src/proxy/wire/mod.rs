@@ -2,7 +2,7 @@
 //!
 //! `listener` accepts connections, `relay` passes their bytes on, `faulty` does so while a fault is set; `faults` is what
 //! is set, `cut_finder` finds where to cut, `in_flight` is bytes under way; `connection_counts` is what one connection
-//! counts, `statement_counts` that by statement, `shape` what a statement is, `counters` what comes out. An `observer`
+//! counts, `statement_counts` that by statement, `sql` what a statement is, `counters` what comes out. An `observer`
 //! understands the bytes.
 
 pub(super) mod connection_counts;
@@ -14,6 +14,6 @@ mod in_flight;
 pub(super) mod listener;
 pub(super) mod observer;
 mod relay;
-pub(super) mod shape;
+pub(super) mod sql;
 pub(super) mod statement_counts;
 pub(super) mod stream;

@@ -40,6 +40,11 @@ pub trait Observer: fmt::Debug + Default + Send + 'static {
     /// Whether the client waits: for an answer, or to be let in.
     fn is_awaited(&self) -> bool;
 
+    /// The classes of statements that have no answer yet, and when they were sent.
+    fn under_way(&self) -> Vec<(usize, u64)> {
+        Vec::new()
+    }
+
     /// Of the server's bytes, the last ones that may begin the answer to a COMMIT.
     fn undecided(&self) -> usize;
 

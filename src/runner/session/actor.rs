@@ -40,13 +40,7 @@ impl Session<'_> {
         let (server, database) = (Arc::clone(&self.servers.server), self.servers.database.clone());
         let wire = self.wire_of(actor).await?;
         let directory = wire.directory.clone();
-        // The probe goes past its proxy: what it does is nobody's. Not where there is no way past it.
-        let is_past = actor == PROBE && server.postgres.folder().is_some();
-        let host = if is_past { None } else { Some(wire.postgres.host()) };
-        let service = match host {
-            Some(host) => server.postgres.service_file(host, &database),
-            None => server.postgres.direct_service_file(&database),
-        };
+        let service = server.postgres.service_file(wire.postgres.host(), &database);
         let entry = Placement {
             folder: &self.folder,
             directory: &directory,

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use super::holds::Holds;
 use crate::actor::{Process, StateCode, Zygote};
 use crate::probe::ledger::PROBE;
-use crate::proxy::{Counters, PostgresProxy, RedisProxy};
+use crate::proxy::{Counters, PostgresProxy, RedisProxy, Sent};
 use crate::runner::cpu_pin::CpuPin;
 
 /// What runs in an actor, and the process that it is forked from.
@@ -110,6 +110,11 @@ impl<'s> Actors<'s> {
                 .insert(actor.clone(), if is_quiet { wire.postgres.settled().await } else { wire.postgres.counters() });
         }
         counters
+    }
+
+    /// Each statement that went over each wire so far, the probe's among them.
+    pub fn sent(&self) -> Vec<(String, Vec<Sent>)> {
+        self.wires.iter().map(|(actor, wire)| (actor.clone(), wire.postgres.sent())).collect()
     }
 
     /// Connections to Postgres so far.

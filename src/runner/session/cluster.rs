@@ -96,12 +96,12 @@ impl Session<'_> {
         let (standing, stopping): (Vec<_>, Vec<_>) =
             self.actors.take_clusters(None).into_iter().partition(|cluster| stands.contains(&cluster.pid));
         if !standing.is_empty() {
-            self.record.disturbed = true;
+            self.record.disturbed.add(standing.iter().map(|cluster| cluster.actor.as_str()));
             let sessions: Vec<u32> = standing.iter().map(|cluster| cluster.pid).collect();
             self.context.supervisor.end_sessions(&sessions).await?;
         }
         // What was hurt may hang; nothing exact is lost with it.
-        let within = if self.record.disturbed { DISTURBED } else { LIMIT };
+        let within = if self.record.disturbed.is_any() { DISTURBED } else { LIMIT };
         self.stop(stopping, Some(within)).await.map(drop)
     }
 
@@ -136,7 +136,7 @@ impl Session<'_> {
         let reached = exits.len() == clusters.len();
         let sessions: Vec<u32> = clusters.iter().map(|cluster| cluster.pid).collect();
         if self.context.supervisor.end_sessions(&sessions).await? > 0 {
-            self.record.disturbed = true;
+            self.record.disturbed.add(clusters.iter().map(|cluster| cluster.actor.as_str()));
         }
         let exit = match exits.iter().find(|exit| **exit != Exit::Code(0)).or(exits.first()) {
             Some(Exit::Code(code)) if reached => Value::from(*code),
@@ -148,7 +148,7 @@ impl Session<'_> {
 
     /// SIGKILLs processes of an actor's real clusters.
     pub async fn kill(&mut self, actor: &str, role: Role) -> Result<(), StepError> {
-        self.record.disturbed = true;
+        self.record.disturbed.add([actor]);
         if role == Role::Group {
             let clusters = self.actors.take_clusters(Some(actor));
             let sessions: Vec<u32> = clusters.iter().map(|cluster| cluster.pid).collect();
@@ -172,7 +172,9 @@ impl Session<'_> {
     pub async fn send(&mut self, actor: &str, role: Role, signal: Signal) -> Result<(), StepError> {
         // Only the parent ends in order, and only by these.
         let is_order = role == Role::Parent && matches!(signal, Signal::SIGTERM | Signal::SIGINT);
-        self.record.disturbed |= !is_order;
+        if !is_order {
+            self.record.disturbed.add([actor]);
+        }
         self.signal(actor, role, signal).await
     }
 

@@ -40,8 +40,23 @@ impl Session<'_> {
     pub async fn begin(&mut self, fault: &Fault, step: &Step) -> Result<Lasting, StepError> {
         let report = self.record.fault_begins(step, Instant::now());
         let undo = self.strike(fault).await?;
-        self.record.disturbed = true;
+        self.disturb(fault);
         Ok(self.keep(fault, report, undo))
+    }
+
+    /// Notes whom a fault reaches: of a link its actor, of a server everybody.
+    fn disturb(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Terminate { actor } => self.record.disturbed.add([actor.as_str()]),
+            Fault::Refuse { from: Some(actor), .. } => self.record.disturbed.add([actor.as_str()]),
+            Fault::Latency { link, .. }
+            | Fault::Bandwidth { link, .. }
+            | Fault::Cut { link, .. }
+            | Fault::Reset { link }
+            | Fault::BlackHole { link }
+            | Fault::Partition { link } => self.record.disturbed.add([link.actor.as_str()]),
+            _ => self.record.disturbed.all(),
+        }
     }
 
     fn keep(&mut self, fault: &Fault, report: usize, undo: Undo) -> Lasting {
@@ -173,7 +188,7 @@ impl Session<'_> {
         let link = Link { actor: trigger.actor.clone(), server };
         let faults = self.link(&link).await?;
         let at = faults.statements() + trigger.statements;
-        self.record.disturbed = true;
+        self.disturb(fault);
         Ok(Strike { faults, at, fault: fault.clone(), target: self.target(server)? })
     }
 

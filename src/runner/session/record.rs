@@ -1,6 +1,6 @@
 //! What is on record of an arm: evidence, and what measurements look at.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -24,11 +24,40 @@ pub struct Record {
     pub faults: Vec<FaultReport>,
     /// How long waits took, by line.
     pub waits: HashMap<usize, Duration>,
-    /// Whether something was killed or cut: the ledger is then a bound, not a count.
-    pub disturbed: bool,
+    /// Whose processes were killed, and whose wires were under a fault: what is seen of them are bounds, not counts.
+    pub disturbed: Disturbed,
     /// Time spent on the clone, beyond that of the fork that goes on meanwhile.
     pub cloning: Duration,
     opened: Instant,
+}
+
+/// Whom a fault has reached.
+#[derive(Debug, Default)]
+pub struct Disturbed {
+    actors: BTreeSet<String>,
+    is_all: bool,
+}
+
+impl Disturbed {
+    /// Something has happened to these.
+    pub fn add<'a>(&mut self, actors: impl IntoIterator<Item = &'a str>) {
+        self.actors.extend(actors.into_iter().map(str::to_owned));
+    }
+
+    /// Something has happened to a server.
+    pub fn all(&mut self) {
+        self.is_all = true;
+    }
+
+    /// Whether anything has happened.
+    pub fn is_any(&self) -> bool {
+        self.is_all || !self.actors.is_empty()
+    }
+
+    /// Whether anything has happened to this actor.
+    pub fn is(&self, actor: &str) -> bool {
+        self.is_all || self.actors.contains(actor)
+    }
 }
 
 impl Record {
@@ -40,7 +69,7 @@ impl Record {
             windows: Windows::default(),
             faults: Vec::new(),
             waits: HashMap::new(),
-            disturbed: false,
+            disturbed: Disturbed::default(),
             cloning: Duration::ZERO,
             opened: Instant::now(),
         }

@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use self::asked::Asked;
 use self::statement::{Forgets, Statement};
 use super::framing::Message;
-use crate::proxy::wire::statement_counts::{Outcome, StatementCounts};
+use crate::proxy::wire::statement_counts::{Outcome, StatementCounts, monotonic};
 
 /// Names remembered. A client that never closes what it prepares loses the shapes of the old ones, not their count.
 const MAX_NAMES: usize = 1 << 16;
@@ -39,7 +39,7 @@ pub struct Answers {
     skips: bool,
     /// The error came before the Execute of the statement that failed.
     owed: Option<Owed>,
-    /// The last one answered well since Sync: its implicit transaction can still fail.
+    /// The record of the last one answered well since Sync: its implicit transaction can still fail.
     last: Option<usize>,
     /// Statements of the client so far.
     sent: u64,
@@ -78,13 +78,31 @@ impl Answers {
         is_statement.then(|| self.settled() + 1)
     }
 
+    /// The classes of statements that have no answer yet, as far as they are known, and when they were sent.
+    pub fn under_way(&self) -> Vec<(usize, u64)> {
+        let mut found = Vec::new();
+        for asked in &self.asked {
+            match asked {
+                Asked::Query(statements, answered, at) => {
+                    let waiting = statements.iter().skip(*answered).filter_map(|statement| self.class(statement));
+                    found.extend(waiting.map(|class| (class, *at)));
+                }
+                Asked::Execute(portal, at) => {
+                    found.extend(self.promised(portal).and_then(|one| self.class(one)).map(|class| (class, *at)));
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
     /// Whether what was sent last is a COMMIT, or has one in it.
     pub fn commits(&self) -> bool {
         match self.asked.back() {
-            Some(Asked::Query(statements, answered)) => {
+            Some(Asked::Query(statements, answered, _)) => {
                 statements.iter().skip(*answered).any(|statement| self.counts.commits(statement))
             }
-            Some(Asked::Execute(portal)) => {
+            Some(Asked::Execute(portal, _)) => {
                 self.promised(portal).is_some_and(|statement| self.counts.commits(statement))
             }
             _ => false,
@@ -95,12 +113,12 @@ impl Answers {
     fn promised(&self, portal: &[u8]) -> Option<&Statement> {
         let mut sent = self.asked.iter().rev();
         let bound = sent.find_map(|asked| match asked {
-            Asked::Bind { portal: name, statement } if name == portal => Some(statement),
+            Asked::Bind { portal: name, statement, .. } if name == portal => Some(statement),
             _ => None,
         });
         let Some(bound) = bound else { return self.portals.get(portal) };
         let parsed = sent.find_map(|asked| match asked {
-            Asked::Parse(name, statement) if name == bound => Some(statement),
+            Asked::Parse(name, statement, _) if name == bound => Some(statement),
             _ => None,
         });
         parsed.or_else(|| self.statements.get(bound))
@@ -109,21 +127,21 @@ impl Answers {
     /// A message of the client.
     pub fn frontend(&mut self, message: &Message<'_>) {
         self.counts.totals.messages_up += 1;
-        let body = message.body;
+        let (body, at) = (message.body, monotonic());
         let asked = match message.kind {
-            b'Q' => Asked::Query(self.counts.read_all(text(body)), 0),
+            b'Q' => Asked::Query(self.counts.read_all(text(body)), 0, at),
             b'P' => {
                 let (name, rest) = name(body);
-                Asked::Parse(name, self.counts.read(text(rest)))
+                Asked::Parse(name, self.counts.read(text(rest)), at)
             }
             b'B' => {
                 let (portal, rest) = name(body);
-                Asked::Bind { portal, statement: name(rest).0 }
+                Asked::Bind { portal, statement: name(rest).0, at }
             }
             b'D' => Asked::Describe,
-            b'E' => Asked::Execute(name(body).0),
+            b'E' => Asked::Execute(name(body).0, at),
             b'C' => Asked::Close(body.first().copied().unwrap_or_default(), name(body.get(1..).unwrap_or_default()).0),
-            b'F' => Asked::FunctionCall,
+            b'F' => Asked::FunctionCall(at),
             b'S' => Asked::Sync,
             b'd' => {
                 self.counts.totals.copied_up += message.length as u64;
@@ -155,6 +173,7 @@ impl Answers {
             b'E' => self.error(),
             b'Z' => self.ready(message.body),
             b'G' => self.copies_in = true,
+            b'K' => self.counts.backend = backend(message.body),
             b'd' => self.counts.totals.copied_down += message.length as u64,
             b'1' | b'2' | b'3' | b'n' | b'T' => self.step_done(message.kind),
             _ => {}
@@ -165,18 +184,17 @@ impl Answers {
     pub fn end(&mut self) {
         for asked in std::mem::take(&mut self.asked) {
             match asked {
-                Asked::Query(statements, answered) => {
+                Asked::Query(statements, answered, at) => {
                     for statement in statements.iter().skip(answered) {
-                        self.counts.count_statement(statement.class, Outcome::Unanswered);
+                        self.count(statement, Outcome::Unanswered, at);
                     }
                 }
-                Asked::Parse(name, statement) => self.remember(name, statement),
-                Asked::Bind { portal, statement } => self.bind(portal, &statement),
-                Asked::Execute(portal) => {
-                    let class = self.portals.get(&portal).and_then(|statement| statement.class);
-                    self.counts.count_statement(class, Outcome::Unanswered);
+                Asked::Parse(name, statement, _) => self.remember(name, statement),
+                Asked::Bind { portal, statement, .. } => self.bind(portal, &statement),
+                Asked::Execute(portal, at) => {
+                    self.count(&self.of_portal(&portal), Outcome::Unanswered, at);
                 }
-                Asked::FunctionCall => self.counts.count_function(Outcome::Unanswered),
+                Asked::FunctionCall(at) => self.count_function(Outcome::Unanswered, at),
                 _ => {}
             }
         }
@@ -184,27 +202,34 @@ impl Answers {
 
     /// CommandComplete, EmptyQueryResponse, PortalSuspended, FunctionCallResponse.
     fn statement_done(&mut self, answer: &Message<'_>) {
-        let statement = match self.asked.front_mut() {
-            Some(Asked::Query(statements, answered)) => {
+        let (statement, at) = match self.asked.front_mut() {
+            Some(Asked::Query(statements, answered, at)) => {
                 *answered += 1;
-                statements.get(*answered - 1).cloned().unwrap_or_default()
+                (statements.get(*answered - 1).cloned().unwrap_or_default(), *at)
             }
-            Some(Asked::Execute(portal)) => {
-                let statement = self.portals.get(portal).cloned().unwrap_or_default();
+            Some(Asked::Execute(portal, at)) => {
+                let asked = (self.portals.get(portal).cloned().unwrap_or_default(), *at);
                 self.asked.pop_front();
-                statement
+                asked
             }
-            Some(Asked::FunctionCall) => return self.counts.count_function(Outcome::Done),
+            Some(Asked::FunctionCall(at)) => {
+                let at = *at;
+                return self.count_function(Outcome::Done, at);
+            }
             _ => return self.counts.totals.unmatched += 1,
         };
         if std::mem::take(&mut self.copies_in) {
             self.drop_copy();
         }
-        let class = statement.class.unwrap_or_else(|| self.counts.class_of_tag(text(answer.body)));
-        self.last = Some(class);
-        self.counts.count_statement(Some(class), Outcome::Done);
+        let class = self.class(&statement);
+        let class = class.unwrap_or_else(|| self.counts.class_of_tag(text(answer.body)));
+        let record = self.counts.record(class, Outcome::Done, at);
+        self.last = Some(record);
         if answer.kind == b'C' {
-            self.counts.count_rows(class, rows(answer.body));
+            self.counts.count_rows(record, rows(answer.body));
+        }
+        if let Some((name, class)) = statement.prepares {
+            self.remember(name, Statement { class: Some(class), ..Statement::default() });
         }
         match statement.forgets {
             Some(Forgets::All) => self.statements.clear(),
@@ -233,8 +258,8 @@ impl Answers {
             _ => return self.counts.totals.unmatched += 1,
         }
         match self.asked.pop_front() {
-            Some(Asked::Parse(name, statement)) => self.remember(name, statement),
-            Some(Asked::Bind { portal, statement }) => self.bind(portal, &statement),
+            Some(Asked::Parse(name, statement, _)) => self.remember(name, statement),
+            Some(Asked::Bind { portal, statement, .. }) => self.bind(portal, &statement),
             Some(Asked::Close(b'S', name)) => drop(self.statements.remove(&name)),
             Some(Asked::Close(_, name)) => drop(self.portals.remove(&name)),
             _ => {}
@@ -249,17 +274,18 @@ impl Answers {
         let is_batch = match self.asked.front_mut() {
             // Nothing was asked: the server ends the connection.
             None => return,
-            Some(Asked::Query(statements, answered)) => {
-                let (statements, at) = (std::mem::take(statements), *answered);
+            Some(Asked::Query(statements, answered, at)) => {
+                let (statements, failed, at) = (std::mem::take(statements), *answered, *at);
                 *answered = 0;
-                self.counts.count_statement(statements.get(at).and_then(|statement| statement.class), Outcome::Failed);
-                for statement in statements.iter().skip(at + 1) {
-                    self.counts.count_statement(statement.class, Outcome::Skipped);
+                self.count(&statements.get(failed).cloned().unwrap_or_default(), Outcome::Failed, at);
+                for statement in statements.iter().skip(failed + 1) {
+                    self.count(statement, Outcome::Skipped, at);
                 }
                 false
             }
-            Some(Asked::FunctionCall) => {
-                self.counts.count_function(Outcome::Failed);
+            Some(Asked::FunctionCall(at)) => {
+                let at = *at;
+                self.count_function(Outcome::Failed, at);
                 false
             }
             // The implicit transaction of what has been answered already.
@@ -269,22 +295,23 @@ impl Answers {
                 }
                 false
             }
-            Some(Asked::Execute(portal)) => {
-                let class = self.portals.get(portal).and_then(|statement| statement.class);
-                self.counts.count_statement(class, Outcome::Failed);
+            Some(Asked::Execute(portal, at)) => {
+                let (portal, at) = (std::mem::take(portal), *at);
+                self.count(&self.of_portal(&portal), Outcome::Failed, at);
                 true
             }
             // Only preparing it may have been asked for.
-            Some(Asked::Parse(name, statement)) => {
-                let (name, statement) = (std::mem::take(name), std::mem::take(statement));
-                self.counts.count_statement(statement.class, Outcome::Failed);
+            Some(Asked::Parse(name, statement, at)) => {
+                let (name, statement, at) = (std::mem::take(name), std::mem::take(statement), *at);
+                self.count(&statement, Outcome::Failed, at);
                 self.remember(name, statement);
                 self.owed = Some(Owed::Counted);
                 true
             }
-            Some(Asked::Bind { statement, .. }) => {
-                let class = self.statements.get(statement).and_then(|statement| statement.class);
-                self.counts.count_statement(class, Outcome::Failed);
+            Some(Asked::Bind { statement, at, .. }) => {
+                let at = *at;
+                let statement = self.statements.get(statement.as_slice()).cloned().unwrap_or_default();
+                self.count(&statement, Outcome::Failed, at);
                 self.owed = Some(Owed::Counted);
                 true
             }
@@ -313,22 +340,22 @@ impl Answers {
 
     fn skip(&mut self, asked: &Asked) {
         match asked {
-            Asked::Execute(portal) => {
-                let class = self.portals.get(portal).and_then(|statement| statement.class);
+            Asked::Execute(portal, at) => {
+                let statement = self.of_portal(portal);
                 match self.owed.take() {
                     Some(Owed::Counted) => {}
-                    Some(Owed::Fails) => self.counts.count_statement(class, Outcome::Failed),
-                    None => self.counts.count_statement(class, Outcome::Skipped),
+                    Some(Owed::Fails) => self.count(&statement, Outcome::Failed, *at),
+                    None => self.count(&statement, Outcome::Skipped, *at),
                 }
             }
-            Asked::Parse(name, statement) => self.remember(name.clone(), statement.clone()),
-            Asked::Bind { portal, statement } => self.bind(portal.clone(), statement),
-            Asked::Query(statements, _) => {
+            Asked::Parse(name, statement, _) => self.remember(name.clone(), statement.clone()),
+            Asked::Bind { portal, statement, .. } => self.bind(portal.clone(), statement),
+            Asked::Query(statements, _, at) => {
                 for statement in statements {
-                    self.counts.count_statement(statement.class, Outcome::Skipped);
+                    self.count(statement, Outcome::Skipped, *at);
                 }
             }
-            Asked::FunctionCall => self.counts.count_function(Outcome::Skipped),
+            Asked::FunctionCall(at) => self.count_function(Outcome::Skipped, *at),
             _ => {}
         }
     }
@@ -345,11 +372,33 @@ impl Answers {
         // The first is the one, unless the proxy has lost track: then this is where it finds it again.
         loop {
             match self.asked.pop_front() {
-                Some(Asked::Query(..) | Asked::FunctionCall | Asked::Sync) => return,
+                Some(Asked::Query(..) | Asked::FunctionCall(_) | Asked::Sync) => return,
                 Some(_) => self.counts.totals.unmatched += 1,
                 None => return self.counts.totals.unmatched += 1,
             }
         }
+    }
+
+    /// What a portal executes.
+    fn of_portal(&self, portal: &[u8]) -> Statement {
+        self.portals.get(portal).cloned().unwrap_or_default()
+    }
+
+    /// What a statement is counted as: by SQL one is executed that was prepared before.
+    fn class(&self, statement: &Statement) -> Option<usize> {
+        let prepared = statement.executes.as_ref().and_then(|name| self.statements.get(name));
+        prepared.and_then(|prepared| prepared.class).or(statement.class)
+    }
+
+    /// Counts a statement; one without a class by the answer that it has not got.
+    fn count(&mut self, statement: &Statement, outcome: Outcome, at: u64) {
+        let class = self.class(statement).unwrap_or_else(|| self.counts.class_of_tag(b""));
+        self.counts.record(class, outcome, at);
+    }
+
+    fn count_function(&mut self, outcome: Outcome, at: u64) {
+        let class = self.counts.class_of_function();
+        self.counts.record(class, outcome, at);
     }
 
     fn remember(&mut self, name: Vec<u8>, statement: Statement) {
@@ -373,6 +422,11 @@ impl Answers {
 fn rows(tag: &[u8]) -> u64 {
     let last = text(tag).rsplit(|&byte| byte == b' ').next().unwrap_or_default();
     str::from_utf8(last).ok().and_then(|rows| rows.parse().ok()).unwrap_or_default()
+}
+
+/// The process in BackendKeyData.
+fn backend(body: &[u8]) -> u32 {
+    body.first_chunk().map_or(0, |process| u32::from_be_bytes(*process))
 }
 
 /// A text up to its zero byte.

@@ -1,9 +1,8 @@
 //! Statements read from their texts.
 
 use super::super::split;
-use crate::proxy::wire::shape::is_unseen;
-use crate::proxy::wire::shape::{Shape, shape};
-use crate::proxy::wire::statement_counts::{Class, Outcome, StatementCounts};
+use crate::proxy::wire::sql::{Reading, Shape, Way, is_unseen, read};
+use crate::proxy::wire::statement_counts::{Class, StatementCounts, beginning};
 
 /// A statement's text, read once.
 #[derive(Debug, Clone, Default)]
@@ -12,6 +11,10 @@ pub struct Statement {
     pub class: Option<usize>,
     /// What it undoes once it is done.
     pub forgets: Option<Forgets>,
+    /// The name that it gives to a statement once it is done, and that one's class.
+    pub prepares: Option<(Vec<u8>, usize)>,
+    /// The name of the statement that it really executes.
+    pub executes: Option<Vec<u8>>,
 }
 
 /// What SQL takes back that messages have prepared.
@@ -24,31 +27,35 @@ pub enum Forgets {
 }
 
 impl StatementCounts {
-    /// Counts a statement; one without a class by the answer that it has not got.
-    pub fn count_statement(&mut self, class: Option<usize>, outcome: Outcome) {
-        let class = class.unwrap_or_else(|| self.class_of_tag(b""));
-        self.count(class, outcome);
-    }
-
-    /// Counts a call of the fast path: the driver's large objects.
-    pub fn count_function(&mut self, outcome: Outcome) {
-        let class = self.class(Class { shape: Shape { verb: "FUNCTION".to_owned(), table: None }, is_unseen: true });
-        self.count(class, outcome);
+    /// The class of calls of the fast path: the driver's large objects.
+    pub fn class_of_function(&mut self) -> usize {
+        self.class(Class {
+            shape: Shape::of_verb("FUNCTION"),
+            is_unseen: true,
+            way: Way::Driver,
+            ..Class::default()
+        })
     }
 
     /// What an answer's tag says of a statement whose text is not known: `SELECT 1` answers any SELECT of one row.
     pub fn class_of_tag(&mut self, tag: &[u8]) -> usize {
-        self.class(Class::of(tag.split(u8::is_ascii_digit).next().unwrap_or_default()))
+        let text = String::from_utf8_lossy(tag.split(u8::is_ascii_digit).next().unwrap_or_default()).into_owned();
+        let reading = read(&text);
+        self.class_of(Class::new(&text, reading.shape, reading.way), &text)
     }
 
     /// Reads the text of one statement.
     pub fn read(&mut self, text: &[u8]) -> Statement {
-        let class = Class::of(text);
-        let forgets = match class.shape.verb.as_str() {
-            "DEALLOCATE" | "DISCARD" => forgets(&String::from_utf8_lossy(text)),
+        let text = String::from_utf8_lossy(text);
+        let Reading { shape, prepares, executes, way } = read(&text);
+        let forgets = match shape.verb.as_str() {
+            "DEALLOCATE" | "DISCARD" => forgets(&text),
             _ => None,
         };
-        Statement { class: Some(self.class(class)), forgets }
+        let own = if prepares.is_some() { Shape::of_verb("PREPARE") } else { shape.clone() };
+        let class = Some(self.class_of(Class::new(&text, own, way), &text));
+        let prepares = prepares.map(|name| (name.into_bytes(), self.class_of(Class::new(&text, shape, way), &text)));
+        Statement { class, forgets, prepares, executes: executes.map(String::into_bytes) }
     }
 
     /// Reads the text of a simple query.
@@ -63,12 +70,10 @@ impl StatementCounts {
 }
 
 impl Class {
-    fn of(text: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(text);
-        let shape = shape(&text);
-        // The driver's own: `cursor.copy()` passes by Django, and prepared statements are evicted unasked.
-        let is_unseen = matches!(shape.verb.as_str(), "COPY" | "DEALLOCATE") || is_unseen(&text);
-        Self { shape, is_unseen }
+    fn new(text: &str, shape: Shape, way: Way) -> Self {
+        let is_unseen = is_unseen(text) || shape.verb == "PREPARE";
+        let text = (way == Way::Cursor).then(|| beginning(text));
+        Self { shape, is_unseen, way, text }
     }
 }
 

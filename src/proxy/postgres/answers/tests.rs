@@ -61,17 +61,21 @@ fn counts(session: &Answers) -> String {
 )]
 #[case::copy_in(
     ">Q COPY t FROM STDIN; UPDATE t|\n<G\n>d 1\n>d 2\n>c\n<C COPY 2|\n<C UPDATE 2|\n<Z I",
-    "UPDATE t 1, [COPY] 1"
+    "COPY t + INSERT t 1, UPDATE t 1"
 )]
 #[case::copy_in_fails_under_way(
     ">Q COPY t FROM STDIN|\n<G\n>d 1\n<E\n<Z I\n>d 2\n>c\n>Q UPDATE t|\n<C UPDATE 2|\n<Z I",
-    "UPDATE t 1, [COPY] 1 failed 1"
+    "COPY t + INSERT t 1 failed 1, UPDATE t 1"
 )]
 #[case::copy_given_up(
     ">Q COPY t FROM STDIN|\n<G\n>d 1\n>f no|\n<E\n<Z I\n>Q UPDATE t|\n<C UPDATE 2|\n<Z I",
-    "UPDATE t 1, [COPY] 1 failed 1"
+    "COPY t + INSERT t 1 failed 1, UPDATE t 1"
 )]
-#[case::copy_out(">Q COPY t TO STDOUT|\n<H\n<d 1\n<d 2\n<c\n<C COPY 2|\n<Z I", "[COPY] 1")]
+#[case::copy_out(">Q COPY t TO STDOUT|\n<H\n<d 1\n<d 2\n<c\n<C COPY 2|\n<Z I", "COPY t + SELECT t 1")]
+#[case::prepared_by_sql(
+    ">Q PREPARE p AS INSERT INTO t VALUES (1)|\n<C PREPARE|\n<Z I\n>Q EXECUTE p; EXECUTE p|\n<C INSERT 0 1|\n<C INSERT 0 1|\n<Z I",
+    "INSERT t 2, [PREPARE] 1"
+)]
 #[case::function(">F\n<V\n<Z I\n>F\n<E\n<Z I", "[FUNCTION] 2 failed 1")]
 #[case::terminated(">Q UPDATE t|\n<E\n", "UPDATE t 1 failed 1")]
 #[case::terminated_while_idle("<E", "")]
@@ -109,11 +113,11 @@ fn simple_queries(#[case] messages: &str, #[case] expected: &str) {
 #[case::copy_in(
     ">P |COPY t FROM STDIN|\n>B ||\n>E |\n>S\n<1\n<2\n<G\n>d 1\n>c\n>S\n<C COPY 1|\n<Z I
      >Q UPDATE t|\n<C UPDATE 1|\n<Z I",
-    "UPDATE t 1, [COPY] 1"
+    "COPY t + INSERT t 1, UPDATE t 1"
 )]
 #[case::copy_in_fails(
     ">P |COPY t FROM STDIN|\n>B ||\n>E |\n>S\n<1\n<2\n<G\n>d 1\n<E\n>c\n>S\n<Z I\n>Q UPDATE t|\n<C UPDATE 1|\n<Z I",
-    "UPDATE t 1, [COPY] 1 failed 1"
+    "COPY t + INSERT t 1 failed 1, UPDATE t 1"
 )]
 #[case::deallocated(
     ">P s|UPDATE t|\n>S\n<1\n<Z I\n>Q DEALLOCATE s|\n<C DEALLOCATE|\n<Z I\n>B |s|\n>E |\n>S\n<2\n<C SELECT 1|\n<Z I",
@@ -192,7 +196,7 @@ fn rows_of(session: &Answers) -> String {
 #[case(">Q SELECT a FROM t|\n<T\n<D\n<C SELECT 5|\n<Z I", "SELECT t 5")]
 #[case(">Q BEGIN; INSERT INTO t; COMMIT|\n<C BEGIN|\n<C INSERT 0 3|\n<C COMMIT|\n<Z I", "INSERT t 3")]
 #[case(">Q UPDATE t; DELETE FROM t|\n<C UPDATE 2|\n<C DELETE 1|\n<Z I", "DELETE t 1, UPDATE t 2")]
-#[case(">Q COPY t FROM STDIN|\n<G\n>d 1\n>c\n<C COPY 7|\n<Z I", "COPY 7")]
+#[case(">Q COPY t FROM STDIN|\n<G\n>d 1\n>c\n<C COPY 7|\n<Z I", "COPY t + INSERT t 7")]
 #[case(">Q FETCH 2000 FROM c|\n<C FETCH 2000|\n<Z I\n>Q FETCH 2000 FROM c|\n<C FETCH 500|\n<Z I", "FETCH 2500")]
 #[case(">P |SELECT a FROM t|\n>B ||\n>E |\n>S\n<1\n<2\n<D\n<C SELECT 1|\n<Z I", "SELECT t 1")]
 #[case(">P |FETCH 9 FROM c|\n>B ||\n>E |\n>S\n<1\n<2\n<D\n<C FETCH 9|\n<Z I", "FETCH 9")]
