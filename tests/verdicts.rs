@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use rstest::rstest;
@@ -15,6 +15,14 @@ use support::{Context, case};
 static RESULTS: LazyLock<Value> = LazyLock::new(|| {
     let context = Context::new().planted("verdicts");
     let said = context.run("run verdicts");
+    assert_eq!(said.code, Some(1), "{said}");
+    context.results()
+});
+
+/// One run of all cases about what is counted.
+static COUNTED: LazyLock<Value> = LazyLock::new(|| {
+    let context = Context::new().planted("counting");
+    let said = context.run("run counting");
     assert_eq!(said.code, Some(1), "{said}");
     context.results()
 });
@@ -31,9 +39,20 @@ fn expected(text: &str) -> (&str, bool, &str) {
 
 #[rstest]
 fn a_planted_case_gets_the_verdict_it_deserves(#[files("tests/planted/verdicts/*.yaml")] path: PathBuf) {
-    let text = fs::read_to_string(&path).unwrap();
+    is_as_expected(&RESULTS, &path);
+}
+
+#[rstest]
+fn nothing_that_is_done_is_counted_as_something_else(#[files("tests/planted/counting/*.yaml")] path: PathBuf) {
+    is_as_expected(&COUNTED, &path);
+}
+
+/// Holds what a run found of a planted case against what the case says that it deserves.
+fn is_as_expected(results: &Value, path: &Path) {
+    let text = fs::read_to_string(path).unwrap();
     let (verdict, as_declared, reason) = expected(&text);
-    let found = case(&RESULTS, &format!("verdicts/{}", path.file_stem().unwrap().to_str().unwrap()));
+    let name = [path.parent().unwrap(), path].map(|part| part.file_stem().unwrap().to_str().unwrap()).join("/");
+    let found = case(results, &name);
     assert_eq!(found["verdict"], verdict, "{found:#}");
     assert_eq!(found["as_declared"], as_declared, "{found:#}");
     let mut reasons = found["fixes"].as_array().unwrap().iter().map(|fix| &fix["reason"]).chain([&found["reason"]]);

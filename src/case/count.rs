@@ -174,10 +174,10 @@ pub enum RedisField {
 /// Which statements; every field that is given must match.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 pub struct StatementFilter {
-    /// `SELECT`, `INSERT`, `UPDATE`, `DELETE`, ...
+    /// `SELECT`, `INSERT`, `UPDATE`, `DELETE`, ...: what it is, or does to a table.
     #[serde(default, deserialize_with = "upper")]
     pub verb: Option<String>,
-    /// The first table it names.
+    /// A table that it names anywhere; with `verb`, one that it does this to.
     pub table: Option<String>,
     /// A part of its text.
     pub matching: Option<String>,

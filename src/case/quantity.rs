@@ -19,7 +19,7 @@ pub enum Quantity {
     /// A reading of a step.
     #[serde(rename = "$reading")]
     Reading(String),
-    /// Statements of the ledger, the probe's left out.
+    /// Statements that went over the actors' wires.
     #[serde(rename = "statements")]
     Statements {
         /// Which.

@@ -70,7 +70,13 @@ impl From<TableWriter> for Writer {
 }
 
 /// The writers of a table in a window, most statements first.
-pub fn of(statements: &[Statement], writes: &[Write], table: &str, verbs: &[String], window: &Window) -> Vec<TableWriter> {
+pub fn of(
+    statements: &[Statement],
+    writes: &[Write],
+    table: &str,
+    verbs: &[String],
+    window: &Window,
+) -> Vec<TableWriter> {
     type Key = (String, bool, String, String, String);
     let mut found: BTreeMap<Key, (u64, u64)> = BTreeMap::new();
     let mut add = |key: Key, statements: u64, rows: u64| {
@@ -87,9 +93,8 @@ pub fn of(statements: &[Statement], writes: &[Write], table: &str, verbs: &[Stri
             add(key, 1, statement.rows);
         }
     }
-    let strange = |write: &&Write| {
-        window.contains(write.at) && wanted(&write.verb) && is_strange(write, table, statements)
-    };
+    let strange =
+        |write: &&Write| window.contains(write.at) && wanted(&write.verb) && is_strange(write, table, statements);
     for write in writes.iter().filter(strange) {
         let from = write.address.as_deref().unwrap_or("local");
         let role = format!("pid {}, {from}", write.pid);
@@ -152,16 +157,13 @@ mod tests {
     #[test]
     fn a_stranger_outside_the_window_is_not_of_it() {
         let window = Window { begin: 6, end: 9, ..Window::default() };
-        assert!(
-            of(&[], &[write("psql", "DELETE FROM t")], "t", &["DELETE".to_owned()], &window).is_empty()
-        );
+        assert!(of(&[], &[write("psql", "DELETE FROM t")], "t", &["DELETE".to_owned()], &window).is_empty());
     }
 
     #[test]
     fn a_function_that_an_actor_calls_is_a_stranger_with_the_call_as_its_statement() {
         let window = Window { begin: 0, end: u64::MAX, ..Window::default() };
-        let writers =
-            of(&[], &[write("dj-regress/q", "SELECT purge()")], "t", &["DELETE".to_owned()], &window);
+        let writers = of(&[], &[write("dj-regress/q", "SELECT purge()")], "t", &["DELETE".to_owned()], &window);
         assert_eq!(writers[0].site, "SELECT purge()");
     }
 }

@@ -112,8 +112,7 @@ impl StatementCounts {
                 (Arc::clone(shared), Arc::from(counted.example.as_str()))
             })
             .collect();
-        let waiting =
-            under_way.iter().map(|&(class, at)| Record { class, at, rows: 0, outcome: Outcome::Unanswered });
+        let waiting = under_way.iter().map(|&(class, at)| Record { class, at, rows: 0, outcome: Outcome::Unanswered });
         let sent = self.records.iter().copied().chain(waiting).filter_map(|record| {
             let (class, example) = classes.get(record.class)?.clone();
             let Record { at, rows, outcome, .. } = record;

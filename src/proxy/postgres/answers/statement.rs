@@ -29,12 +29,7 @@ pub enum Forgets {
 impl StatementCounts {
     /// The class of calls of the fast path: the driver's large objects.
     pub fn class_of_function(&mut self) -> usize {
-        self.class(Class {
-            shape: Shape::of_verb("FUNCTION"),
-            is_unseen: true,
-            way: Way::Driver,
-            ..Class::default()
-        })
+        self.class(Class { shape: Shape::of_verb("FUNCTION"), is_unseen: true, way: Way::Driver, ..Class::default() })
     }
 
     /// What an answer's tag says of a statement whose text is not known: `SELECT 1` answers any SELECT of one row.

@@ -108,7 +108,8 @@ pub fn is_unseen(sql: &str) -> bool {
 pub fn read(sql: &str) -> Reading {
     let tokens = without_end(tokens(sql));
     let mut reading = Reading::default();
-    for (index, statement) in tokens.split(|token| *token == Token::Mark(';')).filter(|one| !one.is_empty()).enumerate() {
+    for (index, statement) in tokens.split(|token| *token == Token::Mark(';')).filter(|one| !one.is_empty()).enumerate()
+    {
         let one = read_one(statement);
         if index == 0 {
             reading = one;
@@ -180,7 +181,8 @@ fn read_one(tokens: &[Token<'_>]) -> Reading {
         "CALL" => of_verb(scanned(&tokens[1..]).touches),
         // Its body is a text in a text.
         "DO" => {
-            let body = tokens.iter().find_map(|token| if let Token::Literal(text) = token { Some(said(text)) } else { None });
+            let body =
+                tokens.iter().find_map(|token| if let Token::Literal(text) = token { Some(said(text)) } else { None });
             let body = super::tokens::tokens(body.unwrap_or_default());
             of_verb(Scanner::new(&body, true).read().1)
         }
@@ -292,7 +294,8 @@ fn is_check_of_key(tokens: &[Token<'_>]) -> bool {
         return false;
     };
     let [conditions @ .., on, key, share, of, Token::Word("x")] = conditions else { return false };
-    let words = [(from, "FROM"), (only, "ONLY"), (filter, "WHERE"), (on, "FOR"), (key, "KEY"), (share, "SHARE"), (of, "OF")];
+    let words =
+        [(from, "FROM"), (only, "ONLY"), (filter, "WHERE"), (on, "FOR"), (key, "KEY"), (share, "SHARE"), (of, "OF")];
     words.iter().all(|(token, word)| token.is(word))
         && conditions.iter().any(|token| token.is("OPERATOR"))
         && !conditions.iter().any(|token| token.is_any(&["SELECT", "FROM"]))

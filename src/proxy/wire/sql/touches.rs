@@ -7,12 +7,30 @@ use super::shape::Touch;
 use super::tokens::Token;
 
 /// What stands before the table that it is about.
-const NOISE: &[&str] = &["ONLY", "LATERAL", "TABLE", "IF", "NOT", "EXISTS", "TEMP", "TEMPORARY", "UNLOGGED", "CONCURRENTLY"];
+const NOISE: &[&str] =
+    &["ONLY", "LATERAL", "TABLE", "IF", "NOT", "EXISTS", "TEMP", "TEMPORARY", "UNLOGGED", "CONCURRENTLY"];
 
 /// What ends a list of tables.
 const ENDS_LIST: &[&str] = &[
-    "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "WINDOW", "UNION", "EXCEPT", "INTERSECT", "FETCH", "FOR",
-    "RETURNING", "SET", "WHEN", "VALUES", "CASCADE", "RESTRICT", "IN",
+    "WHERE",
+    "GROUP",
+    "HAVING",
+    "ORDER",
+    "LIMIT",
+    "OFFSET",
+    "WINDOW",
+    "UNION",
+    "EXCEPT",
+    "INTERSECT",
+    "FETCH",
+    "FOR",
+    "RETURNING",
+    "SET",
+    "WHEN",
+    "VALUES",
+    "CASCADE",
+    "RESTRICT",
+    "IN",
 ];
 
 /// What stands before a statement within PL/pgSQL.

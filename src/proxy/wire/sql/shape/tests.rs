@@ -32,16 +32,31 @@ fn a_statement_has_a_verb_and_its_tables(#[case] sql: &str, #[case] expected: &s
 #[rstest]
 #[case::join("SELECT a FROM x INNER JOIN y ON (x.id = y.x_id), z", "SELECT x + SELECT y + SELECT z")]
 #[case::joined_in_parentheses("SELECT a FROM (x JOIN (y CROSS JOIN z) ON true)", "SELECT x + SELECT y + SELECT z")]
-#[case::subquery("SELECT a FROM x WHERE b IN (SELECT b FROM y WHERE c = ANY(ARRAY(SELECT 1 FROM z)))", "SELECT x + SELECT y + SELECT z")]
+#[case::subquery(
+    "SELECT a FROM x WHERE b IN (SELECT b FROM y WHERE c = ANY(ARRAY(SELECT 1 FROM z)))",
+    "SELECT x + SELECT y + SELECT z"
+)]
 #[case::scalar("SELECT (SELECT count(*) FROM x)", "SELECT x")]
 #[case::scalar_beside("SELECT (SELECT count(*) FROM x) FROM y", "SELECT y + SELECT x")]
 #[case::cte("WITH o AS (SELECT * FROM x) SELECT * FROM o", "SELECT x")]
 #[case::cte_that_hides_nothing("WITH x AS (SELECT * FROM x) SELECT * FROM x", "SELECT x")]
-#[case::cte_with_columns("WITH o (a, b) AS MATERIALIZED (SELECT 1, 2 FROM x), p AS (SELECT 1 FROM o) SELECT * FROM p, y", "SELECT y + SELECT x")]
-#[case::recursive("WITH RECURSIVE r AS (SELECT 1 FROM x UNION ALL SELECT 1 FROM r JOIN y ON true) SELECT * FROM r", "SELECT x + SELECT y")]
+#[case::cte_with_columns(
+    "WITH o (a, b) AS MATERIALIZED (SELECT 1, 2 FROM x), p AS (SELECT 1 FROM o) SELECT * FROM p, y",
+    "SELECT y + SELECT x"
+)]
+#[case::recursive(
+    "WITH RECURSIVE r AS (SELECT 1 FROM x UNION ALL SELECT 1 FROM r JOIN y ON true) SELECT * FROM r",
+    "SELECT x + SELECT y"
+)]
 #[case::cte_of_another_query("SELECT 1 FROM (WITH o AS (SELECT 1) SELECT 1 FROM o) q, o", "SELECT o")]
-#[case::cte_that_writes("WITH d AS (DELETE FROM x RETURNING *), i AS (INSERT INTO y SELECT * FROM d RETURNING 1) SELECT count(*) FROM i", "SELECT (DELETE x) + INSERT y")]
-#[case::insert_select("INSERT INTO x (a, b) SELECT a, b FROM y WHERE NOT EXISTS (SELECT 1 FROM x)", "INSERT x + SELECT y + SELECT x")]
+#[case::cte_that_writes(
+    "WITH d AS (DELETE FROM x RETURNING *), i AS (INSERT INTO y SELECT * FROM d RETURNING 1) SELECT count(*) FROM i",
+    "SELECT (DELETE x) + INSERT y"
+)]
+#[case::insert_select(
+    "INSERT INTO x (a, b) SELECT a, b FROM y WHERE NOT EXISTS (SELECT 1 FROM x)",
+    "INSERT x + SELECT y + SELECT x"
+)]
 #[case::upsert("INSERT INTO x (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1", "INSERT x + UPDATE x")]
 #[case::update_from("UPDATE x SET a = y.a, b = (SELECT 1 FROM z) FROM y WHERE true", "UPDATE x + SELECT y + SELECT z")]
 #[case::delete_using("DELETE FROM x USING y JOIN z USING (id) WHERE true", "DELETE x + SELECT y + SELECT z")]
@@ -49,8 +64,14 @@ fn a_statement_has_a_verb_and_its_tables(#[case] sql: &str, #[case] expected: &s
     "MERGE INTO x USING y ON true WHEN MATCHED AND y.a THEN UPDATE SET a = 1 WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (a) VALUES (1)",
     "MERGE x + SELECT y + UPDATE x + DELETE x + INSERT x"
 )]
-#[case::for_update("SELECT a FROM x WHERE b IS DISTINCT FROM y ORDER BY a, b FOR NO KEY UPDATE OF x, z SKIP LOCKED", "SELECT x")]
-#[case::functions("SELECT a FROM generate_series(1, 2) AS g(a), LATERAL unnest(b) u, ONLY x, ROWS FROM (f(1)) WHERE trim(BOTH FROM c) = substring((d) FROM 1)", "SELECT x")]
+#[case::for_update(
+    "SELECT a FROM x WHERE b IS DISTINCT FROM y ORDER BY a, b FOR NO KEY UPDATE OF x, z SKIP LOCKED",
+    "SELECT x"
+)]
+#[case::functions(
+    "SELECT a FROM generate_series(1, 2) AS g(a), LATERAL unnest(b) u, ONLY x, ROWS FROM (f(1)) WHERE trim(BOTH FROM c) = substring((d) FROM 1)",
+    "SELECT x"
+)]
 #[case::several("INSERT INTO x VALUES (1); UPDATE y SET a = 1", "INSERT x + UPDATE y")]
 #[case::copy_from("COPY public.x (a, b) FROM STDIN", "COPY x + INSERT x")]
 #[case::copy_to("COPY x TO STDOUT", "COPY x + SELECT x")]
@@ -58,7 +79,10 @@ fn a_statement_has_a_verb_and_its_tables(#[case] sql: &str, #[case] expected: &s
 #[case::prepared("PREPARE p (text) AS INSERT INTO x VALUES ($1)", "INSERT x")]
 #[case::explain("EXPLAIN SELECT a FROM x", "EXPLAIN")]
 #[case::explain_analyze("EXPLAIN (ANALYZE, BUFFERS) DELETE FROM x", "EXPLAIN (DELETE x)")]
-#[case::do_block("DO $$ BEGIN IF EXISTS (SELECT 1 FROM y) THEN INSERT INTO x VALUES (1); ELSE PERFORM 1 FROM z; END IF; END $$", "DO (INSERT x) + SELECT z + SELECT y")]
+#[case::do_block(
+    "DO $$ BEGIN IF EXISTS (SELECT 1 FROM y) THEN INSERT INTO x VALUES (1); ELSE PERFORM 1 FROM z; END IF; END $$",
+    "DO (INSERT x) + SELECT z + SELECT y"
+)]
 #[case::call("CALL fill((SELECT 1 FROM x))", "CALL (SELECT x)")]
 #[case::lists("TRUNCATE ONLY a, public.b * , c CASCADE", "TRUNCATE a + TRUNCATE b + TRUNCATE c")]
 #[case::lock("LOCK TABLE a, b IN SHARE MODE", "LOCK a + LOCK b")]
@@ -76,7 +100,11 @@ fn every_table_of_a_statement_is_told_with_what_is_done_to_it(#[case] sql: &str,
 #[case("INSERT", Some("y"), true)]
 #[case("SELECT", Some("y"), false)]
 #[case("DELETE", None, false)]
-fn a_statement_does_what_it_does_to_a_table_of_it(#[case] verb: &str, #[case] table: Option<&str>, #[case] expected: bool) {
+fn a_statement_does_what_it_does_to_a_table_of_it(
+    #[case] verb: &str,
+    #[case] table: Option<&str>,
+    #[case] expected: bool,
+) {
     assert_eq!(shape("INSERT INTO y SELECT a FROM x").does(Some(verb), table), expected);
 }
 
@@ -97,10 +125,7 @@ fn what_passes_wrappers_by_is_known_by_its_whole_text(#[case] sql: &str, #[case]
 #[case("COMMIT", true)]
 #[case("SELECT set_config('TimeZone', $1, $2)", true)]
 #[case("SELECT $1", true)]
-#[case(
-    r#"SELECT $2 FROM ONLY "public"."shop_order" x WHERE "id" OPERATOR(pg_catalog.=) $1 FOR KEY SHARE OF x"#,
-    true
-)]
+#[case(r#"SELECT $2 FROM ONLY "public"."shop_order" x WHERE "id" OPERATOR(pg_catalog.=) $1 FOR KEY SHARE OF x"#, true)]
 #[case("FETCH FORWARD $1 FROM \"c\"", true)]
 #[case("ROLLBACK TO SAVEPOINT s1", false)]
 #[case("SELECT a FROM shop_order", false)]
