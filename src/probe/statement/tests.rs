@@ -74,6 +74,7 @@ fn found(calls: Vec<Call>, wire: &[Sent]) -> (Vec<String>, Vec<String>) {
 )]
 #[case::copy(vec![], &[sent("COPY x FROM STDIN", 5)], &["<no call site>"])]
 #[case::refused_before_it_was_sent(vec![call("SELECT a FROM x", 1, 9, Some("ProgrammingError"))], &[], &[])]
+#[case::of_another_engine(vec![Call { backend: 0, ..call("CREATE TABLE x", 1, 9, None) }], &[], &[])]
 #[case::a_comment(vec![call("-- nothing", 1, 9, None)], &[], &[])]
 fn what_goes_over_a_wire_has_the_call_site_of_its_call(
     #[case] calls: Vec<Call>,

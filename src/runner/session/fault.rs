@@ -47,8 +47,9 @@ impl Session<'_> {
     /// Notes whom a fault reaches: of a link its actor, of a server everybody.
     fn disturb(&mut self, fault: &Fault) {
         match fault {
-            Fault::Terminate { actor } => self.record.disturbed.add([actor.as_str()]),
-            Fault::Refuse { from: Some(actor), .. } => self.record.disturbed.add([actor.as_str()]),
+            Fault::Terminate { actor } | Fault::Refuse { from: Some(actor), .. } => {
+                self.record.disturbed.add([actor.as_str()]);
+            }
             Fault::Latency { link, .. }
             | Fault::Bandwidth { link, .. }
             | Fault::Cut { link, .. }

@@ -257,7 +257,7 @@ fn created(tokens: &[Token<'_>]) -> Vec<Touch> {
 /// The driver's transactions, session set-up, pings, and what it does with server-side cursors and prepared statements.
 fn is_of_driver(tokens: &[Token<'_>]) -> bool {
     let Some((Token::Word(first), rest)) = tokens.split_first() else { return false };
-    if rest.iter().any(|token| *token == Token::Mark(';')) {
+    if rest.contains(&Token::Mark(';')) {
         return false;
     }
     match first.to_ascii_uppercase().as_str() {
