@@ -1,7 +1,9 @@
 //! The state of one connection after start-up: which answer belongs to what was asked, and what that makes of the
 //! counts. Names of prepared statements and portals follow the server's answers, as they do on the server.
 
+mod ahead;
 mod asked;
+mod body;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -9,6 +11,7 @@ mod tests;
 use std::collections::{HashMap, VecDeque};
 
 use self::asked::Asked;
+use self::body::{backend, name, rows, text};
 use self::statement::{Forgets, Statement};
 use super::framing::Message;
 use crate::proxy::wire::statement_counts::{Outcome, StatementCounts, monotonic};
@@ -76,52 +79,6 @@ impl Answers {
     pub fn next_answered(&self) -> Option<u64> {
         let is_statement = self.asked.front().is_some_and(|asked| asked.unanswered() > 0);
         is_statement.then(|| self.settled() + 1)
-    }
-
-    /// The classes of statements that have no answer yet, as far as they are known, and when they were sent.
-    pub fn under_way(&self) -> Vec<(usize, u64)> {
-        let mut found = Vec::new();
-        for asked in &self.asked {
-            match asked {
-                Asked::Query(statements, answered, at) => {
-                    let waiting = statements.iter().skip(*answered).filter_map(|statement| self.class(statement));
-                    found.extend(waiting.map(|class| (class, *at)));
-                }
-                Asked::Execute(portal, at) => {
-                    found.extend(self.promised(portal).and_then(|one| self.class(one)).map(|class| (class, *at)));
-                }
-                _ => {}
-            }
-        }
-        found
-    }
-
-    /// Whether what was sent last is a COMMIT, or has one in it.
-    pub fn commits(&self) -> bool {
-        match self.asked.back() {
-            Some(Asked::Query(statements, answered, _)) => {
-                statements.iter().skip(*answered).any(|statement| self.counts.commits(statement))
-            }
-            Some(Asked::Execute(portal, _)) => {
-                self.promised(portal).is_some_and(|statement| self.counts.commits(statement))
-            }
-            _ => false,
-        }
-    }
-
-    /// What a portal will be when the server has read everything that was sent.
-    fn promised(&self, portal: &[u8]) -> Option<&Statement> {
-        let mut sent = self.asked.iter().rev();
-        let bound = sent.find_map(|asked| match asked {
-            Asked::Bind { portal: name, statement, .. } if name == portal => Some(statement),
-            _ => None,
-        });
-        let Some(bound) = bound else { return self.portals.get(portal) };
-        let parsed = sent.find_map(|asked| match asked {
-            Asked::Parse(name, statement, _) if name == bound => Some(statement),
-            _ => None,
-        });
-        parsed.or_else(|| self.statements.get(bound))
     }
 
     /// A message of the client.
@@ -415,27 +372,4 @@ impl Answers {
         let statement = self.statements.get(statement).cloned().unwrap_or_default();
         self.portals.insert(portal, statement);
     }
-}
-
-/// The rows that a command tag ends with: `FETCH 2000`, `INSERT 0 3`; none in `BEGIN`. What a portal returned before it
-/// was suspended is told by no tag.
-fn rows(tag: &[u8]) -> u64 {
-    let last = text(tag).rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    str::from_utf8(last).ok().and_then(|rows| rows.parse().ok()).unwrap_or_default()
-}
-
-/// The process in BackendKeyData.
-fn backend(body: &[u8]) -> u32 {
-    body.first_chunk().map_or(0, |process| u32::from_be_bytes(*process))
-}
-
-/// A text up to its zero byte.
-fn text(body: &[u8]) -> &[u8] {
-    body.split(|&byte| byte == 0).next().unwrap_or_default()
-}
-
-/// A name up to its zero byte, and what follows.
-fn name(body: &[u8]) -> (Vec<u8>, &[u8]) {
-    let name = text(body);
-    (name.to_vec(), body.get(name.len() + 1..).unwrap_or_default())
 }

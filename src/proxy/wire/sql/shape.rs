@@ -8,16 +8,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::tokens::{Token, said, tokens};
+use super::touch::Touch;
 use super::touches::Scanner;
-
-/// What is done to a table.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Touch {
-    /// `SELECT` for what is read; `INSERT`, `UPDATE`, `DELETE`, `TRUNCATE`, `COPY`, `MERGE`, `CREATE`, ...
-    pub verb: &'static str,
-    /// The table, without its schema.
-    pub table: String,
-}
 
 /// A statement's verb, in capitals, and what it does to which tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -3,8 +3,8 @@
 //! Nothing is parsed that does not name a table. What is not understood names no table that is not there, and hides none that
 //! is: a table stands where the grammar lets nothing else stand.
 
-use super::shape::Touch;
 use super::tokens::Token;
+use super::touch::Touch;
 
 /// What stands before the table that it is about.
 const NOISE: &[&str] =
