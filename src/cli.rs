@@ -94,7 +94,13 @@ pub enum Command {
     /// Validate case files; start nothing
     Check(CaseArgs),
     /// Print the JSON Schema of the case language, for editors
-    Schema(SchemaArgs),
+    Schema {
+        /// Print that of `dj-regress.toml` and of `[tool.dj-regress]` instead
+        #[arg(long)]
+        config: bool,
+    },
+    /// Write the section of the Django project here, and a first case that runs
+    Init(InitArgs),
     /// Show what is configured here, and where each value comes from
     Config(ConfigArgs),
     /// Say what is here, what would be used, and how to get what is missing
@@ -275,12 +281,21 @@ pub struct MachineArgs {
     pub programs: String,
 }
 
-/// Options of `schema`.
+/// Options of `init`: what it cannot find.
 #[derive(Debug, Clone, Args)]
-pub struct SchemaArgs {
-    /// Print that of `dj-regress.toml` and of `[tool.dj-regress]` instead
-    #[arg(long)]
-    pub config: bool,
+pub struct InitArgs {
+    /// The folder of `manage.py`
+    #[arg(long, value_name = "FOLDER")]
+    pub root: Option<PathBuf>,
+    /// The settings module, e.g. `mysite.settings`
+    #[arg(long, value_name = "MODULE")]
+    pub settings: Option<String>,
+    /// Where the packages of the project stand, e.g. `requirements/prod.txt`
+    #[arg(long, value_name = "FILE")]
+    pub requirements: Option<String>,
+    /// A page that only a user who is logged in can see, e.g. `/admin/`
+    #[arg(long, value_name = "PATH")]
+    pub page: Option<String>,
 }
 
 /// Options of `config`: those that a run would have.

@@ -5,6 +5,7 @@ mod check;
 mod clean;
 mod config;
 mod doctor;
+mod init;
 mod list;
 mod matrix;
 mod new;
@@ -18,7 +19,7 @@ use clap::CommandFactory as _;
 
 use crate::actor::world;
 use crate::case::schema;
-use crate::cli::{Cli, Command, RunArgs, SchemaArgs};
+use crate::cli::{Cli, Command, RunArgs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exit::Exit;
 use crate::library::Library;
@@ -41,10 +42,11 @@ pub fn execute(cli: Cli, library: Library) -> Result<ExitCode> {
         Command::New(arguments) => new::new(&arguments).map(Into::into),
         Command::List(arguments) => list::list(&arguments, library).map(Into::into),
         Command::Check(arguments) => check::check(&arguments, library).map(Into::into),
-        Command::Schema(SchemaArgs { config }) => {
+        Command::Schema { config } => {
             let text = if config { Section::schema() } else { schema::text() };
             print(&text).map(|()| Exit::AsDeclared.into())
         }
+        Command::Init(arguments) => init::init(&arguments).map(Into::into),
         Command::Config(arguments) => config::config(arguments).map(Into::into),
         Command::Doctor => doctor::doctor().map(Into::into),
         Command::Clean(arguments) => clean::clean(&arguments).map(Into::into),

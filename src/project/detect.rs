@@ -52,7 +52,8 @@ fn module(line: &str) -> Option<&str> {
     module.split('.').all(is_name).then_some(module)
 }
 
-fn folders(folder: &Path) -> Vec<PathBuf> {
+/// The folders of a project in this one, by name.
+pub fn folders(folder: &Path) -> Vec<PathBuf> {
     let is_ours = |name: &str| !name.starts_with('.') && !NOT_OURS.contains(&name);
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     // Not following links: they may lead anywhere.

@@ -8,6 +8,7 @@ mod requirements;
 mod section;
 mod shown;
 mod snapshot;
+mod survey;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -19,8 +20,9 @@ pub use snapshot::{Kept, Snapshot};
 pub use tree::{Tree, Trees, WORK_TREE};
 
 pub use config::{Configuration, Options, Origin, Said};
-pub use section::{SHARED, Section};
+pub use section::{OWN, SHARED, Section};
 pub use shown::shown;
+pub use survey::{Database, Survey};
 
 /// A project as it is configured: where it is, and what it needs. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -33,6 +33,16 @@ pub fn note(what: &str) {
     let _ = writeln!(io::stderr(), "# {what}");
 }
 
+/// Asks for a line. An end of input is an empty one.
+pub fn ask(question: &str) -> Result<String> {
+    let mut stderr = io::stderr().lock();
+    let mut answer = String::new();
+    let asked =
+        write!(stderr, "{question}").and_then(|()| stderr.flush()).and_then(|()| io::stdin().read_line(&mut answer));
+    asked.map_err(|error| Error::cannot_run(format!("ask: {error}")))?;
+    Ok(answer.trim().to_owned())
+}
+
 /// Says why a command could not do its work, and what to do next. Nobody may listen.
 pub fn error(error: &Error) {
     let mut stderr = io::stderr().lock();
