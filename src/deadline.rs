@@ -26,6 +26,11 @@ pub fn install() -> Duration {
     asked().unwrap_or(INSTALL)
 }
 
+/// How long a lock or a place may be waited for that somebody else holds: who holds one may have two things to install.
+pub fn turn() -> Duration {
+    2 * install()
+}
+
 /// Refuses a value that is no number of seconds.
 ///
 /// # Errors

@@ -29,6 +29,12 @@ pub struct Error {
     pub hint: Option<String>,
 }
 
+/// A path as messages show it: from where the user stands, if it is below.
+pub fn shown(path: &Path) -> std::path::Display<'_> {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).ok().filter(|inside| !inside.as_os_str().is_empty()).unwrap_or(path).display()
+}
+
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -72,6 +78,18 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what another error, which came later, says to do.
+    #[must_use]
+    pub fn hinted_by(mut self, later: Self) -> Self {
+        let more = match later.hint {
+            Some(hint) if self.hint.as_ref() == Some(&hint) => return self,
+            Some(hint) => hint,
+            None => later.message,
+        };
+        self.hint = Some(self.hint.map_or_else(|| more.clone(), |hint| format!("{hint}\n{more}")));
         self
     }
 }

@@ -1,5 +1,6 @@
 //! Cases and options become arms.
 
+mod name;
 mod release;
 mod search;
 mod variant;
@@ -17,7 +18,6 @@ pub use search::{Answer, search};
 pub use variant::{Axis, expectations};
 
 use crate::case::{self, Case, Change, Fix, States as Resolved};
-use crate::input::limit;
 
 /// Which code and settings an arm runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,20 +90,6 @@ impl Arm {
     fn new(case: usize, fix: Option<&String>, state: State, resolved: &Resolved) -> Self {
         let resolved = Arc::clone(&resolved.state);
         Self { case, fix: fix.cloned(), state, repetition: 0, growth: None, resolved }
-    }
-
-    /// A name for files, unique in its case: `reverted`, `upstream-applied`.
-    pub fn label(&self) -> String {
-        let name = match &self.fix {
-            Some(fix) => format!("{fix}-{}", self.state),
-            None => self.state.to_string(),
-        };
-        let name = match (&self.growth, self.repetition) {
-            (Some(value), _) => format!("{name}-{value}"),
-            (None, 0) => name,
-            (None, repetition) => format!("{name}-{}", repetition + 1),
-        };
-        limit::plain(&name)
     }
 }
 
@@ -222,14 +208,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case::single(edits(&["a"]), States::All, &["reverted", "f-applied"], &[("f-without--a", "reverted")])]
-    #[case::single_of_more(edits(&["a"]) + ", vars: {x: 2}", States::All, &["reverted", "f-applied", "f-without--a"], &[])]
-    #[case::single_alone(edits(&["a"]), States::Edits, &["f-without--a"], &[])]
-    #[case::two(edits(&["a", "b"]), States::All, &["reverted", "f-applied", "f-only--a", "f-only--b"],
-                &[("f-without--a", "f-only--b"), ("f-without--b", "f-only--a")])]
-    #[case::no_edits_asked_for(edits(&["a"]), States::Both, &["reverted", "f-applied"], &[])]
+    #[case::single(edits(&["a"]), States::All, &["reverted", "f.applied"], &[("f.without=a", "reverted")])]
+    #[case::single_of_more(edits(&["a"]) + ", vars: {x: 2}", States::All, &["reverted", "f.applied", "f.without=a"], &[])]
+    #[case::single_alone(edits(&["a"]), States::Edits, &["f.without=a"], &[])]
+    #[case::two(edits(&["a", "b"]), States::All, &["reverted", "f.applied", "f.only=a", "f.only=b"],
+                &[("f.without=a", "f.only=b"), ("f.without=b", "f.only=a")])]
+    #[case::no_edits_asked_for(edits(&["a"]), States::Both, &["reverted", "f.applied"], &[])]
     #[case::three(edits(&["a", "b", "c"]), States::Edits,
-                  &["f-without--a", "f-without--b", "f-without--c", "f-only--a", "f-only--b", "f-only--c"], &[])]
+                  &["f.without=a", "f.without=b", "f.without=c", "f.only=a", "f.only=b", "f.only=c"], &[])]
     fn of_arms_with_the_same_state_one_is_played(
         #[case] fix: String,
         #[case] states: States,

@@ -31,10 +31,37 @@ fn list_shows_each_case_with_what_it_declares() {
 fn a_selection_is_listed_and_checked_alone() {
     let context = Context::new().planted("verdicts");
     insta::assert_snapshot!(context.run("list verdicts/proven verdicts/not_fixed_as_declared").ok(), @r"
+    CASE                             DECLARES            WHAT GOES WRONG
     verdicts/not_fixed_as_declared   PROVEN, NOT FIXED   one of two fixes is known to be none
     verdicts/proven                  PROVEN              an order that is paid is charged again
     ");
     insta::assert_snapshot!(context.run("check verdicts/proven").ok(), @"ok verdicts/proven");
+}
+
+#[test]
+fn a_folder_of_cases_may_be_given_by_its_path() {
+    let context = Context::new().planted("verdicts");
+    let named = context.run("list verdicts").ok();
+    for path in ["cases/verdicts/", "cases/verdicts", "./cases/verdicts/../verdicts"] {
+        assert_eq!(context.run(&format!("list {path}")).ok(), named);
+    }
+    fs::create_dir(context.path("elsewhere")).unwrap();
+    fs::copy(context.path("cases/verdicts/proven.yaml"), context.path("elsewhere/mine.yaml")).unwrap();
+    assert!(context.run("list elsewhere").ok().contains("mine "));
+}
+
+#[test]
+fn two_cases_of_one_name_are_refused_and_one_that_is_named_twice_is_run_once() {
+    let context = Context::new().planted("verdicts");
+    for folder in ["one", "two"] {
+        fs::create_dir(context.path(folder)).unwrap();
+        fs::copy(context.path("cases/verdicts/proven.yaml"), context.path(folder).join("mine.yaml")).unwrap();
+    }
+    let said = context.run("list one/mine.yaml two/mine.yaml");
+    assert_eq!(said.code, Some(3), "{said}");
+    assert!(said.stderr.contains("two cases are called `mine`: one/mine.yaml and two/mine.yaml"), "{said}");
+    let once = context.run("list one/mine.yaml ./one/mine.yaml verdicts/proven cases/verdicts/proven.yaml").ok();
+    assert_eq!(once.lines().count(), 3, "{once}");
 }
 
 #[test]
@@ -141,7 +168,7 @@ fn planted_cases_are_good_cases(#[values("verdicts", "language")] folder: &str) 
 /// What `| head -1` does: one line is read, then nobody listens.
 #[rstest]
 #[case::help("run --help", "Run cases")]
-#[case::list("list", "verdicts/backwards")]
+#[case::list("list", "CASE ")]
 #[case::check("check", "ok verdicts/backwards")]
 #[case::schema("schema", "{")]
 fn a_reader_that_goes_away_is_no_error(#[case] arguments: &str, #[case] first: &str) {

@@ -34,6 +34,18 @@ fn a_folder_of_tmpdir_that_cannot_be_used_is_said_to_be_none() {
     assert!(line.starts_with("ok ") && hint.contains("file is no folder"), "{said}");
 }
 
+#[test]
+fn what_a_run_takes_that_names_no_place_is_said() {
+    let folder = TempDir::new().unwrap();
+    let take = |services: &str| {
+        let mut command = doctor(Path::new(PROGRAM), folder.path());
+        let said = said(command.env("DJ_REGRESS_SERVICES", services).env("DOCKER_HOST", "unix:///nowhere/docker.sock"));
+        about(&said, "a run takes").0.to_owned()
+    };
+    assert!(take("auto").ends_with("local: no docker daemon answers"), "{}", take("auto"));
+    assert!(take("docker").ends_with("docker, as the environment says"), "{}", take("docker"));
+}
+
 /// Runs a shell in a mount namespace of its own, where what it mounts is seen by nobody else.
 fn with_mounts(script: &str, folder: &Path) -> Option<support::Said> {
     if !Uid::effective().is_root() {

@@ -10,13 +10,16 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use ci::{Ci, PASSWORD, app, arm, free_port};
 use common::PROGRAM;
 use dj_regress::service::Lifecycle as _;
+use dj_regress::service::address::RedisUrl;
 use dj_regress::service::locate::Programs;
 use dj_regress::service::postgres::PostgresWants;
-use dj_regress::service::redis::{Redis, RedisWants};
+use dj_regress::service::redis::{Pool, Redis, RedisWants};
 use dj_regress::service::{Place, Secret, ServiceChoice, ServiceNeeds, Services};
 
 #[tokio::test]
@@ -334,4 +337,24 @@ fn the_variables_of_ci_count_only_where_given_is_asked_for() {
     let socket = PathBuf::from("/run/postgresql/.s.PGSQL.5432");
     let given = choice(Some(Place::External), &other);
     assert_eq!(given, Some(format!("postgres://me@{}/me", socket.display())));
+}
+
+#[tokio::test]
+async fn an_empty_database_of_redis_is_not_waited_for_without_end() {
+    let ci = Ci::start().await;
+    for database in 1..4 {
+        ci.set(database, "of a stranger").await;
+    }
+    let (run_directory, supervisor) = ci.room.supervisor().await;
+    let url = RedisUrl::parse(&Secret::new(ci.redis_url()), "a test").unwrap();
+    let pool = Arc::new(Pool::open(&url, &run_directory).await.unwrap());
+    let taken = pool.take(Duration::ZERO).await.unwrap();
+    let error = pool.take(Duration::ZERO).await.unwrap_err();
+    assert!(error.message.contains("has become free within 0 s: arms of this run hold 0, and no other"), "{error}");
+    assert!(error.hint.unwrap().contains("--jobs"));
+    taken.give_back().await.unwrap();
+    drop(taken);
+    pool.take(Duration::ZERO).await.unwrap().give_back().await.unwrap();
+    supervisor.shutdown().await.unwrap();
+    ci.supervisor.shutdown().await.unwrap();
 }

@@ -9,9 +9,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use hurt::{Hurt, cases, send};
+use hurt::{AT_ONCE, Hurt, cases, send};
 use nix::sys::signal::Signal;
-use support::{Context, PROGRAM, said, skip};
+use support::{Context, PROGRAM, Said, nothing_is_left_of, said, skip};
 use tempfile::TempDir;
 
 /// A process of the app that has left its session, its folder, its environment and its files.
@@ -46,6 +46,31 @@ fn a_supervisor_that_dies_ends_the_run_and_leaves_nothing() {
     run.ends(&folder, "the supervisor of this run has died");
     // Gone before the command ends, not some time later.
     assert_eq!(below.into_iter().filter(|pid| is_running(*pid)).collect::<Vec<_>>(), [] as [u32; 0]);
+}
+
+/// It lives, and yet it would follow no order and end nothing.
+#[test]
+fn a_supervisor_that_stands_still_is_noticed_and_ends_the_run() {
+    let run = Hurt::in_the_middle(cases("", RUNAWAY));
+    let (folder, supervisor) = (run.folder(), run.supervisor());
+    let below = descendants(supervisor);
+    send(supervisor, Signal::SIGSTOP);
+    run.ends(&folder, &format!("the supervisor of this run (process {supervisor}) stood still for 2 s and was ended"));
+    assert_eq!(below.into_iter().filter(|pid| is_running(*pid)).collect::<Vec<_>>(), [] as [u32; 0]);
+}
+
+/// Interrupted, the run ends through a supervisor that hears nothing.
+#[test]
+fn a_supervisor_that_stands_still_does_not_hold_up_the_end() {
+    let mut run = Hurt::in_the_middle(cases("", ""));
+    let (folder, supervisor) = (run.folder(), run.supervisor());
+    send(supervisor, Signal::SIGSTOP);
+    send(run.child.id(), Signal::SIGINT);
+    let begun = std::time::Instant::now();
+    let said = run.end();
+    assert!(begun.elapsed() < AT_ONCE, "{:?}: {said}", begun.elapsed());
+    assert_eq!(said.code, Some(130), "{said}");
+    nothing_is_left_of(&folder);
 }
 
 /// None of it hears the postmaster, which waits five seconds for its children before it kills them.
@@ -176,7 +201,35 @@ fn a_run_whose_output_folder_is_removed_keeps_what_it_finds_elsewhere() {
     fs::remove_dir_all(run.context.path("regress.out")).unwrap();
     let said = run.end();
     assert_eq!(said.code, Some(2), "{said}");
-    assert!(said.stderr.contains("the output folder") && said.stderr.contains("is gone"), "{said}");
+    assert!(said.stderr.contains("the output folder regress.out is gone"), "{said}");
+    assert_eq!(judged_elsewhere(&said, temporary.path()), ["a_quick"]);
+}
+
+/// The cases in the results that a run says it has put into this folder instead.
+fn judged_elsewhere(said: &Said, folder: &Path) -> Vec<String> {
+    let hint = "what was found so far is in ";
+    let told = said.stderr.lines().find_map(|line| line.split_once(hint)).unwrap_or_else(|| panic!("{said}")).1;
+    assert!(Path::new(told).starts_with(folder), "{said}");
+    let results: serde_json::Value = serde_json::from_slice(&fs::read(told).unwrap()).unwrap();
+    results["cases"].as_array().unwrap().iter().map(|case| case["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn results_that_cannot_be_written_where_they_should_be_are_written_elsewhere() {
+    let temporary = tempfile::tempdir().unwrap();
+    let context = cases("", "");
+    let mut command = context.command("run --jobs 2");
+    command.env("TMPDIR", temporary.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut run = Hurt::start(context, command);
+    // Root may write into any folder, and nobody over one with something in it.
+    let results = run.context.path("regress.out/results.json");
+    fs::remove_file(&results).unwrap();
+    fs::create_dir_all(results.join("in the way")).unwrap();
+    run.go();
+    let said = run.end();
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("error: write regress.out/results.json: "), "{said}");
+    assert_eq!(judged_elsewhere(&said, temporary.path()), ["a_quick", "waiting"]);
 }
 
 /// A run on very little: what it needs is less than what shells and containers give.

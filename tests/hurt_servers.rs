@@ -4,18 +4,10 @@
 mod hurt;
 mod support;
 
-use hurt::{Hurt, cases, send};
+use hurt::{Hurt, REDIS, cases, lines, send};
 use nix::sys::signal::Signal;
 use rstest::rstest;
 use support::case;
-
-/// Redis as the cache; what is in it is gone when it is started again.
-const REDIS: &str =
-    "settings: {CACHES: {default: {BACKEND: django.core.cache.backends.redis.RedisCache, LOCATION: $redis}}}\n";
-
-fn lines<'s>(stderr: &'s str, with: &str) -> Vec<&'s str> {
-    stderr.lines().filter(|line| line.contains(with)).collect()
-}
 
 #[rstest]
 #[case::it_is_killed(Signal::SIGKILL, "SIGKILL")]
@@ -84,6 +76,79 @@ fn an_arm_whose_own_redis_dies_is_played_again() {
     assert_eq!(said.code, Some(0), "{said}");
     assert_eq!(lines(&said.stderr, "the Redis of an arm has died: SIGKILL").len(), 2, "once for each arm: {said}");
     assert_eq!(case(&run.context.results(), "waiting")["verdict"], "PROVEN");
+}
+
+/// A page behind an nginx, asked before the arms wait and after.
+const PAGE: &str = "{http: GET /orders/1, via: edge, as: page}";
+
+/// The case `waiting` with an nginx; nothing where there is none.
+fn behind_nginx() -> Option<support::Context> {
+    if std::process::Command::new("nginx").arg("-v").output().is_err() {
+        support::skip("an nginx that dies: there is no nginx");
+        return None;
+    }
+    let context = cases("", "");
+    let path = context.path("cases/waiting.yaml");
+    let case = std::fs::read_to_string(&path).unwrap();
+    let case = case
+        .replace(support::HEAD, "packages: {django: 5.2.*, django-q2: 1.11.1, waitress: 3.0.*}\n")
+        .replace(
+            "actors: {app: {python: }}",
+            "actors: {app: {python: }, web: {serve: wsgi}, edge: {cache: nginx, to: web}}",
+        )
+        .replace("steps:\n", &format!("steps:\n  - {PAGE}\n"));
+    let case = case.replacen("  - read:", &format!("  - {}\n  - read:", PAGE.replace("page", "again")), 1);
+    std::fs::write(&path, case).unwrap();
+    Some(context)
+}
+
+#[test]
+fn an_arm_whose_nginx_dies_is_played_again() {
+    let Some(context) = behind_nginx() else { return };
+    let mut run = Hurt::in_the_middle(context);
+    let masters = masters(&run);
+    assert_eq!(masters.len(), 2);
+    for nginx in masters {
+        send(nginx, Signal::SIGKILL);
+    }
+    run.until_in_the_middle(2);
+    run.go();
+    let said = run.end();
+    assert_eq!(said.code, Some(0), "{said}");
+    assert_eq!(lines(&said.stderr, "the nginx of an arm has died: SIGKILL").len(), 2, "once for each arm: {said}");
+    assert_eq!(case(&run.context.results(), "waiting")["verdict"], "PROVEN");
+}
+
+#[test]
+fn an_arm_that_loses_its_nginx_twice_is_inconclusive() {
+    let Some(context) = behind_nginx() else { return };
+    let mut run = Hurt::in_the_middle(context);
+    for time in 1..=2 {
+        for nginx in masters(&run) {
+            send(nginx, Signal::SIGKILL);
+        }
+        if time == 1 {
+            run.until_in_the_middle(2);
+        }
+    }
+    let said = run.end();
+    assert_eq!(said.code, Some(5), "{said}");
+    let results = run.context.results();
+    assert_eq!(case(&results, "waiting")["verdict"], "INCONCLUSIVE");
+    assert!(
+        case(&results, "waiting")["reason"].as_str().unwrap().contains("nginx of an arm has died: SIGKILL"),
+        "{said}"
+    );
+}
+
+/// The nginx processes whose parent is none.
+fn masters(run: &Hurt) -> Vec<u32> {
+    let all = run.processes("nginx");
+    let parent = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok()).unwrap_or(0)
+    };
+    all.iter().copied().filter(|pid| !all.contains(&parent(pid))).collect()
 }
 
 #[test]

@@ -4,12 +4,12 @@
 mod hurt;
 mod support;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Stdio;
 use std::time::Duration;
 
-use dj_regress::cache::VARIABLE as CACHE;
+use dj_regress::cache::{Cache, VARIABLE as CACHE, lock};
 use dj_regress::deadline::VARIABLE as DEADLINE;
 use hurt::{Hurt, cases, send};
 use nix::sys::signal::Signal;
@@ -58,6 +58,47 @@ fn a_shared_server_that_stands_still_is_started_again() {
     let said = run.end();
     assert_eq!(said.code, Some(0), "{said}");
     assert!(said.stderr.contains("Postgres has died"), "{said}");
+}
+
+/// A cache of the test's own, filled by a run.
+fn warm(context: &Context) -> tempfile::TempDir {
+    let cache = tempfile::tempdir().unwrap();
+    let shared = Cache::open().unwrap();
+    fs::create_dir_all(shared.path("tools")).unwrap();
+    symlink(shared.path("tools"), cache.path().join("tools")).unwrap();
+    said(context.command("run verdicts/proven").env(CACHE, cache.path())).ok();
+    cache
+}
+
+#[test]
+fn a_lock_that_somebody_holds_is_not_waited_for_without_end_and_names_who_it_is() {
+    let context = Context::new().planted("verdicts");
+    let cache = warm(&context);
+    let overlays = fs::read_dir(cache.path().join("overlays")).unwrap().flatten();
+    let mut held = Vec::new();
+    for overlay in overlays {
+        fs::remove_dir_all(overlay.path()).unwrap();
+        let name = format!("overlays-{}", overlay.file_name().to_str().unwrap());
+        held.push(lock::file(&cache.path().join("locks").join(name), Duration::ZERO).unwrap());
+    }
+    let mut command = context.command("run verdicts/proven");
+    let said = said(command.env(CACHE, cache.path()).env(DEADLINE, "1"));
+    assert_eq!(said.code, Some(5), "{said}");
+    let expected = format!("is locked: process {} (", std::process::id());
+    assert!(said.stdout.contains(&expected) && said.stdout.contains("has held it for over 2 s"), "{said}");
+}
+
+/// It is another run that removes it, and hangs.
+#[test]
+fn templates_that_somebody_removes_are_made_anew() {
+    let context = Context::new().planted("verdicts");
+    let cache = warm(&context);
+    let versions = fs::read_dir(cache.path().join("postgres")).unwrap().flatten();
+    let current = versions.map(|version| version.path().join("current")).find(|current| current.exists()).unwrap();
+    let held = File::open(current.join("lock")).unwrap();
+    held.lock().unwrap();
+    let mut command = context.command("run verdicts/proven");
+    said(command.env(CACHE, cache.path()).env(DEADLINE, "30")).ok();
 }
 
 #[test]

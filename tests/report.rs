@@ -32,7 +32,7 @@ fn what_could_not_be_measured_says_where_it_broke_and_names_the_log() {
     let said = context.run("run verdicts/inconclusive_step_raises");
     insta::assert_snapshot!("broken", said);
     let mut logs = said.stdout.lines().filter(|line| line.contains("#   log (") && line.contains("applied):"));
-    let log = fs::read_to_string(logs.next().unwrap().split_once("): ").unwrap().1).unwrap();
+    let log = fs::read_to_string(context.path(logs.next().unwrap().split_once("): ").unwrap().1)).unwrap();
     assert!(log.contains("Traceback") && log.contains("in charge\n    order = Order.objects.get("), "{log}");
 }
 
@@ -136,4 +136,30 @@ fn an_output_directory_that_holds_something_else_is_refused_and_left_alone() {
     hint: name another folder with `--output-dir`
     ");
     assert_eq!(fs::read_to_string(context.path("thesis/chapter-1.txt")).unwrap(), "years of work");
+}
+
+#[test]
+fn an_answer_of_500_says_what_the_view_has_raised_and_how_to_bound_it() {
+    let context = Context::new();
+    fs::create_dir(context.path("cases/boom")).unwrap();
+    fs::write(context.path("cases/boom/__init__.py"), "").unwrap();
+    let urls = "from django.urls import path\n\n\ndef boom(request, n):\n    raise ValueError(f'no such thing as {n}')\n\n\n\
+                urlpatterns = [path('boom/<int:n>', boom)]\n";
+    fs::write(context.path("cases/boom/urls.py"), urls).unwrap();
+    let case = "title: t\napp: ./boom\npackages: {django: 5.2.*, django-q2: 1.11.1, waitress: 3.0.*}\n\
+                actors: {web: {serve: wsgi}}\nfixes: {hope: {env: {PLEASE: end}}}\n\
+                steps: [{http: GET /boom/1, to: web}, {read: {x: '1'}}]\ninvariants: {x: {applied: 1, reverted: 2}}\n";
+    fs::write(context.path("cases/boom.yaml"), case).unwrap();
+    let said = context.run("run");
+    let expected = "GET /boom/1 to web: answered 500 (ValueError: no such thing as 1); a step with a name (`as: page`)";
+    assert!(said.stdout.contains(expected), "{said}");
+}
+
+#[test]
+fn a_key_that_finds_nothing_shows_what_there_was() {
+    let case = "actors: {app: {python: }}\nfixes: {hope: {env: {PLEASE: end}}}\n\
+                steps:\n  - {python: app, run: 'from shop.effects import happened; happened(\"charged\")'}\n\
+                invariants: {charges: {of: effects, key: charge, applied: 1, reverted: 2}}\n";
+    let said = Context::new().case("misspelt", case).run("run");
+    assert!(said.stdout.contains("it names what did not happen; there was 1 × charged"), "{said}");
 }

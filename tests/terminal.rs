@@ -119,7 +119,7 @@ fn a_folder_whose_name_is_not_utf8_does_not_break_a_run(#[case] here: &str, #[ca
     assert!(said.code == Some(1) && said.stdout.contains("# 1 case not as declared, 1 as declared"), "{said}");
     let results: Value = serde_json::from_slice(&fs::read(output.join("results.json")).unwrap()).unwrap();
     assert_eq!(results["run"]["as_declared"], 1);
-    let log = fs::read_to_string(output.join("log/verdicts-not_fixed-reverted.log")).unwrap();
+    let log = fs::read_to_string(output.join("log/verdicts.not_fixed.reverted.log")).unwrap();
     assert!(log.contains("charges"), "{log}");
     let again = pasted(&context, &here, &rerun(&said));
     let again_from_here = again.stdout.contains("verdicts/not_fixed   NOT FIXED");

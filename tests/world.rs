@@ -66,7 +66,7 @@ fn seen(context: &Context, variables: &[(&str, &str)]) -> String {
     // SAFETY: it only sets the mask of the child.
     unsafe { command.pre_exec(|| Ok(umask(Mode::from_bits_truncate(0o077))).map(|_| ())) };
     said(command.envs(variables.iter().copied())).ok();
-    let log = fs::read_to_string(context.path("regress.out/log/looks-reverted.log")).unwrap();
+    let log = fs::read_to_string(context.path("regress.out/log/looks.reverted.log")).unwrap();
     let line = log.lines().find(|line| line.starts_with("seen ")).unwrap_or_else(|| panic!("not seen in {log}"));
     line.to_owned()
 }

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use dj_regress_protocol::{Namespaces, World};
 use dj_regress_world::{CACHE, Grant, HOME, Plan, TEMPORARY};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::deadline;
 use crate::error::{Context as _, Error, Result};
 
 /// The hidden subcommand: `dj-regress world FOLDER`.
@@ -77,13 +81,12 @@ impl Worlds {
             .stderr(Stdio::null())
             .spawn()
             .cannot_run(|| "find out which namespaces can be had".to_owned())?;
-        let mut line = String::new();
-        if let Some(output) = holder.stdout.take() {
-            BufReader::new(output).read_line(&mut line).cannot_run(|| "hear which namespaces can be had".to_owned())?;
-        }
+        let output = holder.stdout.take();
+        let mut worlds = Self { grant: Grant::Nothing(String::new()), holder };
+        let line = output.map_or_else(|| Ok(String::new()), |output| hear(output, deadline::step()))?;
         let grant = Grant::parse(&line);
-        let grant = grant.ok_or_else(|| Error::bug(format!("which namespaces can be had is said as `{line}`")))?;
-        Ok(Self { grant, holder })
+        worlds.grant = grant.ok_or_else(|| Error::bug(format!("which namespaces can be had is said as `{line}`")))?;
+        Ok(worlds)
     }
 
     /// What the machine grants.
@@ -135,12 +138,42 @@ impl Worlds {
 
 impl Drop for Worlds {
     fn drop(&mut self) {
-        drop(self.holder.stdin.take());
-        // It ends at once: there is nothing to tell.
+        // It keeps nothing but its user namespace; one that stands still would not see that its input has closed.
+        let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
 }
 
+/// The line that says it.
+fn hear(output: ChildStdout, limit: Duration) -> Result<String> {
+    let mut files = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+    let milliseconds = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+    let doing = || "hear which namespaces can be had".to_owned();
+    if poll(&mut files, milliseconds).cannot_run(doing)? == 0 {
+        return Err(deadline::passed(limit, "find out which namespaces can be had")
+            .hint("something on this machine keeps processes from starting; run again when it is less busy"));
+    }
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line).cannot_run(doing)?;
+    Ok(line)
+}
+
 fn own((name, value): (&str, String)) -> (String, String) {
     (name.to_owned(), value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_says_nothing_of_namespaces_is_not_waited_for_without_end() {
+        let mut silent = Command::new("tail").args(["-f", "/dev/null"]).stdout(Stdio::piped()).spawn().expect("tail");
+        let heard = hear(silent.stdout.take().expect("a pipe"), Duration::ZERO);
+        silent.kill().and_then(|()| silent.wait()).expect("it ends");
+        assert_eq!(
+            heard.expect_err("it is silent").message,
+            "find out which namespaces can be had: no answer within 0 s"
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! The cache folder: what is kept between runs and may be deleted at any time.
 
 mod folders;
+pub mod lock;
 mod ownership;
 mod removal;
 mod room;
@@ -18,7 +19,9 @@ pub use folders::VARIABLE;
 pub use room::free;
 
 use self::folders::FOLDERS;
+use self::lock::Hold;
 use self::ownership::Links;
+use crate::deadline;
 use crate::error::{Context, Error, Result};
 
 /// The mode of most files.
@@ -82,16 +85,14 @@ impl Cache {
                     Error::cannot_run(message).hint(format!("set {VARIABLE} to a new folder, or to an empty one"))
                 );
             }
-            let prepare = || -> io::Result<Option<File>> {
+            let prepare = || -> io::Result<()> {
                 make_folder(&root.join("locks"))?;
                 // A folder may exist and yet be read-only.
                 tempfile::tempfile_in(root.join("locks"))?;
-                if !is_marked {
-                    ownership::mark(&root)?;
-                }
-                in_use(&root.join(ownership::MARKER))
+                if is_marked { Ok(()) } else { ownership::mark(&root) }
             };
-            if let Some(file) = prepare().map_err(cannot)? {
+            prepare().map_err(cannot)?;
+            if let Some(file) = in_use(&root.join(ownership::MARKER), cannot)? {
                 return Ok(Self { root, _in_use: Arc::new(file) });
             }
         }
@@ -117,15 +118,9 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Cannot run if the lock file cannot be made.
+    /// Cannot run if the lock file cannot be made, or somebody holds it for too long.
     pub fn lock(&self, name: &str) -> Result<File> {
-        let path = self.root.join("locks").join(name.replace('/', "-"));
-        let lock = || -> std::io::Result<File> {
-            let file = File::options().create(true).append(true).open(&path)?;
-            file.lock()?;
-            Ok(file)
-        };
-        lock().cannot_run(|| format!("lock {}", path.display()))
+        lock::file(&self.root.join("locks").join(name.replace('/', "-")), deadline::turn())
     }
 
     /// The cached directory of this name; if there is none yet, `build` fills a new one, which appears under its name
@@ -225,12 +220,12 @@ fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 /// The marker, held so that `clean` leaves the cache alone; nothing if the cache was removed meanwhile.
-fn in_use(marker: &Path) -> io::Result<Option<File>> {
+fn in_use(marker: &Path, cannot: impl Fn(io::Error) -> Error) -> Result<Option<File>> {
     let file = match File::open(marker) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
+        file => file.map_err(cannot)?,
     };
-    file.lock_shared()?;
+    lock::within(&file, marker, Hold::Shared, deadline::turn())?;
     let is_still_there =
         fs::metadata(marker).is_ok_and(|found| file.metadata().is_ok_and(|ours| ours.ino() == found.ino()));
     Ok(is_still_there.then_some(file))

@@ -10,13 +10,18 @@ use crate::exit::Exit;
 use crate::library::Library;
 use crate::report::text;
 
+/// Above the columns.
+const HEADING: [&str; 3] = ["CASE", "DECLARES", "WHAT GOES WRONG"];
+
 /// Prints a line per case: name, what it declares, title.
 pub fn list(arguments: &CaseArgs, library: Library) -> Result<Exit> {
     let cases = Selection::find(arguments, library)?.load()?;
-    let width = cases.iter().map(|case| text::columns(&case.name)).max().unwrap_or(0);
+    let [name, declared, title] = HEADING;
+    let width = cases.iter().map(|case| text::columns(&case.name)).chain([name.len()]).max().unwrap_or(0);
     let declares: Vec<String> = cases.iter().map(declares).collect();
-    let verdicts = declares.iter().map(String::len).max().unwrap_or(0);
-    let text = cases.iter().zip(&declares).fold(String::new(), |mut text, (case, declares)| {
+    let verdicts = declares.iter().map(String::len).chain([declared.len()]).max().unwrap_or(0);
+    let heading = format!("{name:<width$}   {declared:<verdicts$}   {title}\n");
+    let text = cases.iter().zip(&declares).fold(heading, |mut text, (case, declares)| {
         let _ = writeln!(text, "{}   {declares:<verdicts$}   {}", text::padded(&case.name, width), case.title);
         text
     });

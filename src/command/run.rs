@@ -18,11 +18,17 @@ use crate::deadline;
 use crate::error::{Context as _, Error, Result};
 use crate::exit::Exit;
 use crate::library::Library;
-use crate::plan::States;
+use crate::plan::{self, States};
 use crate::python::{Environments, Locks};
 use crate::report::{Console, OutputDirectory, Reporter, Results, Style, terminal};
 use crate::runner::{Commits, Event, Options, Run, RunReport};
 use crate::service::{self, Secret, ServiceChoice};
+
+/// So many arms take long enough to say so.
+const MANY: usize = 20;
+
+/// What an arm takes of a lane, in seconds: 304 arms of the cases here took 240 s on two lanes.
+const SECONDS_PER_ARM: f64 = 1.6;
 
 /// Runs the selected cases.
 pub fn run(arguments: &RunArgs, library: Library) -> Result<Exit> {
@@ -57,9 +63,26 @@ pub fn run(arguments: &RunArgs, library: Library) -> Result<Exit> {
         project: selection.project.clone(),
         commits: Commits { base: arguments.base.clone(), head: arguments.head.clone() },
     };
+    if arguments.selection.cases.is_empty() {
+        announce(&cases, &options);
+    }
     let python = arguments.python.clone().or_else(|| selection.python.clone());
     let report = play(cache, cases, (selection.locks(arguments.frozen), python), &options, reporters)?;
     Ok(Exit::of_run(&report))
+}
+
+/// Says how much there is to do, where nothing was selected and it takes a while.
+fn announce(cases: &[Case], options: &Options) {
+    let arms = plan::arms(cases, options.states).len();
+    if arms < MANY {
+        return;
+    }
+    let seconds = arms as f64 * SECONDS_PER_ARM / options.lanes as f64;
+    let time = if seconds < 90.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) };
+    let (count, lanes) = (cases.len(), options.lanes);
+    terminal::note(&format!(
+        "{count} cases, {arms} arms: about {time} with {lanes} at once; name some to run only those, `dj-regress list` shows them"
+    ));
 }
 
 /// Plays cases to their end, or until an interrupt: with locks and the Python of cases that pin none.
@@ -98,11 +121,16 @@ pub(super) fn play(
         let closed = run.close().await;
         // Whatever has ended the run: what was found before is told.
         let _ = over.send(());
-        let finished = reporting.await.map_err(|error| Error::bug(format!("a reporter panicked: {error}")))?;
+        let told = reporting.await.map_err(|error| Error::bug(format!("a reporter panicked: {error}")))?;
         if let Ok(error) = failed.try_recv() {
             played = played.and(Err(error));
         }
-        played.and(closed).map(|()| finished)
+        // What comes after the first error says what to do about it, too.
+        let finished = told.as_ref().ok().cloned();
+        match [played, closed, told.map(drop)].into_iter().filter_map(Result::err).reduce(Error::hinted_by) {
+            Some(error) => Err(error),
+            None => Ok(finished.flatten()),
+        }
     });
     // Blocking work (an install, say) may still be under way after an interrupt: it is not waited for.
     runtime.shutdown_background();
@@ -114,12 +142,16 @@ pub(super) fn play(
 
 /// Tells reporters what happens until the run is over. The first that fails is told of, which ends the run; the others
 /// go on.
+///
+/// # Errors
+///
+/// What a reporter could not put where it belongs, in the end.
 async fn report(
     mut reporters: Vec<Box<dyn Reporter + Send>>,
     mut events: mpsc::UnboundedReceiver<Event>,
     failed: oneshot::Sender<Error>,
     mut is_over: oneshot::Receiver<()>,
-) -> Option<RunReport> {
+) -> Result<Option<RunReport>> {
     let (mut failed, mut finished, mut is_ending) = (Some(failed), None, false);
     loop {
         let event = tokio::select! {
@@ -131,7 +163,10 @@ async fn report(
             }
             else => events.try_recv().ok(),
         };
-        let Some(event) = event else { return finished };
+        let Some(event) = event else {
+            let over = reporters.iter_mut().map(|reporter| reporter.over());
+            return over.filter_map(Result::err).reduce(Error::hinted_by).map_or(Ok(finished), Err);
+        };
         for reporter in &mut reporters {
             if let Err(error) = reporter.event(&event)
                 && let Some(failed) = failed.take()

@@ -113,12 +113,20 @@ pub fn discover(selection: &[String], cases_root: &Path) -> Result<Vec<PathBuf>>
     for word in selection {
         let found = find(word, &named, cases_root)?;
         for case in found {
-            if !chosen.contains(&case) {
+            let is_same = |one: &Path| one == case.1 || one.canonicalize().ok() == case.1.canonicalize().ok();
+            if !chosen.iter().any(|(_, path)| is_same(path)) {
                 chosen.push(case);
             }
         }
     }
     chosen.sort();
+    for pair in chosen.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        let [(name, one), (_, other)] = pair else { continue };
+        let message = format!("two cases are called `{name}`: {} and {}", one.display(), other.display());
+        return Err(
+            Error::usage(message).hint("run one after the other, or name the folder of both with `--cases-dir`")
+        );
+    }
     Ok(chosen.into_iter().map(|(_, path)| path).collect())
 }
 
@@ -129,6 +137,13 @@ fn find(word: &str, named: &[(String, PathBuf)], cases_root: &Path) -> Result<Ve
         return Ok(found);
     }
     let path = Path::new(word);
+    if path.is_dir() {
+        let mut inside = Vec::new();
+        collect(path, &mut inside)?;
+        if !inside.is_empty() {
+            return Ok(inside.into_iter().map(|path| (case_name(&path, cases_root), path)).collect());
+        }
+    }
     if is_yaml(path) && path.is_file() {
         return Ok(vec![(case_name(path, cases_root), path.to_owned())]);
     }

@@ -25,7 +25,7 @@ const fn limit(most: u64, said: &'static str, why: &'static str) -> Limit {
 pub const COUNT: Limit = limit(
     20_000,
     "{asked} times are too many: at most {most}",
-    "counts are exact from a few on, and all statements of an arm are held in memory while it is judged",
+    "counts are exact from a few on: more of them only take longer",
 );
 /// Of a case.
 pub const REPEAT: Limit =
@@ -164,11 +164,6 @@ pub fn actor_name(text: &str) -> Result<(), Error> {
         return Err(Error::usage(message).hint("actors introduce themselves to the server, which replaces others"));
     }
     ACTOR_NAME.check(text.len() as u64)
-}
-
-/// A name as it stands in the name of a file.
-pub fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect::<String>().to_lowercase()
 }
 
 /// Whether something may be called so.

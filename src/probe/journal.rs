@@ -110,6 +110,14 @@ impl Journal {
         self.entries.iter().filter(is_one).count() as u64
     }
 
+    /// The key of each effect that happened.
+    pub fn effect_keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Effect { key, .. } => Some(key.as_str()),
+            _ => None,
+        })
+    }
+
     /// Tasks that were accepted or begun and have not ended, with the processes that have begun them.
     pub fn unfinished(&self) -> BTreeMap<String, BTreeSet<u32>> {
         let mut unfinished: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();

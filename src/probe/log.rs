@@ -49,6 +49,28 @@ pub fn last_line(log: &Path) -> Option<String> {
     end.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
 }
 
+/// The last exception that was written into a log since it had this length: the first line after a traceback's frames.
+pub fn raised_since(log: &Path, length: u64) -> Option<String> {
+    let mut file = File::open(log).ok()?;
+    file.seek(SeekFrom::Start(length)).ok()?;
+    let mut raised = None;
+    let mut is_within = false;
+    for line in BufReader::new(file.take(RAISED)).split(b'\n') {
+        let line = line.ok()?;
+        let line = String::from_utf8_lossy(&line);
+        if line.starts_with("Traceback (most recent call last)") {
+            is_within = true;
+        } else if is_within && !line.starts_with(' ') {
+            is_within = false;
+            raised = Some(line.trim().chars().take(200).collect());
+        }
+    }
+    raised
+}
+
+/// How much of a log is looked through for an exception.
+const RAISED: u64 = 1 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +85,21 @@ mod tests {
         assert_eq!(lines(&log, (12, 29), "KeyError"), Ok(1));
         assert_eq!(lines(&log, (12, 12), "KeyError"), Ok(0));
         assert_eq!(last_line(&log).as_deref(), Some("KeyError: 3"));
+    }
+
+    #[test]
+    fn the_last_exception_since_then_is_found() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let log = folder.path().join("log");
+        assert_eq!(raised_since(&log, 0), None);
+        let traceback =
+            |what: &str| format!("Traceback (most recent call last):\n  File \"a.py\"\n    raise\n{what}\nwell\n");
+        std::fs::write(&log, traceback("KeyError: 1")).expect("a file");
+        let length = std::fs::metadata(&log).expect("a file").len();
+        assert_eq!(raised_since(&log, 0).as_deref(), Some("KeyError: 1"));
+        assert_eq!(raised_since(&log, length), None);
+        std::fs::write(&log, traceback("KeyError: 1") + &traceback("ValueError: 2")).expect("a file");
+        assert_eq!(raised_since(&log, length).as_deref(), Some("ValueError: 2"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::text::{self, ms};
 use super::under_way::UnderWay;
 use super::{Progress, Reporter, terminal};
-use crate::error::Result;
+use crate::error::{Result, shown};
 use crate::judge::Verdict;
 use crate::probe::writer::Writer;
 use crate::runner::{ArmReport, CaseReport, Event, FixReport, RunReport, Setting, Timings};
@@ -132,7 +132,7 @@ impl<W: Write> Console<W> {
             self.fix(case, fix)?;
         }
         for arm in case.played().filter(|arm| arm.broken.is_some() || !case.as_declared) {
-            writeln!(self.out, "#   log ({}): {}", text::arm(arm), arm.log.display())?;
+            writeln!(self.out, "#   log ({}): {}", text::arm(arm), shown(&arm.log))?;
         }
         match self.style.reruns.get(self.number - 1) {
             Some(rerun) => writeln!(self.out, "#   run it again: {rerun}"),
@@ -178,6 +178,10 @@ impl<W: Write> Console<W> {
             let verdict = if found.holds { "holds" } else { "does not hold" };
             let (value, bound) = (text::in_unit(found), &found.bound);
             writeln!(self.out, "#       {:<9} measured {value}, bound {bound}: {verdict}", arm.state)?;
+            if let Some(instead) = &found.instead {
+                let there_was = if instead.is_empty() { "nothing at all".to_owned() } else { instead.join(", ") };
+                writeln!(self.out, "#         it names what did not happen; there was {there_was}")?;
+            }
         }
         let writers = |arm: &ArmReport| text::find(arm, name).map(|found| found.writers.clone()).unwrap_or_default();
         match arms.as_slice() {

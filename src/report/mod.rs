@@ -23,4 +23,9 @@ use crate::runner::Event;
 pub trait Reporter {
     /// Takes one event.
     fn event(&mut self, event: &Event) -> Result<()>;
+
+    /// The run is over, whatever has ended it: the error says where there is what could not be put where it belongs.
+    fn over(&mut self) -> Result<()> {
+        Ok(())
+    }
 }

@@ -1,5 +1,6 @@
 //! `results.json`: written anew after every case, so that an interrupted run leaves what it found.
 
+use std::env;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Reporter;
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Context as _, Error, Result, shown};
 use crate::runner::{CaseReport, Event, RunReport, Setting};
 
 /// Raised when a field changes its meaning or goes away; new fields do not raise it.
@@ -17,8 +18,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 #[derive(Debug)]
 pub struct Results {
     path: PathBuf,
-    /// Where it is written instead, once the output folder cannot be.
-    elsewhere: Option<PathBuf>,
+    /// Why it could not be written, if it could not.
+    failed: Option<String>,
     document: Document,
 }
 
@@ -47,29 +48,7 @@ impl Results {
             hurt: Vec::new(),
             run: None,
         };
-        Self { path: output.join("results.json"), elsewhere: None, document }
-    }
-
-    /// The output folder cannot be written to: what was found is kept in the temporary folder.
-    fn rescue(&mut self, text: &str, error: &io::Error) -> Error {
-        let failed = Error::cannot_run(format!("write {}: {error}", self.path.display()));
-        let path = match &self.elsewhere {
-            Some(path) => fs::write(path, text).map(|()| path.clone()),
-            None => tempfile::Builder::new().prefix("dj-regress-results-").suffix(".json").tempfile().and_then(
-                |mut file| {
-                    file.write_all(text.as_bytes())?;
-                    Ok(file.into_temp_path().keep()?)
-                },
-            ),
-        };
-        match path {
-            Ok(path) => {
-                let hint = format!("what was found so far is in {}", path.display());
-                self.elsewhere = Some(path);
-                failed.hint(hint)
-            }
-            Err(error) => failed.hint(format!("nor can it be written to the temporary folder: {error}")),
-        }
+        Self { path: output.join("results.json"), failed: None, document }
     }
 }
 
@@ -82,17 +61,50 @@ impl Reporter for Results {
             Event::Hurt(what) => self.document.hurt.push(what.clone()),
             Event::Preparing(_) | Event::ArmStarted { .. } | Event::ArmFinished { .. } => return Ok(()),
         }
-        let mut text = serde_json::to_string_pretty(&self.document).cannot_run(|| "write the results".to_owned())?;
-        text.push('\n');
+        let text = self.document.text()?;
         // Beside and renamed: whoever reads it finds a whole document.
         let new = self.path.with_extension("json.new");
-        match fs::write(&new, &text).and_then(|()| fs::rename(&new, &self.path)) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // Half a file takes the room that others need.
-                let _ = fs::remove_file(&new);
-                Err(self.rescue(&text, &error))
-            }
+        let written = fs::write(&new, &text).and_then(|()| fs::rename(&new, &self.path));
+        self.failed = written.as_ref().err().map(ToString::to_string);
+        written.map_err(|error| {
+            // Half a file takes the room that others need.
+            let _ = fs::remove_file(&new);
+            Error::cannot_run(format!("write {}: {error}", shown(&self.path)))
+        })
+    }
+
+    fn over(&mut self) -> Result<()> {
+        let failed = self.failed.take().or_else(|| (!self.path.is_file()).then(|| "it is gone".to_owned()));
+        let Some(why) = failed.filter(|_| !self.document.cases.is_empty()) else { return Ok(()) };
+        let failed = Error::cannot_run(format!("write {}: {why}", shown(&self.path)));
+        Err(match elsewhere(&self.document.text()?) {
+            Ok(path) => failed.hint(format!("what was found so far is in {}", path.display())),
+            Err(error) => failed.hint(format!("what was found so far cannot be kept elsewhere either: {error}")),
+        })
+    }
+}
+
+impl Document {
+    fn text(&self) -> Result<String> {
+        let mut text = serde_json::to_string_pretty(self).cannot_run(|| "write the results".to_owned())?;
+        text.push('\n');
+        Ok(text)
+    }
+}
+
+/// Writes what was found into the first temporary folder that takes it; gives its path.
+fn elsewhere(text: &str) -> io::Result<PathBuf> {
+    let mut failed = io::Error::from(io::ErrorKind::NotFound);
+    for folder in [env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/dev/shm")] {
+        let kept = tempfile::Builder::new().prefix("dj-regress-results-").suffix(".json").tempfile_in(folder);
+        let kept = kept.and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            Ok(file.into_temp_path().keep()?)
+        });
+        match kept {
+            Ok(path) => return Ok(path),
+            Err(error) => failed = error,
         }
     }
+    Err(failed)
 }

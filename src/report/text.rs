@@ -257,7 +257,8 @@ mod tests {
     #[case(json!(7), "7", "7")]
     fn bytes_are_shown_in_the_unit_of_their_bound(#[case] value: Value, #[case] bound: &str, #[case] expected: &str) {
         let (name, bound) = ("traffic".to_owned(), bound.to_owned());
-        let found = InvariantReport { name, value, bound, holds: true, guard: false, writers: Vec::new() };
+        let found =
+            InvariantReport { name, value, bound, holds: true, guard: false, writers: Vec::new(), instead: None };
         assert_eq!(in_unit(&found), expected);
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::context::RunContext;
 use super::cpu_pin::CpuPin;
+use super::deaths::{Deaths, Uses};
 use super::event::{Event, Events};
 use super::event::{FaultReport, Timings, seconds};
 use super::log::{explain, note};
@@ -43,8 +44,8 @@ pub struct Outcome {
 struct Attempt {
     /// Whether a server was lost the time before.
     is_again: bool,
-    /// How often the run's server has died before.
-    deaths: u32,
+    /// How often the run's servers have died before.
+    deaths: Deaths,
 }
 
 impl Outcome {
@@ -73,8 +74,9 @@ pub async fn run(
     events: &Events,
 ) -> Outcome {
     let (mut is_again, mut has_lost) = (false, false);
+    let uses = Uses { postgres: true, redis: arm.resolved.uses_redis() };
     let mut outcome = loop {
-        let deaths = context.server.up().await;
+        let deaths = context.up().await;
         let mut outcome = Outcome::new();
         let attempt = Attempt { is_again, deaths };
         outcome.measured = live(context, case, arm, (index, attempt), ((log, pin), events), &mut outcome).await;
@@ -85,8 +87,10 @@ pub async fn run(
             let told = format!("{how}. {}, {} is played again", case.name, arm.label());
             let _ = events.send(Event::Hurt(told));
             note(log, &format!("-- played again: {how}"));
-        } else if outcome.measured.is_err() && outcome.lost.is_none() && context.server.has_died(deaths).await {
-            note(log, "-- played again: Postgres has died");
+        } else if let (Err(_), None) = (&outcome.measured, &outcome.lost)
+            && let Some(how) = context.has_died(deaths, uses).await
+        {
+            note(log, &format!("-- played again: {how}"));
         } else {
             break outcome;
         }
@@ -133,7 +137,14 @@ async fn live(
     let codes = Codes { state: (code, zygote), actors };
     let mut session =
         Session::new(context, server, &codes, state, index, (log.to_owned(), pin)).map_err(|error| error.message)?;
-    session.deadlines = context.references.deadlines(case, arm).await;
+    match context.references.deadlines(case, arm).await {
+        Ok(deadlines) => session.deadlines = deadlines,
+        Err(why) => {
+            // Nothing of it has begun.
+            session.end().await.map_err(|error| error.message)?;
+            return Err(why);
+        }
+    }
     let mut losses = session.servers.losses();
     let mut measured = tokio::select! {
         measured = measure(&mut session, guard_cycle, outcome) => measured,
@@ -142,10 +153,10 @@ async fn live(
             outcome.lost = Some(how.clone());
             Err(how)
         }
-        () = context.server.died(attempt.deaths), if is_shared => Err("Postgres has died".to_owned()),
+        how = context.died(attempt.deaths, Uses { postgres: is_shared, redis: state.uses_redis() }) => Err(how),
     };
     if measured.is_err() && outcome.lost.is_none() {
-        outcome.lost = session.servers.lost(&mut losses).await;
+        outcome.lost = session.servers.lost(&session.web, &mut losses).await;
         measured = measured.map_err(|why| outcome.lost.clone().unwrap_or(why));
     }
     outcome.waits = std::mem::take(&mut session.record.waits);

@@ -305,6 +305,7 @@ fn arm_report(case: &Case, played: Played) -> ArmReport {
             bound: bound.map_or_else(|| "none".to_owned(), ToString::to_string),
             guard: invariant.is_guard(),
             writers: measured.writers.get(name).cloned().unwrap_or_default(),
+            instead: measured.instead.get(name).cloned(),
             value,
         })
     });

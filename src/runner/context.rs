@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::alone::is_alone;
 use super::code::CodeSource;
 use super::reference::References;
+use super::shared_redis::SharedRedis;
 use super::template_server::TemplateServer;
 use crate::actor::{Process, StateCode, StepError, Tree, Zygote};
 use crate::case;
@@ -30,6 +31,8 @@ pub struct RunContext {
     pub supervisor: Supervisor,
     /// The run's server, for arms that want none of their own.
     pub server: Arc<TemplateServer>,
+    /// The Redis whose databases arms take, where somebody else runs it.
+    pub redis: Option<SharedRedis>,
     /// All Python processes.
     pub tree: Tree,
     /// The run's private folder.
@@ -49,13 +52,24 @@ impl RunContext {
         code: Arc<CodeSource>,
         services: Services,
         supervisor: Supervisor,
-        server: Arc<TemplateServer>,
+        (server, redis): (Arc<TemplateServer>, Option<SharedRedis>),
         tree: Tree,
         folder: PathBuf,
         writes_of: Option<String>,
         references: References,
     ) -> Self {
-        Self { code, services, supervisor, server, tree, folder, leaving: AsyncMutex::default(), writes_of, references }
+        Self {
+            code,
+            services,
+            supervisor,
+            server,
+            redis,
+            tree,
+            folder,
+            leaving: AsyncMutex::default(),
+            writes_of,
+            references,
+        }
     }
 
     /// Checks that a fix is no more than its edits.

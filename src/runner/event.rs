@@ -268,6 +268,9 @@ pub struct InvariantReport {
     pub guard: bool,
     /// For counts of statements: who sent the most.
     pub writers: Vec<Writer>,
+    /// Where none was found of what it names: what there was, the most frequent first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<Vec<String>>,
 }
 
 /// Where an arm's time went, in seconds.

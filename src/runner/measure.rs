@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::alone::looked_at_others;
+use super::instead::instead;
 use super::session::Session;
 use crate::case::{Per, Quantity, StatementUnit, WRITES, word};
 use crate::probe::ledger::{Ledger, PROBE};
@@ -25,6 +26,8 @@ pub struct Measured {
     pub values: IndexMap<String, Value>,
     /// For counts of statements: who sent the most.
     pub writers: HashMap<String, Vec<Writer>>,
+    /// By invariant that has found none of what it names: what there was.
+    pub instead: HashMap<String, Vec<String>>,
     /// Who wrote the table that `explain --writes` asks for.
     pub writes: Vec<TableWriter>,
 }
@@ -76,7 +79,7 @@ pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Resul
         let Some(measurement) = measurement(&invariant.of) else { continue };
         let during = invariant.of.during();
         let (window, flow) = (session.record.windows.get(during), session.record.windows.flow(during));
-        let found = measurement.value(&Left {
+        let left = Left {
             statements: &evidence.statements,
             journal: &journal,
             tasks: &tasks,
@@ -87,8 +90,13 @@ pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Resul
             window: &window,
             flow: &flow,
             sample: session.record.samples.of(name),
-        });
-        let found = found.map_err(about)?;
+        };
+        let found = measurement.value(&left).map_err(about)?;
+        if found.value == 0
+            && let Some(others) = instead(&invariant.of, &left)
+        {
+            measured.instead.insert(name.clone(), others);
+        }
         let value = match invariant.per {
             None => found.value,
             Some(Per::Fetch) => per_fetch(session, &invariant.of, &found.value),

@@ -8,22 +8,27 @@ mod clock;
 mod code;
 mod context;
 mod cpu_pin;
+mod deaths;
 mod event;
+mod instead;
+mod lane;
+mod life;
 mod log;
 mod measure;
 mod options;
 mod ready;
 mod reference;
 mod session;
+mod shared_redis;
 mod step;
 mod template;
 mod template_server;
 mod vitals;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 pub use code::Commits;
@@ -41,8 +46,10 @@ use self::code::CodeSource;
 use self::context::RunContext;
 use self::cpu_pin::CpuPin;
 use self::event::seconds;
+use self::lane::Lane;
 use self::ready::{prepare, skips};
 use self::reference::References;
+use self::shared_redis::SharedRedis;
 use self::template_server::TemplateServer;
 use crate::actor::{Folders, Tree, Worlds, worker};
 use crate::cache::Cache;
@@ -119,6 +126,7 @@ impl Run {
             python: ready.pythons(),
             lanes: options.lanes,
         }));
+        let shared_redis = services.given_redis().filter(|_| ready.uses_redis()).map(SharedRedis::new);
         let took = ready.took;
         let skipped = skips(&cases, ready, &services, &postgres).await;
         let arms = select(&cases, options.states, &skipped);
@@ -127,7 +135,7 @@ impl Run {
             code,
             services,
             self.supervisor.clone(),
-            Arc::clone(&server),
+            (Arc::clone(&server), shared_redis),
             tree,
             folder,
             options.writes_of.clone(),
@@ -136,6 +144,7 @@ impl Run {
         let mut report = tokio::select! {
             report = lanes(&cases, arms, &context, &skipped, options, events) => report?,
             lost = server.watch_over(events) => return Err(lost),
+            Some(lost) = watch_over(context.redis.as_ref(), events) => return Err(lost),
         };
         report.shared = SharedTimings {
             environments: took,
@@ -172,6 +181,11 @@ impl Run {
         let postgres = services.postgres(&PostgresWants::default()).await?;
         Ok((services, postgres, seconds(start.elapsed())))
     }
+}
+
+/// Watches over a Redis of somebody else, if there is one; resolves with the end of the run.
+async fn watch_over(redis: Option<&SharedRedis>, events: &Events) -> Option<Error> {
+    Some(redis?.watch_over(events).await)
 }
 
 /// The arms to play. Those that others are held against come first in their case.
@@ -218,38 +232,6 @@ async fn lanes(
         lane.map_err(|error| Error::bug(format!("an arm panicked: {error}")))?;
     }
     Ok(report)
-}
-
-/// Takes the next arm, in the order of the plan, until there is none.
-struct Lane {
-    pin: Option<CpuPin>,
-    cases: Arc<Vec<Case>>,
-    arms: Arc<[Arm]>,
-    next: Arc<AtomicUsize>,
-    context: Arc<RunContext>,
-    logs: PathBuf,
-    events: Events,
-}
-
-impl Lane {
-    async fn run(self, finished: mpsc::Sender<(usize, Played)>) {
-        loop {
-            let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(arm) = self.arms.get(index) else { return };
-            let case = &self.cases[arm.case];
-            let log = self.logs.join(format!("{}-{}.log", case.name.replace('/', "-"), arm.label()));
-            let _ = self.events.send(Event::ArmStarted { case: case.name.clone(), state: arm.state.clone() });
-            let written = log::written_to(&log, &self.context.folder, index);
-            let outcome = arm::run(&self.context, case, arm, index, (&written, self.pin), &self.events).await;
-            log::keep(&written, &log);
-            let broken = outcome.measured.as_ref().err().cloned();
-            let told = Event::ArmFinished { case: case.name.clone(), state: arm.state.clone(), broken };
-            let _ = self.events.send(told);
-            if finished.send((index, Played::new(arm.clone(), outcome, log))).await.is_err() {
-                return;
-            }
-        }
-    }
 }
 
 /// Reports the cases, in their order, whose arms have all been played.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::case::{Action, Case};
+use crate::deadline;
 use crate::plan::{Arm, State};
 
 /// A wait may take so many times what it took in the reference arm,
@@ -47,19 +49,34 @@ impl References {
 
     /// How long each wait of an arm may take: waits until the reference arm has been played. Nothing for the reference
     /// itself, and where there is none.
-    pub async fn deadlines(&self, case: &Case, arm: &Arm) -> HashMap<usize, Duration> {
+    ///
+    /// # Errors
+    ///
+    /// That the reference arm is played for too long.
+    pub async fn deadlines(&self, case: &Case, arm: &Arm) -> Result<HashMap<usize, Duration>, String> {
         if is_reference(case, arm) {
-            return HashMap::new();
+            return Ok(HashMap::new());
         }
-        let told = self.cases.lock().get(&arm.case).map(watch::Sender::subscribe);
-        let Some(mut told) = told else { return HashMap::new() };
+        let took = self.took(arm.case, deadline::turn()).await.map_err(|seconds| {
+            format!(
+                "the arm that its waits are held against is still played after {seconds} s: see its log, or give each wait a                  `within` of its own ({}=SECONDS allows more)",
+                deadline::VARIABLE
+            )
+        })?;
+        Ok(took.into_iter().map(|(line, took)| (line, within(took))).collect())
+    }
+
+    /// What the reference arm of a case has told, or the seconds that it was waited for.
+    async fn took(&self, case: usize, limit: Duration) -> Result<Took, u64> {
+        let told = self.cases.lock().get(&case).map(watch::Sender::subscribe);
+        let Some(mut told) = told else { return Ok(Took::new()) };
+        let told = timeout(limit, told.wait_for(Option::is_some)).await.map_err(|_| limit.as_secs())?;
         // The sender lives as long as the run.
-        let Ok(took) = told.wait_for(Option::is_some).await else { return HashMap::new() };
-        took.iter().flatten().map(|(line, took)| (*line, deadline(*took))).collect()
+        Ok(told.ok().and_then(|told| told.clone()).unwrap_or_default())
     }
 }
 
-fn deadline(took: Duration) -> Duration {
+fn within(took: Duration) -> Duration {
     (took * TIMES).clamp(LEAST, MOST)
 }
 
@@ -88,6 +105,16 @@ mod tests {
     #[case::slow(2500, 50_000)]
     #[case::in_vain(60_000, 60_000)]
     fn a_wait_may_take_twenty_times_as_long_and_at_least_two_seconds(#[case] took: u64, #[case] expected: u64) {
-        assert_eq!(deadline(Duration::from_millis(took)), Duration::from_millis(expected));
+        assert_eq!(within(Duration::from_millis(took)), Duration::from_millis(expected));
+    }
+
+    #[tokio::test]
+    async fn a_reference_arm_is_not_waited_for_without_end() {
+        let told = watch::Sender::new(None);
+        let references = References { cases: Mutex::new(HashMap::from([(7, told.clone())])) };
+        assert_eq!(references.took(7, Duration::ZERO).await, Err(0));
+        told.send_replace(Some(Took::from([(3, LEAST)])));
+        assert_eq!(references.took(7, Duration::ZERO).await, Ok(Took::from([(3, LEAST)])));
+        assert_eq!(references.took(8, Duration::ZERO).await, Ok(Took::new()), "it has none");
     }
 }

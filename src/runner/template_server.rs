@@ -6,15 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::OnceCell;
 
 use super::event::{Event, Events};
-use crate::deadline;
+use super::life::Life;
 use crate::error::{Error, Result};
-use crate::service::postgres::{Postgres, QUESTIONS};
-
-/// Between two looks at a server whose arm has broken.
-const POLL: Duration = Duration::from_millis(20);
+use crate::service::postgres::Postgres;
 
 /// A server and its templates.
 #[derive(Debug)]
@@ -23,21 +20,14 @@ pub struct TemplateServer {
     pub postgres: Postgres,
     templates: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
     time: AtomicU64,
-    life: watch::Sender<Life>,
-}
-
-/// Whether a server is up, and how often it has died so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Life {
-    deaths: u32,
-    is_up: bool,
+    /// Whether it is up.
+    pub life: Life,
 }
 
 impl TemplateServer {
     /// A server that answers.
     pub fn new(postgres: Postgres) -> Self {
-        let life = watch::Sender::new(Life { deaths: 0, is_up: true });
-        Self { postgres, templates: Mutex::default(), time: AtomicU64::new(0), life }
+        Self { postgres, templates: Mutex::default(), time: AtomicU64::new(0), life: Life::new() }
     }
 
     /// Watches over the server that all arms share. When it dies, that is said, and it is brought back, once; resolves
@@ -45,52 +35,27 @@ impl TemplateServer {
     pub async fn watch_over(&self, events: &Events) -> Error {
         loop {
             let how = self.postgres.died().await;
-            let mut deaths = 0;
-            self.life.send_modify(|life| {
-                life.deaths += 1;
-                life.is_up = false;
-                deaths = life.deaths;
-            });
-            if deaths > 1 {
-                return Error::cannot_run(format!("Postgres has died again: {how}"));
+            let (gone, what) = if self.postgres.is_ours() {
+                ("died", "It is started again")
+            } else {
+                ("gone away", "It is waited for")
+            };
+            if self.life.ends() > 1 {
+                return Error::cannot_run(format!("Postgres has {gone} again: {how}"));
             }
-            let what = "Postgres has died. It is started again, and the arms that it took are played again";
-            let _ = events.send(Event::Hurt(format!("{what}: {how}")));
+            let what = format!("Postgres has {gone}. {what}, and the arms that it took are played again: {how}");
+            let _ = events.send(Event::Hurt(what));
             if let Err(error) = self.postgres.revive().await {
-                let message = format!("Postgres has died and does not come back: {}: {how}", error.message);
+                let message = format!("Postgres has {gone} and does not come back: {}: {how}", error.message);
                 return Error { message, ..error };
             }
-            self.life.send_modify(|life| life.is_up = true);
+            self.life.goes_on();
         }
     }
 
-    /// How often it has died so far, as soon as it is up.
-    pub async fn up(&self) -> u32 {
-        let mut life = self.life.subscribe();
-        // The sender lives as long as we do; where the server does not come back, the run ends.
-        life.wait_for(|life| life.is_up).await.map_or(0, |life| life.deaths)
-    }
-
-    /// Resolves when it has died more often than that.
-    pub async fn died(&self, before: u32) {
-        let mut life = self.life.subscribe();
-        let _ = life.wait_for(|life| life.deaths > before).await;
-    }
-
-    /// Whether it has died since: asked when something on it has failed, which may be seen before its death is.
+    /// Whether it has died since: see [`Life::has_died`].
     pub async fn has_died(&self, before: u32) -> bool {
-        // Whoever watches over it asks it so often, and waits so long for an answer.
-        let deadline = Instant::now() + QUESTIONS + 2 * deadline::step();
-        while self.life.borrow().deaths == before {
-            if self.postgres.answers().await {
-                return self.life.borrow().deaths > before;
-            }
-            if Instant::now() > deadline {
-                return false;
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        true
+        self.life.has_died(before, || self.postgres.answers()).await
     }
 
     /// Makes the template of this key with `build`, unless it is there or being made already.

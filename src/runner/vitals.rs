@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::service::is_full;
 use crate::service::run_directory::RunDirectory;
 use crate::service::supervisor::Supervisor;
@@ -49,14 +49,15 @@ fn missing(run_directory: &RunDirectory, logs: &Path) -> Option<Error> {
             Error::cannot_run(message).hint(format!("make room: `df {}` says how much there is", folder.display())),
         );
     }
+    let output = logs.parent().unwrap_or(logs);
     if !logs.is_dir() {
         return Some(Error::cannot_run(format!(
             "the output folder {} is gone: somebody has removed it",
-            logs.display()
+            shown(output)
         )));
     }
     if is_full(logs, LINES) {
-        let message = format!("no space is left for the output folder {}", logs.display());
+        let message = format!("no space is left for the output folder {}", shown(output));
         return Some(Error::cannot_run(message).hint("make room, or name another folder with `--outputdir`"));
     }
     nobody_reads().then(|| {

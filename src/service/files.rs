@@ -1,11 +1,10 @@
 //! Copies of whole folders.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use nix::fcntl::posix_fallocate;
 use nix::sys::statvfs::{Statvfs, statvfs};
@@ -20,9 +19,6 @@ const SMALL: u64 = 1 << 20;
 
 /// How many lines of a log a message shows.
 const LOG_LINES: usize = 8;
-
-/// Between two attempts to lock a file.
-const LOCK_POLL: Duration = Duration::from_millis(5);
 
 /// A file system with so many times what is needed is not looked at more closely.
 const ENOUGH: u64 = 2;
@@ -126,26 +122,6 @@ pub fn end_of_log(log: &Path) -> String {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LOG_LINES)..].iter().flat_map(|line| ["\n  ", line]).collect()
-}
-
-/// Locks a file that another run may hold for a while.
-///
-/// # Errors
-///
-/// Timed out, if it is held longer than that; else those of flock(2).
-pub fn lock_within(file: &File, limit: Duration) -> io::Result<()> {
-    let deadline = Instant::now() + limit;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) if Instant::now() > deadline => {
-                let message = format!("another run holds it for over {} s", limit.as_secs());
-                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
-            }
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_POLL),
-        }
-    }
 }
 
 /// Whether less than this many bytes can still be written into a folder. Asked of the file system first, and, where that

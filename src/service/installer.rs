@@ -85,12 +85,11 @@ fn output_within(limit: Duration, command: &mut Command, input: &[u8]) -> io::Re
     let mut child = tie(piped).spawn()?;
     let (pid, stdin) = (child.id(), child.stdin.take());
     let (sender, ended) = mpsc::channel();
-    // Whoever reads what it says must not be the one who looks at the clock. It ends with the program.
+    // Whoever talks to it must not be the one who looks at the clock. Both end with the program.
     let reading = thread::spawn(move || sender.send(child.wait_with_output()));
-    if let Some(mut stdin) = stdin {
-        // One that does not want to hear it has another reason to fail, and says so.
-        let _ = stdin.write_all(input);
-    }
+    let input = input.to_vec();
+    // One that does not want to hear it has another reason to fail, and says so.
+    let writing = thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&input)));
     if let Ok(output) = ended.recv_timeout(limit) {
         return output;
     }
@@ -98,7 +97,7 @@ fn output_within(limit: Duration, command: &mut Command, input: &[u8]) -> io::Re
         let _ = kill(Pid::from_raw(process.cast_signed()), Signal::SIGKILL);
     }
     // What it says ends with the last who says it; if one gets away, nobody waits for it.
-    drop(reading);
+    drop((reading, writing));
     let name = command.get_program().to_string_lossy().into_owned();
     let message = format!("{name} did not end within {} s, and was killed", limit.as_secs());
     Err(io::Error::new(io::ErrorKind::TimedOut, message))

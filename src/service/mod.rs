@@ -5,6 +5,7 @@ mod bounded;
 mod choice;
 pub mod docker;
 mod files;
+mod images;
 pub mod installer;
 mod lifecycle;
 pub mod locate;

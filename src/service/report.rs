@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::bounded::bounded;
-use super::choice::{Place, ServiceChoice};
+use super::choice::{Place, ServiceChoice, preferred_place};
 use super::docker::Daemon;
+use super::images::of_auto;
 use super::locate::{self, Programs};
 use super::run_directory::{chosen_base, tmpdir_refusal};
 use super::user::ServerUser;
@@ -55,6 +56,7 @@ pub fn report(cache: &Cache, variable: &dyn Fn(&str) -> Option<String>) -> Vec<F
     ];
     findings.extend([containers(), nginx()]);
     findings.extend(given(variable));
+    findings.extend(auto(variable));
     findings
 }
 
@@ -66,6 +68,15 @@ fn containers() -> Finding {
         Err(error) => format!("none: {}", error.message),
     };
     Finding { subject: "docker".to_owned(), is_good: true, found, hint: None }
+}
+
+/// What a run takes that does not say.
+fn auto(variable: &dyn Fn(&str) -> Option<String>) -> Option<Finding> {
+    // What is wrong with the environment has been said.
+    let place = preferred_place().ok()?;
+    let choice = ServiceChoice::new(place, None, None, Programs::Auto, variable).ok()?;
+    let found = bounded(LOOK_DEADLINE, async move { Ok(of_auto(&choice).await) }).ok()?;
+    Some(Finding { subject: "a run takes".to_owned(), is_good: true, found, hint: None })
 }
 
 /// Whether a case can have a real nginx: most have none.

@@ -12,11 +12,11 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use super::address::{PostgresUrl, RedisUrl};
-use super::files::{lock_within, write_private};
+use super::files::write_private;
 use super::procfs::Process;
 use super::secret;
 use super::user::ServerUser;
-use crate::cache::free;
+use crate::cache::{free, lock};
 use crate::error::{Context, Error, Result};
 
 /// The variable that says where temporary folders are to be.
@@ -313,7 +313,7 @@ pub(super) fn is_private(folder: &Path) -> bool {
 
 /// Keeps runs from appearing while others are swept, and two sweeps apart.
 pub(super) fn lock_base(folder: &Path) -> Result<File> {
-    lock_file(&folder.join(BASE_LOCK)).cannot_run(|| format!("lock {}", folder.display()))
+    lock::file(&folder.join(BASE_LOCK), LOCK_DEADLINE)
 }
 
 /// The locks of a run, if both its controller and its supervisor are dead.
@@ -337,12 +337,6 @@ pub(super) fn strip(run_directory: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn lock_file(path: &Path) -> std::io::Result<File> {
-    let file = File::options().create(true).append(true).open(path)?;
-    lock_within(&file, LOCK_DEADLINE)?;
-    Ok(file)
 }
 
 fn write_manifest(run_directory: &Path, manifest: &Manifest) -> Result<()> {

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -11,6 +10,7 @@ use tokio::time::timeout;
 use super::address::{PostgresUrl, RedisUrl};
 use super::choice::{Place, REDIS_VARIABLE, ServiceChoice};
 use super::docker::{Daemon, Owner};
+use super::images::{NGINX_IMAGES, POSTGRES_IMAGES, PULL_DEADLINE, REDIS_IMAGES, image, of_image, usable_daemon};
 use super::locate::{self, NginxBinary, PostgresBinaries, Programs, RedisBinary};
 use super::nginx::{Nginx, NginxSpec};
 use super::postgres::{Postgres, PostgresWants};
@@ -20,27 +20,6 @@ use super::supervisor::Supervisor;
 use crate::cache::Cache;
 use crate::deadline;
 use crate::error::{Context as _, Error, Result};
-
-/// The images of Postgres that are taken where a case names none: the official one, else one of `harness/images/build`,
-/// which has the version of the machine that made it.
-const POSTGRES_IMAGES: &[&str] = &[
-    "postgres:17",
-    "dj-regress/postgres:18",
-    "dj-regress/postgres:17",
-    "dj-regress/postgres:16",
-    "dj-regress/postgres:15",
-    "dj-regress/postgres:14",
-    "dj-regress/postgres:13",
-];
-
-/// The same of Redis.
-const REDIS_IMAGES: &[&str] = &["redis:7", "dj-regress/redis:8", "dj-regress/redis:7", "dj-regress/redis:6"];
-
-/// The same of nginx.
-const NGINX_IMAGES: &[&str] = &["nginx:1", "dj-regress/nginx:1"];
-
-/// How long images may take to be pulled where nobody has asked for docker.
-const PULL_DEADLINE: Duration = Duration::from_mins(1);
 
 /// What an arm needs of the services.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -235,6 +214,14 @@ impl Services {
         }
     }
 
+    /// The Redis whose databases arms take, where somebody else runs it.
+    pub fn given_redis(&self) -> Option<Arc<Pool>> {
+        match &self.source {
+            Source::Given { redis: Ok(pool), .. } => Some(Arc::clone(pool)),
+            _ => None,
+        }
+    }
+
     /// What Redis is, e.g. `Redis 7.0.15`.
     ///
     /// # Errors
@@ -244,7 +231,9 @@ impl Services {
         match &self.source {
             Source::Local { .. } => Ok(format!("Redis {}", self.redis_binary().await?.version)),
             Source::Given { redis: Ok(pool), .. } => Ok(pool.version.clone()),
-            Source::Docker { daemon, .. } => image(daemon, None, REDIS_IMAGES).await,
+            Source::Docker { daemon, .. } => {
+                image(daemon, None, REDIS_IMAGES).await.map(|image| of_image("Redis", &image))
+            }
             Source::Given { redis: Err(why), .. } => Err(Error::cannot_run(why.clone())),
         }
     }
@@ -269,7 +258,9 @@ impl Services {
     /// Cannot run if there is none.
     pub async fn nginx_version(&self) -> Result<String> {
         match &self.source {
-            Source::Docker { daemon, .. } => image(daemon, None, NGINX_IMAGES).await,
+            Source::Docker { daemon, .. } => {
+                image(daemon, None, NGINX_IMAGES).await.map(|image| of_image("nginx", &image))
+            }
             Source::Local { .. } | Source::Given { .. } => Ok(format!("nginx {}", self.nginx_binary().await?.version)),
         }
     }
@@ -347,37 +338,4 @@ impl Services {
             })
             .await
     }
-}
-
-/// The daemon that services are taken from where nobody has said from where: one that answers and has our images, or can
-/// have them.
-async fn usable_daemon(notes: &mut Vec<String>) -> Option<Daemon> {
-    // Most machines have none: that is no news.
-    let daemon = Daemon::connect().await.ok()?;
-    let images = async {
-        image(&daemon, None, POSTGRES_IMAGES).await?;
-        image(&daemon, None, REDIS_IMAGES).await
-    };
-    let found = timeout(PULL_DEADLINE, images).await;
-    match found.unwrap_or_else(|_| Err(Error::cannot_run(format!("no image within {} s", PULL_DEADLINE.as_secs())))) {
-        Ok(_) => Some(daemon),
-        Err(error) => {
-            notes.push(format!("docker answers, but {}", error.message));
-            None
-        }
-    }
-}
-
-/// The image that a case names, else the first of these that is there, else the first, pulled.
-async fn image(daemon: &Daemon, wanted: Option<&str>, known: &[&str]) -> Result<String> {
-    if let Some(wanted) = wanted {
-        return Ok(wanted.to_owned());
-    }
-    for image in known {
-        if daemon.has_image(image).await? {
-            return Ok((*image).to_owned());
-        }
-    }
-    daemon.pull(known[0]).await?;
-    Ok(known[0].to_owned())
 }

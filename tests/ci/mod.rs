@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dj_regress::service::locate::{self, Programs};
@@ -28,6 +30,8 @@ pub struct Ci {
     _run_directory: Arc<RunDirectory>,
     pub postgres: u16,
     pub redis: u16,
+    /// Process ids: of the postmaster, of Redis.
+    pids: (AtomicU32, AtomicU32),
 }
 
 impl Ci {
@@ -43,36 +47,41 @@ impl Ci {
         fs::create_dir(&base).unwrap();
         let (run_directory, supervisor) = common::supervisor(&base).await;
         let (postgres, redis) = (free_port(), free_port());
-        let ci = Self { supervisor, room, _run_directory: run_directory, postgres, redis };
-        ci.start_postgres(settings).await;
+        let ci = Self { supervisor, room, _run_directory: run_directory, postgres, redis, pids: Default::default() };
+        ci.make_postgres(settings).await;
         ci.start_redis().await;
         ci
     }
 
-    async fn start_postgres(&self, settings: &str) {
-        let folder = self.room.base().join("ci/postgres");
+    fn folder(&self) -> PathBuf {
+        self.room.base().join("ci/postgres")
+    }
+
+    /// A program of Postgres'.
+    fn program(&self, name: &str, words: &[String]) -> Spawn {
+        let binaries = locate::postgres(Programs::Auto, &self.room.cache).unwrap().folder;
+        let command = [&[binaries.join(name).to_str().unwrap().to_owned()], words].concat();
+        let mut spawn = Spawn::new(name, command, &self.folder(), &self.room.base().join("ci/log"));
+        spawn.user = server_user().map(|user| (user.uid.as_raw(), user.gid.as_raw()));
+        spawn.ending = Ending::Quit;
+        spawn
+    }
+
+    async fn make_postgres(&self, settings: &str) {
+        let folder = self.folder();
         fs::create_dir(&folder).unwrap();
-        let user = User::from_name("postgres").unwrap().filter(|_| Uid::effective().is_root());
+        let user = server_user();
         if let Some(user) = &user {
             chown(&folder, Some(user.uid), Some(user.gid)).unwrap();
         }
-        let binaries = locate::postgres(Programs::Auto, &self.room.cache).unwrap().folder;
         fs::write(self.room.base().join("password"), PASSWORD).unwrap();
         if let Some(user) = &user {
             chown(&self.room.base().join("password"), Some(user.uid), Some(user.gid)).unwrap();
         }
-        let program = |name: &str| binaries.join(name).to_str().unwrap().to_owned();
         let data = folder.join("data").to_str().unwrap().to_owned();
         let password = format!("--pwfile={}", self.room.base().join("password").display());
         let initdb = ["-D", &data, "-U", "ci", "--auth=scram-sha-256", &password, "--no-sync"].map(str::to_owned);
-        let spawn = |name: &str, words: &[String]| {
-            let command = [&[program(name)], words].concat();
-            let mut spawn = Spawn::new(name, command, &folder, &self.room.base().join("ci/log"));
-            spawn.user = user.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw()));
-            spawn.ending = Ending::Quit;
-            spawn
-        };
-        let pid = self.supervisor.spawn(spawn("initdb", &initdb)).await.unwrap();
+        let pid = self.supervisor.spawn(self.program("initdb", &initdb)).await.unwrap();
         assert_eq!(self.supervisor.exited(pid).await.unwrap().to_string(), "exit code 0");
         let mut text = String::new();
         let port = self.postgres;
@@ -80,7 +89,14 @@ impl Ci {
             .unwrap();
         let configuration = folder.join("data/postgresql.conf");
         fs::write(&configuration, text + settings).unwrap();
-        self.supervisor.spawn(spawn("postgres", &["-D".to_owned(), data])).await.unwrap();
+        self.start_postgres().await;
+    }
+
+    /// Starts it on its data, and waits until it answers.
+    pub async fn start_postgres(&self) {
+        let data = self.folder().join("data").to_str().unwrap().to_owned();
+        let pid = self.supervisor.spawn(self.program("postgres", &["-D".to_owned(), data])).await.unwrap();
+        self.pids.0.store(pid, Ordering::Relaxed);
         let until = tokio::time::Instant::now() + DEADLINE;
         while self.connect("ci", "postgres").await.is_err() {
             assert!(
@@ -92,7 +108,19 @@ impl Ci {
         }
     }
 
-    async fn start_redis(&self) {
+    /// SIGKILL to all of it.
+    pub async fn kill_postgres(&self) {
+        self.supervisor.end_tree(self.pids.0.load(Ordering::Relaxed)).await.unwrap();
+        let _ = fs::remove_file(self.folder().join("data/postmaster.pid"));
+    }
+
+    /// SIGKILL.
+    pub async fn kill_redis(&self) {
+        self.supervisor.end_tree(self.pids.1.load(Ordering::Relaxed)).await.unwrap();
+    }
+
+    /// Starts an empty one, and waits until it answers.
+    pub async fn start_redis(&self) {
         let binary = locate::redis(Programs::Auto, &self.room.cache).unwrap().program;
         let port = self.redis.to_string();
         let words = [binary.to_str().unwrap(), "--port", &port, "--bind", "127.0.0.1"]
@@ -100,7 +128,7 @@ impl Ci {
             .chain(["--requirepass", PASSWORD, "--save", "", "--databases", "4"])
             .map(str::to_owned);
         let spawn = Spawn::new("redis", words.collect(), self.room.base(), &self.room.base().join("ci/redis.log"));
-        self.supervisor.spawn(spawn).await.unwrap();
+        self.pids.1.store(self.supervisor.spawn(spawn).await.unwrap(), Ordering::Relaxed);
         let until = tokio::time::Instant::now() + DEADLINE;
         while self.try_redis(0).await.is_err() {
             assert!(tokio::time::Instant::now() < until);
@@ -166,6 +194,11 @@ impl Ci {
             Services::choose(&self.choice(user), &supervisor, &run_directory, &self.room.cache).await.unwrap();
         (run_directory, supervisor, services)
     }
+}
+
+/// As whom Postgres runs, where this is root.
+fn server_user() -> Option<User> {
+    User::from_name("postgres").unwrap().filter(|_| Uid::effective().is_root())
 }
 
 /// A port that the system has just found free.

@@ -34,6 +34,15 @@ while not os.path.exists('GO'):
 connection.cursor().execute('SELECT 1')
 ";
 
+/// Redis as the cache; what is in it is gone when it is started again.
+pub const REDIS: &str =
+    "settings: {CACHES: {default: {BACKEND: django.core.cache.backends.redis.RedisCache, LOCATION: $redis}}}\n";
+
+/// The lines of what a run said that have this.
+pub fn lines<'s>(stderr: &'s str, with: &str) -> Vec<&'s str> {
+    stderr.lines().filter(|line| line.contains(with)).collect()
+}
+
 /// A run under way.
 pub struct Hurt {
     pub context: Context,
@@ -131,6 +140,12 @@ impl Hurt {
         fs::write(gate(&self.context), "").unwrap();
     }
 
+    /// What was judged is in the results of a run that has no end.
+    pub fn has_kept_what_was_judged(&self) {
+        assert_eq!(self.judged(), ["a_quick"]);
+        assert_eq!(self.context.results()["run"], Value::Null, "it has no end");
+    }
+
     /// Waits for the end of the run.
     pub fn end(&mut self) -> Said {
         let begun = Instant::now();
@@ -145,8 +160,7 @@ impl Hurt {
         assert_eq!(said.code, Some(2), "{said}");
         let told = said.stderr.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
         assert!(told.contains(error), "{said}");
-        assert_eq!(self.judged(), ["a_quick"]);
-        assert_eq!(self.context.results()["run"], Value::Null, "it has no end");
+        self.has_kept_what_was_judged();
         nothing_is_left_of(folder);
         said
     }

@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -155,9 +156,12 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 /// The private folder of a run, which is named for its pid.
 pub fn run_directory_of(pid: u32) -> Option<PathBuf> {
     let prefix = format!("run-{pid}-");
-    let bases = [PathBuf::from("/dev/shm"), std::env::temp_dir(), PathBuf::from("/tmp")];
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let told = environment.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(b"TMPDIR="));
+    let told = told.map(|base| PathBuf::from(OsStr::from_bytes(base)));
+    let bases = [PathBuf::from("/dev/shm"), std::env::temp_dir(), PathBuf::from("/tmp")].into_iter().chain(told);
     let mine = |base: PathBuf| base.join(format!("dj-regress-{}", Uid::effective()));
-    let folders = bases.into_iter().flat_map(|base| fs::read_dir(mine(base)).into_iter().flatten().flatten());
+    let folders = bases.flat_map(|base| fs::read_dir(mine(base)).into_iter().flatten().flatten());
     folders.map(|entry| entry.path()).find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&prefix))
 }
 

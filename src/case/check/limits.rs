@@ -1,6 +1,6 @@
 //! How much there is of everything, and what it is called.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::checker::Checker;
@@ -62,10 +62,6 @@ impl Names {
             self.below(place, "edits");
             self.below(place, "vars");
         }
-        self.alike(case.fixes.keys(), top.get("fixes"));
-        for (name, fix) in &case.fixes {
-            self.alike(fix.change.edits.keys(), top.get("fixes").get(name).get("edits"));
-        }
         self.steps(top.get("steps").node);
         for text in std::iter::once(&case.title).chain(&case.issues) {
             if text.chars().any(|c| c.is_control() && c != '\n') {
@@ -97,17 +93,6 @@ impl Names {
     fn below(&mut self, place: Place<'_>, key: &str) {
         for (name, _) in place.node.get(key).into_iter().flat_map(Node::entries) {
             self.limit(limit::name(&name.name), name.span);
-        }
-    }
-
-    /// Logs are named for states: two that differ in punctuation alone would share one.
-    fn alike<'n>(&mut self, names: impl Iterator<Item = &'n String>, place: Place<'_>) {
-        let mut plain: BTreeMap<String, &String> = BTreeMap::new();
-        for name in names {
-            if let Some(first) = plain.insert(limit::plain(name), name) {
-                let message = format!("`{first}` and `{name}` are too much alike: their logs would have the same name");
-                self.errors.push(Diagnostic::new(message).at(place.get(name).key_span()));
-            }
         }
     }
 

@@ -19,6 +19,7 @@ use crate::case::{Actor, CacheKind, Http};
 use crate::probe::exchange::Exchange;
 use crate::probe::journal::Journal;
 use crate::probe::ledger::PROBE;
+use crate::probe::log::raised_since;
 use crate::probe::reconcile::Requested;
 use crate::proxy::{HttpCounters, HttpProxy, HttpProxySpec};
 use crate::runner::browser::{Answer, Caller, Told};
@@ -38,6 +39,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Requests under way.
 pub struct UnderWay {
     http: Arc<Http>,
+    /// Where the arm's log stood, in bytes.
+    log: u64,
     /// The web actor that is asked in the end.
     web: String,
     callers: JoinSet<(u64, Told)>,
@@ -66,6 +69,7 @@ impl Session<'_> {
             jar.add_original(self.login(&http.login).await?);
         }
         let barrier = Arc::new(Barrier::new(http.callers as usize));
+        let log = std::fs::metadata(&self.log).map_or(0, |log| log.len());
         let mut callers = JoinSet::new();
         for index in 0..http.callers {
             let caller = Caller {
@@ -80,7 +84,7 @@ impl Session<'_> {
             };
             callers.spawn(async move { (index, caller.ask().await) });
         }
-        Ok(UnderWay { http, web, callers })
+        Ok(UnderWay { http, log, web, callers })
     }
 
     /// The cookie of a new session of a user.
@@ -94,7 +98,7 @@ impl Session<'_> {
 
     /// Waits for the answers.
     pub async fn answers(&mut self, under_way: UnderWay) -> Result<Answered, StepError> {
-        let UnderWay { http, web, mut callers } = under_way;
+        let UnderWay { http, log, web, mut callers } = under_way;
         let mut told = Vec::new();
         while let Some(caller) = callers.join_next().await {
             told.push(caller.map_err(|error| StepError::Died(format!("a caller ({error})")))?);
@@ -107,8 +111,15 @@ impl Session<'_> {
         let exchanges = || told.iter().flat_map(|(_, told)| &told.exchanges);
         let wrong = exchanges().find_map(|exchange| match &exchange.outcome {
             Ok((status, _)) if *status < 400 => None,
-            Ok((status, body)) => Some(format!("{}: {status}: {}", exchange.request, beginning(body))),
-            Err(why) => Some(format!("{}: {why}", exchange.request)),
+            Ok((status, body)) => {
+                let why = raised_since(&self.log, log).or_else(|| beginning(body));
+                let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+                Some(format!(
+                    "{}answered {status}{why}; a step with a name (`as: page`) can bound it (`page.status`)",
+                    filled(&http, exchange)
+                ))
+            }
+            Err(why) => Some(format!("{}{why}", filled(&http, exchange))),
         });
         let answers = exchanges().filter(|exchange| exchange.outcome.is_ok()).count();
         let requests = exchanges().count();
@@ -181,7 +192,9 @@ impl Session<'_> {
         let between = if spec.kind == CacheKind::Nginx {
             let folder = self.folder.join(format!("nginx-{}", self.web.proxies.len()));
             let spec = NginxSpec { origin: spec.origin, socket: socket.clone(), folder, timeout: spec.timeout };
-            Between::Nginx(Box::new(self.context.services.nginx(&spec).await?))
+            let nginx = self.context.services.nginx(&spec).await?;
+            self.servers.watch_nginx(self.state, &nginx);
+            Between::Nginx(Box::new(nginx))
         } else {
             let clock = Arc::clone(clock);
             Between::Ours(HttpProxy::start(spec, &socket, Arc::new(move || clock.now()))?)
@@ -260,7 +273,15 @@ impl Session<'_> {
     }
 }
 
-fn beginning(body: &[u8]) -> String {
+/// The first line of a body that a reader can read: a page says it with too many words.
+fn beginning(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
-    text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no body").trim().chars().take(200).collect()
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    (!line.starts_with('<')).then(|| line.chars().take(200).collect())
+}
+
+/// The request as it was sent, where the step says it with names.
+fn filled(http: &Http, exchange: &Exchange) -> String {
+    let is_filled = http.request.target.contains('$');
+    if is_filled { format!("{}: ", exchange.request) } else { String::new() }
 }

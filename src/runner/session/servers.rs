@@ -10,12 +10,14 @@ use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::losses::Losses;
+use super::web::Web;
 use crate::actor::StepError;
 use crate::case::{Actor, State};
 use crate::deadline;
 use crate::error::Result;
 use crate::probe::{server, sql};
 use crate::runner::template_server::TemplateServer;
+use crate::service::nginx::Nginx;
 use crate::service::postgres::Postgres;
 use crate::service::redis::Redis;
 
@@ -141,12 +143,20 @@ impl Servers {
         if state.server_faults() {
             return;
         }
-        if let Some(redis) = &self.redis {
+        // One that somebody else runs is watched for all arms.
+        if let Some(redis) = self.redis.as_ref().filter(|redis| redis.is_ours()) {
             self.losses.watch("the Redis of an arm", redis.died());
         }
         if !self.is_shared {
             let server = Arc::clone(&self.server);
             self.losses.watch("the Postgres of an arm", async move { server.postgres.died().await });
+        }
+    }
+
+    /// Watches an nginx of the arm from now on.
+    pub fn watch_nginx(&mut self, state: &State, nginx: &Nginx) {
+        if !state.server_faults() {
+            self.losses.watch("the nginx of an arm", nginx.died());
         }
     }
 
@@ -158,7 +168,7 @@ impl Servers {
     }
 
     /// How a server was lost, after something has gone wrong: that may be seen before the loss is.
-    pub async fn lost(&self, losses: &mut Receiver<String>) -> Option<String> {
+    pub async fn lost(&self, web: &Web, losses: &mut Receiver<String>) -> Option<String> {
         if let Ok(how) = losses.try_recv() {
             return Some(how);
         }
@@ -171,7 +181,7 @@ impl Servers {
                 None => true,
             }
         };
-        if redis.await && (self.is_shared || self.postgres().answers().await) {
+        if redis.await && (self.is_shared || self.postgres().answers().await) && web.answers().await {
             return None;
         }
         timeout(NOTICE, losses.recv()).await.ok().flatten()

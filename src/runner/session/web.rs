@@ -52,6 +52,18 @@ impl Web {
         Ok(counters)
     }
 
+    /// Whether each nginx answers.
+    pub async fn answers(&self) -> bool {
+        for between in self.proxies.values() {
+            if let Between::Nginx(nginx) = between
+                && !nginx.answers().await
+            {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Ends what is not one of the app's processes.
     pub async fn end(self) -> Result<()> {
         let mut ended = Ok(());

@@ -22,11 +22,14 @@ const POLL: Duration = Duration::from_millis(5);
 /// Attempts to connect between two looks at whether the container still runs: that takes longer.
 const ATTEMPTS: usize = 40;
 
+/// Between two looks at a container that should run: each takes the daemon some milliseconds.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// How many lines of the log an error shows.
 const LOG_LINES: usize = 30;
 
 /// A container. Dropping it does nothing: it is removed by hand, or found by its labels.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Container {
     docker: Docker,
     id: String,
@@ -66,6 +69,17 @@ impl Container {
     pub async fn exited(&self) -> Result<Option<i64>> {
         let state = self.state().await?;
         Ok(if state.running == Some(true) { None } else { state.exit_code })
+    }
+
+    /// Resolves when it has ended, or is gone; says how, with the end of its log.
+    pub(in crate::service) async fn died(&self) -> String {
+        loop {
+            match self.exited().await {
+                Ok(Some(code)) => return format!("exit code {code}{}", self.end_of_log().await),
+                Ok(None) => sleep(LOOK).await,
+                Err(error) => return error.message,
+            }
+        }
     }
 
     /// Ends all of its processes at once (SIGKILL); returns when they have.

@@ -58,6 +58,11 @@ impl Contained {
         Ok(nginx)
     }
 
+    /// Its container.
+    pub fn container(&self) -> &Container {
+        &self.container
+    }
+
     /// Removes it.
     ///
     /// # Errors

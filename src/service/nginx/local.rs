@@ -16,10 +16,13 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 /// Between two attempts to connect.
 const POLL: Duration = Duration::from_millis(2);
 
+/// What it says, below its folder.
+pub(super) const LOG: &str = "nginx.log";
+
 /// Its master process, whose children are the worker and the two that tidy the cache up.
 #[derive(Debug)]
 pub(super) struct Local {
-    supervisor: Supervisor,
+    pub supervisor: Supervisor,
     pub pid: u32,
 }
 
@@ -36,7 +39,7 @@ impl Local {
         for (option, path) in [("-p", folder), ("-c", config)] {
             command.extend([option.to_owned(), path.display().to_string()]);
         }
-        let log = folder.join("nginx.log");
+        let log = folder.join(LOG);
         let pid = supervisor.spawn(Spawn::new("nginx", command, folder, &log)).await?;
         let local = Self { supervisor: supervisor.clone(), pid };
         if let Err(error) = local.wait_until_ready(control, &log).await {

@@ -20,18 +20,15 @@ use std::time::Duration;
 use config::NginxConfig;
 use local::Local;
 use nix::unistd::Uid;
-use tokio::time::timeout;
 
 use self::contained::Contained;
 use self::folder::{ACCESS_LOG, CACHE, CONFIG, CONTROL, SOCKET, make_folder};
 use super::docker::{self, Daemon, Owner};
+use super::files::end_of_log;
 use super::locate::NginxBinary;
 use super::supervisor::Supervisor;
 use crate::error::{Context as _, Error, Result};
 use crate::proxy::HttpCounters;
-
-/// How long it may take to say that it has done all that came before.
-const SETTLE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What is wanted of an nginx.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,17 +112,38 @@ impl Nginx {
         }
     }
 
+    /// Whether it answers the harness.
+    pub async fn answers(&self) -> bool {
+        control::ask(&self.folder.join(CONTROL)).await.is_ok()
+    }
+
+    /// Resolves when it has died; says how, with the end of its log. It holds nothing of the server: that may be finished
+    /// meanwhile.
+    pub fn died(&self) -> impl Future<Output = String> + Send + 'static {
+        let host = match &self.host {
+            Host::Local(local) => Ok((local.supervisor.clone(), local.pid, self.folder.join(local::LOG))),
+            Host::Contained(contained) => Err(contained.container().clone()),
+        };
+        async move {
+            match host {
+                Ok((supervisor, pid, log)) => match supervisor.exited(pid).await {
+                    Ok(exit) => format!("{exit}{}", end_of_log(&log)),
+                    // The run ends for that.
+                    Err(_) => std::future::pending().await,
+                },
+                Err(container) => container.died().await,
+            }
+        }
+    }
+
     /// What it did so far: every request is counted whose answer somebody has.
     ///
     /// # Errors
     ///
     /// Cannot run if it does not answer within 10 s, or has lost its files.
     pub async fn counters(&self) -> Result<HttpCounters> {
-        let asked = timeout(SETTLE_DEADLINE, control::ask(&self.folder.join(CONTROL))).await;
-        let seconds = SETTLE_DEADLINE.as_secs();
-        asked
-            .unwrap_or_else(|_| Err(io::Error::other(format!("no answer within {seconds} s"))))
-            .cannot_run(|| "ask nginx whether it has done all".to_owned())?;
+        let asked = control::ask(&self.folder.join(CONTROL)).await;
+        asked.cannot_run(|| "ask nginx whether it has done all".to_owned())?;
         log::read(&self.folder.join(ACCESS_LOG), &self.folder.join(CACHE))
             .cannot_run(|| format!("read what nginx wrote to {}", self.folder.display()))
     }

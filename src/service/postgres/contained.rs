@@ -114,9 +114,12 @@ impl Contained {
         self.container.exited().await.is_ok_and(|code| code.is_none())
     }
 
-    /// The last lines of its log, for a message.
-    pub async fn end_of_log(&self) -> String {
-        self.container.end_of_log().await
+    /// How it died: by its exit code, if its container has ended, else as it was seen; with the end of its log.
+    pub async fn how_it_died(&self, seen: String) -> String {
+        match self.container.exited().await {
+            Ok(Some(_)) => self.container.died().await,
+            _ => format!("{seen}{}", self.container.end_of_log().await),
+        }
     }
 
     /// Removes it with all that it holds.

@@ -32,6 +32,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ORPHANS_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Postgres {
+    /// Whether it is a server of the run's own.
+    pub fn is_ours(&self) -> bool {
+        !matches!(self.host, Host::External(_))
+    }
+
     /// Whether it answers the harness.
     pub async fn answers(&self) -> bool {
         answers(&self.admin()).await
@@ -59,7 +64,7 @@ impl Postgres {
         };
         let log = match &self.host {
             Host::Local(local) => end_of_log(&local.log()),
-            Host::Contained(contained) => contained.end_of_log().await,
+            Host::Contained(contained) => return contained.how_it_died(how).await,
             Host::External(external) => return format!("{}: {how}", external.url),
         };
         format!("{how}{log}")
@@ -76,8 +81,9 @@ impl Postgres {
         }
         match &self.host {
             Host::External(external) => {
-                let message = format!("{} is away, and not ours to start", external.url);
-                return Err(Error::cannot_run(message).hint("see to it that it runs, then run again"));
+                let message = format!("it is away for over {} s", PATIENCE.as_secs());
+                let hint = format!("{} is not ours to start: see to it that it runs, then run again", external.url);
+                return Err(Error::cannot_run(message).hint(hint));
             }
             Host::Local(local) => {
                 local.kill().await?;

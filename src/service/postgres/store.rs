@@ -15,9 +15,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::config::INITDB_OPTIONS;
-use crate::cache::Cache;
+use crate::cache::{Cache, lock};
 use crate::error::{Context, Error, Result};
-use crate::service::files::{Take, copy_folder, lock_within};
+use crate::service::files::{Take, copy_folder};
 use crate::service::locate::PostgresBinaries;
 use crate::service::user::ServerUser;
 
@@ -76,13 +76,13 @@ impl Store {
         Ok(Self { root })
     }
 
-    /// The newest generation, if there is one.
+    /// The newest generation, if there is one that nobody is removing. Waits for nobody: a server can be made without one.
     pub fn current(&self) -> Option<Generation> {
         // Between reading the link and the lock it may be replaced and removed.
         for _ in 0..8 {
             let path = self.root.join(fs::read_link(self.root.join(CURRENT)).ok()?);
             let Ok(lock) = File::open(path.join(LOCK)) else { continue };
-            if lock.lock_shared().is_ok() && path.join(LOCK).exists() {
+            if lock.try_lock_shared().is_ok() && path.join(LOCK).exists() {
                 let facts = serde_json::from_slice(&fs::read(path.join(FACTS)).ok()?).ok()?;
                 return Some(Generation { path, facts, _lock: lock });
             }
@@ -99,9 +99,8 @@ impl Store {
     /// Makes the data directory of a stopped server the newest generation. Unless another run has published all its
     /// templates meanwhile.
     pub fn publish(&self, data: &Path, kept: &Kept, from: Option<&Generation>) -> Result<()> {
+        let _lock = lock::file(&self.root.join("publish.lock"), PUBLISH_DEADLINE)?;
         let publish = || -> io::Result<()> {
-            let lock = File::options().create(true).append(true).open(self.root.join("publish.lock"))?;
-            lock_within(&lock, PUBLISH_DEADLINE)?;
             let newer = self.current().filter(|current| from.is_none_or(|from| from.path != current.path));
             if newer.is_some_and(|current| current.facts.templates.is_superset(&kept.templates)) {
                 return Ok(());

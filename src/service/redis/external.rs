@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{RedisError, cmd, pipe};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, Result};
 use crate::service::address::RedisUrl;
@@ -30,6 +32,8 @@ pub struct Pool {
     taking: tokio::sync::Mutex<()>,
     taken: Mutex<BTreeSet<i64>>,
     freed: Notify,
+    /// What told this life of the server from others when it was last looked at.
+    life: Mutex<String>,
 }
 
 /// A database that the run has taken. Dropped without having been given back, it is no arm's any more, and whoever ends
@@ -63,6 +67,8 @@ impl Taken {
     pub async fn give_back(&self) -> Result<()> {
         let Pool { url, token, run_directory, .. } = self.pool.as_ref();
         let (database, left) = (self.database, empty(url, self.database, token).await?);
+        // Before the watch has seen it: what the arm had there is gone.
+        self.pool.check().await.map_err(|why| Error::cannot_run(format!("{url} has gone away: {why}")))?;
         run_directory.note(|elsewhere| elsewhere.redis_databases.retain(|taken| *taken != database))?;
         match left {
             0 => Ok(()),
@@ -82,6 +88,7 @@ impl Pool {
     /// Cannot run if the server does not answer, or none of its databases is empty.
     pub async fn open(url: &RedisUrl, run_directory: &Arc<RunDirectory>) -> Result<Self> {
         let (version, databases) = ask(url).await?;
+        let life = life_of(url).await.map_err(|why| Error::cannot_run(format!("ask {url}: {why}")))?;
         let pool = Self {
             url: url.clone(),
             version,
@@ -91,6 +98,7 @@ impl Pool {
             taking: tokio::sync::Mutex::default(),
             taken: Mutex::default(),
             freed: Notify::new(),
+            life: Mutex::new(life),
         };
         for database in (0..databases).rev() {
             if keys(url, database).await? == Some(0) {
@@ -100,13 +108,15 @@ impl Pool {
         Err(pool.none_is_empty())
     }
 
-    /// Takes an empty database, the highest first; waits for one while the run's own arms hold them all.
+    /// Takes an empty database, the highest first; waits so long for one while the run's own arms hold them all.
     ///
     /// # Errors
     ///
-    /// Cannot run if none is empty.
-    pub async fn take(self: &Arc<Self>) -> Result<Taken> {
-        let _taking = self.taking.lock().await;
+    /// Cannot run if none is empty, or none is given back in time.
+    pub async fn take(self: &Arc<Self>, limit: Duration) -> Result<Taken> {
+        let until = Instant::now() + limit;
+        let late = || self.all_are_taken(limit);
+        let _taking = timeout_at(until, self.taking.lock()).await.map_err(|_| late())?;
         loop {
             let freed = self.freed.notified();
             // One that is given back while the others are looked at wakes us below.
@@ -120,8 +130,12 @@ impl Pool {
             if before.is_empty() {
                 return Err(self.none_is_empty());
             }
-            freed.await;
+            timeout_at(until, freed).await.map_err(|_| late())?;
         }
+    }
+
+    pub(super) fn life(&self) -> MutexGuard<'_, String> {
+        self.life.lock()
     }
 
     fn taken(&self) -> MutexGuard<'_, BTreeSet<i64>> {
@@ -162,6 +176,15 @@ impl Pool {
         Ok(is_ours)
     }
 
+    fn all_are_taken(&self, limit: Duration) -> Error {
+        let taken: Vec<String> = self.taken().iter().map(ToString::to_string).collect();
+        let (url, taken, seconds) = (&self.url, taken.join(", "), limit.as_secs());
+        let message = format!(
+            "no database of {url} has become free within {seconds} s: arms of this run hold {taken}, and no other is empty"
+        );
+        Error::cannot_run(message).hint("play fewer arms at once (`--jobs`), or give a Redis with more empty databases")
+    }
+
     fn none_is_empty(&self) -> Error {
         Error::cannot_run(format!("none of the {} databases of {} is empty", self.databases, self.url))
             .hint("give a Redis with an empty database: what is in the others is never touched")
@@ -189,6 +212,17 @@ async fn ask(url: &RedisUrl) -> Result<(String, i64)> {
         Ok::<_, RedisError>((version(&information), databases.unwrap_or(DEFAULT_DATABASES)))
     };
     asked.await.map_err(|error| failed("connect to", url, &error))
+}
+
+/// What tells one life of a server from the next; empty where it does not say.
+pub(super) async fn life_of(url: &RedisUrl) -> Result<String, String> {
+    let ask = async {
+        let mut connection = url.connect(0).await?;
+        cmd("INFO").arg("server").query_async::<String>(&mut connection).await
+    };
+    let information = ask.await.map_err(|error| error.to_string())?;
+    let life = information.lines().find_map(|line| line.strip_prefix("run_id:"));
+    Ok(life.unwrap_or_default().trim().to_owned())
 }
 
 /// How many keys a database has; nothing if there is no such database.

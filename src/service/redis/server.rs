@@ -9,6 +9,7 @@ use super::contained::{Contained, Wanted};
 use super::external::{Pool, Taken};
 use super::local::Local;
 use super::wants::RedisWants;
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::proxy::Endpoint;
 use crate::service::address::RedisUrl;
@@ -78,7 +79,7 @@ impl Redis {
     ///
     /// Cannot run if none is empty, or the server does not answer.
     pub(in crate::service) async fn take_external(pool: &Arc<Pool>) -> Result<Self> {
-        let taken = pool.take().await?;
+        let taken = pool.take(deadline::turn()).await?;
         let database = taken.database;
         Ok(Self { host: Host::External(taken), url: pool.url.clone(), database })
     }

@@ -12,10 +12,10 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::message::{Exit, Order, Reply, Request, Spawn, Target};
-use super::{COMMAND, NOT_UNDONE};
+use super::{COMMAND, NOT_UNDONE, pulse};
 use crate::deadline;
 use crate::error::{Context, Error, Result};
 use crate::service::choice::{POSTGRES_VARIABLE, REDIS_VARIABLE};
@@ -205,13 +205,33 @@ impl Supervisor {
         }
     }
 
-    /// Resolves when the supervisor has died: nobody but the controller can end what it leaves.
+    /// Resolves when the supervisor has died, or was ended because it stood still or did not answer: nobody but the
+    /// controller can end what it leaves.
     pub async fn died(&self) -> Error {
         let mut changes = self.shared.heard.changed.subscribe();
-        while !self.is_gone() {
-            let _ = changes.changed().await;
+        let is_gone = async {
+            while !self.is_gone() {
+                let _ = changes.changed().await;
+            }
+        };
+        tokio::select! {
+            () = is_gone => gone(),
+            () = pulse::stands_still(self.shared.pid) => {
+                self.kill();
+                Error::cannot_run(format!("{}: every process below it is ended", self.standing()))
+            }
+            error = pulse::silence(async || self.end_sessions(&[]).await) => error,
         }
-        gone()
+    }
+
+    fn kill(&self) {
+        // It may have ended since; a process that stands still is ended by it, too.
+        let _ = kill(Pid::from_raw(self.shared.pid.cast_signed()), Signal::SIGKILL);
+    }
+
+    fn standing(&self) -> String {
+        let seconds = pulse::PATIENCE.as_secs();
+        format!("the supervisor of this run (process {}) stood still for {seconds} s and was ended", self.shared.pid)
     }
 
     /// Whether the supervisor has ended.
@@ -240,10 +260,20 @@ impl Supervisor {
         // The end of its input is the order.
         drop(self.shared.input.lock().await.take());
         let mut child = self.shared.child.lock().await;
-        let Ok(status) = timeout(SHUTDOWN_DEADLINE, child.wait()).await else {
-            child.kill().await.cannot_run(|| "end the supervisor".to_owned())?;
-            let (pid, seconds) = (self.shared.pid, SHUTDOWN_DEADLINE.as_secs());
-            return Ok(Ended::Died(format!("the supervisor (process {pid}) did not end within {seconds} s")));
+        let late = tokio::select! {
+            status = child.wait() => Ok(status),
+            () = pulse::stands_still(self.shared.pid) => Err(self.standing()),
+            () = sleep(SHUTDOWN_DEADLINE) => {
+                let (pid, seconds) = (self.shared.pid, SHUTDOWN_DEADLINE.as_secs());
+                Err(format!("the supervisor (process {pid}) did not end within {seconds} s"))
+            }
+        };
+        let status = match late {
+            Ok(status) => status,
+            Err(how) => {
+                child.kill().await.cannot_run(|| "end the supervisor".to_owned())?;
+                return Ok(Ended::Died(how));
+            }
         };
         let status = status.cannot_run(|| "wait for the supervisor".to_owned())?;
         if status.success() {
@@ -281,7 +311,7 @@ impl Supervisor {
         };
         let Ok(answer) = timeout(ANSWER_DEADLINE, answer).await else {
             // One that hangs keeps nothing: its death is seen, and dealt with, by whoever plays the run.
-            let _ = kill(Pid::from_raw(self.shared.pid.cast_signed()), Signal::SIGKILL);
+            self.kill();
             let message = format!("the supervisor (process {}) did not answer", self.shared.pid);
             return Err(deadline::passed(ANSWER_DEADLINE, &message));
         };

@@ -8,6 +8,7 @@ mod ending;
 mod handle;
 mod message;
 mod process;
+mod pulse;
 mod tree;
 
 pub(super) use handle::Ended;
