@@ -121,7 +121,7 @@ impl Known {
             _ => (folder.join(crate::project::OWN), ""),
         };
         let mut text = head.to_owned();
-        let mut line = |key: &str, value: String| text.push_str(&format!("{key} = {value}\n"));
+        let mut line = |key: &str, value: String| text.extend([key, " = ", value.as_str(), "\n"]);
         if let Ok(below) = self.root.strip_prefix(folder)
             && !below.as_os_str().is_empty()
         {

@@ -101,12 +101,12 @@ impl Repository {
         let mut command = git(&self.top, ["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]);
         let output = installer::answer(&mut command).cannot_run(|| "run git".to_owned())?;
         let id = text(&output.stdout).lines().last().unwrap_or_default().trim().to_owned();
-        match output.status.success() && !id.is_empty() {
-            true => Ok(id),
-            false => Err(Error::usage(format!("there is no commit `{reference}` in {}", self.top.display())).hint(
-                "name a branch, a tag or a commit that is here: `git fetch` brings others, and `--unshallow` older ones",
-            )),
+        if output.status.success() && !id.is_empty() {
+            return Ok(id);
         }
+        Err(Error::usage(format!("there is no commit `{reference}` in {}", self.top.display())).hint(
+            "name a branch, a tag or a commit that is here: `git fetch` brings others, and `--unshallow` older ones",
+        ))
     }
 
     /// All files of a tree.

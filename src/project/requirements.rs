@@ -108,7 +108,7 @@ fn source(files: &[PathBuf]) -> Result<Source> {
     let source = match name(first).as_str() {
         "uv.lock" => Source::Uv(first.parent().unwrap_or(Path::new(".")).to_owned()),
         "pyproject.toml" => Source::Pyproject(first.clone()),
-        name if name.ends_with(".lock") || name.starts_with("pylock.") => Source::Lock(first.clone()),
+        name if is_a(name, "lock") || name.starts_with("pylock.") => Source::Lock(first.clone()),
         _ => Source::Files(files.to_vec()),
     };
     let is_pip = |file: &PathBuf| matches!(source_kind(&name(file)), Kind::Pip);
@@ -126,8 +126,11 @@ enum Kind {
 }
 
 fn source_kind(name: &str) -> Kind {
-    let is_lock = name.ends_with(".lock") || name.ends_with(".toml");
-    if is_lock { Kind::Other } else { Kind::Pip }
+    if is_a(name, "lock") || is_a(name, "toml") { Kind::Other } else { Kind::Pip }
+}
+
+fn is_a(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|its| its == extension)
 }
 
 /// What says it in a folder, where nobody has named a file.

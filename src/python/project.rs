@@ -200,7 +200,7 @@ fn include(file: &Path, text: &mut String, depth: usize) -> Result<()> {
         if let Some(other) = option(["-r", "--requirement"]) {
             include(&other, text, depth + 1)?;
         } else if let Some(other) = option(["-c", "--constraint"]) {
-            *text += &format!("-c {}\n", other.display());
+            text.extend(["-c ", &other.display().to_string(), "\n"]);
         } else if !matches!(plain, "." | "-e ." | "--editable ." | "-e ./" | "./") {
             *text += line;
             text.push('\n');

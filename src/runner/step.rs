@@ -187,7 +187,6 @@ impl Session<'_> {
     }
 
     async fn act(&mut self, step: &Step, action: &Action, clock: &Arc<Clock>) -> Result<Stepped, StepError> {
-        let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         match action {
             Action::Start { actor, expect_exit: true, within } => {
                 let count = match self.state.actors.get(actor) {
@@ -217,21 +216,7 @@ impl Session<'_> {
             Action::Resume { actor, role } => {
                 self.signal(actor, *role, Signal::SIGCONT).await.map(|()| Stepped::default())
             }
-            Action::Restart { actor, count, by_kill } => {
-                let Some(Actor::RealCluster { count: clusters }) = self.state.actors.get(actor) else {
-                    let downtime_ns = nanoseconds(DOWNTIME);
-                    return self.stepped(actor, &Request::Restart { count: *count, downtime_ns }).await;
-                };
-                for _ in 0..*count {
-                    if *by_kill {
-                        self.kill(actor, Role::Group).await?;
-                    } else {
-                        in_time(self.stop_clusters(actor, None).await?, false, "the cluster did not stop")?;
-                    }
-                    self.start_clusters(actor, *clusters).await?;
-                }
-                Ok(Stepped { restarts: *count, ..Stepped::default() })
-            }
+            Action::Restart { actor, count, by_kill } => self.restart(actor, *count, *by_kill).await,
             Action::Hold { .. } => {
                 self.actors.holds.arm(step.line);
                 Ok(Stepped::default())
@@ -296,12 +281,33 @@ impl Session<'_> {
         }
     }
 
+    /// Ends a cluster and starts it again, so often.
+    async fn restart(&mut self, actor: &str, count: u64, by_kill: bool) -> Result<Stepped, StepError> {
+        let Some(Actor::RealCluster { count: clusters }) = self.state.actors.get(actor) else {
+            let downtime_ns = nanoseconds(DOWNTIME);
+            return self.stepped(actor, &Request::Restart { count, downtime_ns }).await;
+        };
+        for _ in 0..count {
+            if by_kill {
+                self.kill(actor, Role::Group).await?;
+            } else {
+                in_time(self.stop_clusters(actor, None).await?, false, "the cluster did not stop")?;
+            }
+            self.start_clusters(actor, *clusters).await?;
+        }
+        Ok(Stepped { restarts: count, ..Stepped::default() })
+    }
+
     async fn stepped(&mut self, actor: &str, request: &Request) -> Result<Stepped, StepError> {
         match self.ask(actor, request).await? {
             Reply::Stepped(stepped) => Ok(stepped),
             _ => Ok(Stepped::default()),
         }
     }
+}
+
+fn nanoseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// The step, for messages.

@@ -60,10 +60,8 @@ impl RunContext {
             None => postgres.direct_service_file(&database),
         };
         // What is put into a queue meanwhile goes with it.
-        let redis = match zygote.prepared.redis {
-            true => Some(self.services.redis(&RedisWants::default(), folder).await?),
-            false => None,
-        };
+        let redis =
+            if zygote.prepared.redis { Some(self.services.redis(&RedisWants::default(), folder).await?) } else { None };
         let _wire = match &redis {
             Some(redis) => {
                 let socket = directory.join("redis.sock");
