@@ -167,7 +167,7 @@ pub enum RedisField {
     EvictedKeys,
     /// Keys expired so far.
     ExpiredKeys,
-    /// Commands processed so far (`total_commands_processed`).
+    /// Commands that actors sent in the window, but for those that set a connection up.
     Commands,
 }
 

@@ -185,6 +185,14 @@ pub enum Quantity {
         /// The window (`as` of a step); absent: the whole case.
         during: Option<String>,
     },
+    /// How often the app tried to reach somebody who is not of the arm. Without it none may be tried.
+    #[serde(rename = "outbound")]
+    Outbound {
+        /// A part of whom, e.g. of `10.0.0.1:5432`.
+        matching: Option<String>,
+        /// The window (`as` of a step); absent: the whole case.
+        during: Option<String>,
+    },
 }
 
 /// The ways to grow.
@@ -244,7 +252,8 @@ impl Quantity {
             | Self::Cache { during, .. }
             | Self::Memory { during, .. }
             | Self::Fetches { during, .. }
-            | Self::Redis { during, .. } => during.as_deref(),
+            | Self::Redis { during, .. }
+            | Self::Outbound { during, .. } => during.as_deref(),
             Self::Reading(_) | Self::Tasks(_) | Self::Effects { .. } | Self::Growth { .. } => None,
         }
     }

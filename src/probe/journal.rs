@@ -122,11 +122,15 @@ impl Journal {
     pub fn unfinished(&self) -> BTreeMap<String, BTreeSet<u32>> {
         let mut unfinished: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
         let groups = self.groups();
+        let mut ended = BTreeSet::new();
         for entry in &self.entries {
             match entry {
+                // A worker may be done with it before whoever put it there has told so.
+                Entry::Accepted { id, .. } if ended.contains(id) => {}
                 Entry::Accepted { id, .. } => drop(unfinished.entry(id.clone()).or_default()),
                 Entry::Execution { id, pid, .. } => drop(unfinished.entry(id.clone()).or_default().insert(*pid)),
                 Entry::Executed { id, .. } => {
+                    ended.insert(id.clone());
                     unfinished.remove(id);
                     unfinished
                         .retain(|part, _| !groups.get(id.as_str()).is_some_and(|parts| parts.contains(part.as_str())));
@@ -146,6 +150,34 @@ impl Journal {
             }
         }
         groups
+    }
+
+    /// Results that django-q2 has on record though nobody saw their task begin, in words; nothing, where there is none.
+    pub fn unseen_results(&self, said: &Tasks) -> Option<String> {
+        let begun: BTreeSet<&str> = self
+            .entries
+            .iter()
+            .filter_map(|entry| match entry {
+                Entry::Execution { id, .. } => Some(id.as_str()),
+                _ => None,
+            })
+            .collect();
+        let groups = self.groups();
+        let results = said.succeeded.iter().chain(&said.failed).map(String::as_str);
+        let unseen: Vec<&str> = results.filter(|id| !begun.contains(id) && !groups.contains_key(id)).collect();
+        let first = unseen.first()?;
+        Some(format!(
+            "django-q2 has the results of {} tasks of which nobody saw that they were begun, {first} for one",
+            unseen.len()
+        ))
+    }
+
+    /// How often the app tried to reach somebody who is not of the arm.
+    pub fn attempts(&self, matching: Option<&str>) -> impl Iterator<Item = u64> {
+        self.entries.iter().filter_map(move |entry| match entry {
+            Entry::Outbound { address, at, .. } if matching.is_none_or(|part| address.contains(part)) => Some(*at),
+            _ => None,
+        })
     }
 
     /// Held against what django-q2 says in the end.
@@ -222,6 +254,21 @@ mod tests {
     ) {
         let counts = Journal { entries }.tasks(&said);
         assert_eq!((counts.lost, counts.duplicated, counts.executed), (lost, duplicated, executed));
+    }
+
+    #[test]
+    fn a_result_of_a_task_that_nobody_saw_begin_is_told() {
+        let entries = vec![accepted("a"), begun("a"), part("b", Some("g"))];
+        let journal = Journal { entries };
+        assert_eq!(journal.unseen_results(&said(&[], &["a", "g"], &[])), None);
+        let told = journal.unseen_results(&said(&["q"], &["a", "c"], &["d"])).expect("two of them");
+        assert!(told.contains("the results of 2 tasks") && told.contains("c for one"), "{told}");
+    }
+
+    #[test]
+    fn a_task_that_is_done_with_before_it_is_told_of_is_not_waited_for() {
+        let journal = Journal { entries: vec![begun("a"), ended("a"), accepted("a")] };
+        assert!(journal.unfinished().is_empty());
     }
 
     #[test]

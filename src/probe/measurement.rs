@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::future::{Future, ready};
-use std::path::Path;
 use std::pin::Pin;
 
 use serde_json::Value;
@@ -11,6 +10,7 @@ use tokio_postgres::Client;
 
 use super::exchange::Exchange;
 use super::journal::{Journal, TaskCounts};
+use super::log::ArmLog;
 use super::peaks::Peaks;
 use super::statement::Statement;
 use super::triggers::Write;
@@ -109,7 +109,7 @@ pub struct Left<'l> {
     /// What the harness's own clients asked.
     pub exchanges: &'l [Exchange],
     /// Its log.
-    pub log: &'l Path,
+    pub log: &'l ArmLog,
     /// What triggers recorded, by table.
     pub writes: &'l HashMap<String, Vec<Write>>,
     /// The measurement's window.

@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod log;
 pub mod measurement;
 mod memory;
+mod outbound;
 pub mod peaks;
 mod reading;
 pub mod reconcile;

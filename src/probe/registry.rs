@@ -35,6 +35,7 @@ pub fn measurement(of: &Quantity) -> Option<Box<dyn Measurement + '_>> {
         Quantity::Fetches { actor, unit, .. } => {
             Box::new(super::fetches::Fetches { actor: actor.as_deref(), unit: *unit })
         }
+        Quantity::Outbound { matching, .. } => Box::new(super::outbound::Outbound { matching: matching.as_deref() }),
         Quantity::Redis { field, .. } => Box::new(super::redis::RedisSays { field: *field }),
     })
 }

@@ -67,6 +67,8 @@ impl Window {
 pub struct Snapshot {
     /// By actor.
     pub wire: IndexMap<String, Counters>,
+    /// Commands that actors sent to Redis, but for those that set a connection up.
+    pub commands: u64,
     /// What each proxy between browsers and the app did.
     pub http: IndexMap<String, HttpCounters>,
     /// Bytes of write-ahead log by statement; empty where no invariant asks for them.
@@ -88,7 +90,8 @@ impl Snapshot {
             .http
             .iter()
             .map(|(proxy, after)| (proxy.clone(), before.http.get(proxy).map_or(*after, |before| after.since(before))));
-        Self { wire: wire.collect(), http: http.collect(), wal: wal.collect() }
+        let commands = self.commands - before.commands;
+        Self { wire: wire.collect(), commands, http: http.collect(), wal: wal.collect() }
     }
 
     /// The counters of one actor, or of all.

@@ -83,6 +83,19 @@ impl Sources {
         self.roots.iter().map(PathBuf::as_path).find(|root| root.join(package).exists())
     }
 
+    /// Refuses a state in which a recorder of the harness says something else: what it would count is not what happens.
+    pub fn leaves_alone(&self, recorders: &[&str], folder: &Path) -> Result<(), Refusal> {
+        let touched = recorders.iter().find(|file| {
+            self.changed.contains_key(**file) && self.root_of(package_of(file)).is_some_and(|root| root == folder)
+        });
+        match touched {
+            Some(file) => {
+                Err(Refusal(format!("{file} records what is measured: a change of it says nothing of the app")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The text of a file in this state.
     pub fn read(&self, file: &str) -> Result<String, Refusal> {
         match self.changed.get(file) {

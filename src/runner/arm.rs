@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use super::cpu_pin::CpuPin;
 use super::deaths::{Deaths, Uses};
 use super::event::{Event, Events};
 use super::event::{FaultReport, Timings, seconds};
-use super::log::{explain, note};
+use super::log::explain;
 use super::measure::{self, Measured};
 use super::session::{Code, Codes, Session};
 use crate::actor::StateCode;
@@ -19,6 +18,7 @@ use crate::case::{Case, State};
 use crate::deadline;
 use crate::error::Context as _;
 use crate::plan::Arm;
+use crate::probe::log::ArmLog;
 
 /// What came of an arm.
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ pub async fn run(
     case: &Case,
     arm: &Arm,
     index: usize,
-    (log, pin): (&Path, Option<CpuPin>),
+    (log, pin): (&ArmLog, Option<CpuPin>),
     events: &Events,
 ) -> Outcome {
     let (mut is_again, mut has_lost) = (false, false);
@@ -86,11 +86,11 @@ pub async fn run(
             has_lost = true;
             let told = format!("{how}. {}, {} is played again", case.name, arm.label());
             let _ = events.send(Event::Hurt(told));
-            note(log, &format!("-- played again: {how}"));
+            log.note(&format!("-- played again: {how}"));
         } else if let (Err(_), None) = (&outcome.measured, &outcome.lost)
             && let Some(how) = context.has_died(deaths, uses).await
         {
-            note(log, &format!("-- played again: {how}"));
+            log.note(&format!("-- played again: {how}"));
         } else {
             break outcome;
         }
@@ -98,7 +98,7 @@ pub async fn run(
     // Where it broke before its waits, nobody may wait for it.
     context.references.tell(case, arm, std::mem::take(&mut outcome.waits));
     if let Err(why) = &outcome.measured {
-        note(log, &format!("inconclusive: {why}"));
+        log.note(&format!("inconclusive: {why}"));
     }
     outcome.span.1 = Instant::now();
     outcome
@@ -109,7 +109,7 @@ async fn live(
     case: &Case,
     arm: &Arm,
     (index, attempt): (usize, Attempt),
-    ((log, pin), events): ((&Path, Option<CpuPin>), &Events),
+    ((log, pin), events): ((&ArmLog, Option<CpuPin>), &Events),
     outcome: &mut Outcome,
 ) -> Result<Measured, String> {
     let state = &*arm.resolved;
@@ -118,7 +118,7 @@ async fn live(
     context.adds_up(&code, &zygote).await.map_err(|trouble| trouble.to_string())?;
     outcome.versions.clone_from(&zygote.prepared.versions);
     for sentence in &zygote.prepared.changed {
-        note(log, &format!("-- {sentence}"));
+        log.note(&format!("-- {sentence}"));
     }
     let server = context.server_for(state).await.map_err(|error| error.message)?;
     let is_shared = Arc::ptr_eq(&server, &context.server);
@@ -136,7 +136,7 @@ async fn live(
     let actors = actor_codes(context, case, arm, state, log).await?;
     let codes = Codes { state: (code, zygote), actors };
     let mut session =
-        Session::new(context, server, &codes, state, index, (log.to_owned(), pin)).map_err(|error| error.message)?;
+        Session::new(context, server, &codes, state, index, (log.clone(), pin)).map_err(|error| error.message)?;
     match context.references.deadlines(case, arm).await {
         Ok(deadlines) => session.deadlines = deadlines,
         Err(why) => {
@@ -178,7 +178,7 @@ async fn actor_codes(
     case: &Case,
     arm: &Arm,
     state: &State,
-    log: &Path,
+    log: &ArmLog,
 ) -> Result<HashMap<String, Code>, String> {
     let mut codes = HashMap::new();
     for actor in state.actor_changes.keys() {

@@ -42,6 +42,9 @@ pub struct CodeSource {
     commits: Commits,
 }
 
+/// Files of the shop that record for the harness.
+const RECORDERS: &[&str] = &["shop/effects.py", "shop/moments.py"];
+
 impl CodeSource {
     /// Of these environments, and of the user's project where there is one.
     pub fn new(
@@ -96,6 +99,7 @@ impl CodeSource {
         let environment = self.environments.get(&resolved.packages, case.python.as_deref())?;
         let mut base = Sources::new(vec![self.shop.clone(), environment.site_packages.clone()]);
         let (sources, remainder) = self.changed(&mut base, resolved, state)?;
+        sources.leaves_alone(RECORDERS, &self.shop)?;
         let overlay = Overlay::build(&self.cache, &sources, &watched(&sources, resolved))?;
         let folders = overlay.folders.iter().chain([&self.shop]).cloned();
         let prepare = prepare("shop.settings", folders, &overlay, resolved);

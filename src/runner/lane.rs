@@ -13,6 +13,7 @@ use super::event::{Event, Events};
 use super::{arm, log};
 use crate::case::Case;
 use crate::plan::Arm;
+use crate::probe::log::ArmLog;
 
 /// Takes the next arm, in the order of the plan, until there is none.
 pub struct Lane {
@@ -34,9 +35,9 @@ impl Lane {
             let case = &self.cases[arm.case];
             let log = self.logs.join(format!("{}.log", arm.name(&case.name)));
             let _ = self.events.send(Event::ArmStarted { case: case.name.clone(), state: arm.state.clone() });
-            let written = log::written_to(&log, &self.context.folder, index);
+            let written = ArmLog::new(log::written_to(&log, &self.context.folder, index));
             let outcome = arm::run(&self.context, case, arm, index, (&written, self.pin), &self.events).await;
-            log::keep(&written, &log);
+            log::keep(written.path(), &log);
             let broken = outcome.measured.as_ref().err().cloned();
             let told = Event::ArmFinished { case: case.name.clone(), state: arm.state.clone(), broken };
             let _ = self.events.send(told);

@@ -35,9 +35,13 @@ pub struct Measured {
 /// Looks at what every invariant wants, once all that was seen in different ways adds up.
 pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Result<Measured, String> {
     let journal = session.journal()?;
-    // Until a case can bound it, none is as declared.
-    if let Some(tried) = journal.outbound() {
+    // A guard of its own, unless the case bounds it.
+    let is_bounded = session.state.invariants.values().any(|one| matches!(one.of, Quantity::Outbound { .. }));
+    if let Some(tried) = journal.outbound().filter(|_| !is_bounded) {
         return Err(tried);
+    }
+    if let Some(lives) = session.still_lives().await? {
+        return Err(lives);
     }
     let tasks = session.task_counts(&journal).await?;
     let is_counted = session.servers.has_statistics();

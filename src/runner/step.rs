@@ -9,7 +9,7 @@ use dj_regress_protocol::{Reply, Request, Stepped};
 use nix::sys::signal::Signal;
 
 use super::clock::Clock;
-use super::log::{explain, note};
+use super::log::explain;
 use super::session::{Readings, Session};
 use crate::actor::StepError;
 use crate::case::{Action, Actor, Fault, Http, Role, Step};
@@ -64,7 +64,8 @@ impl Session<'_> {
             Ok(if self.needs(|needs| needs.statistics) { self.servers.executed().await?.wal } else { BTreeMap::new() })
         };
         let wal = deadline::answer("ask the server for its write-ahead log", wal).await?;
-        Ok(Snapshot { wire: self.traffic().await, http: self.web.counters().await?, wal })
+        let commands = self.actors.commands();
+        Ok(Snapshot { wire: self.traffic().await, commands, http: self.web.counters().await?, wal })
     }
 
     /// A window that begins now.
@@ -78,7 +79,7 @@ impl Session<'_> {
     }
 
     fn log_length(&self) -> u64 {
-        fs::metadata(&self.log).map_or(0, |log| log.len())
+        fs::metadata(self.log.path()).map_or(0, |log| log.len())
     }
 
     async fn step(&mut self, step: &Step, clock: &Arc<Clock>) -> Result<Window, String> {
@@ -89,7 +90,7 @@ impl Session<'_> {
         let mut window = self.window();
         let action = &step.action;
         if !matches!(action, Action::Measure { .. }) {
-            note(&self.log, &format!("-- line {}: {}", step.line, step.written));
+            self.log.note(&format!("-- line {}: {}", step.line, step.written));
         }
         match action {
             Action::Measure { steps } => window.add(&self.steps(steps, clock).await?),
@@ -137,7 +138,7 @@ impl Session<'_> {
             if step.name.is_none() {
                 return Err(format!("{doing}: {wrong}"));
             }
-            note(&self.log, &format!("   {wrong}"));
+            self.log.note(&format!("   {wrong}"));
         }
         window.requests += answered.requests;
         self.keep_backends().await?;

@@ -29,8 +29,8 @@ pub enum Entry {
         /// When.
         at: u64,
     },
-    /// A task was put into the queue, and the call that did it has returned. A chain puts its first task there, an iter
-    /// all of its tasks: the ids are theirs, not that of the group which those calls return.
+    /// A task was put into the queue, by whomever, and is there: the transaction that did it is over. A chain puts its
+    /// tasks there one after the other, an iter all at once: the ids are theirs, not that of the group.
     Accepted {
         /// The task's id.
         id: String,

@@ -90,6 +90,8 @@ pub enum Request {
         /// How often to execute it. The loop's index is in the namespace as `i`.
         times: u64,
     },
+    /// Any actor: which of its threads still have something to do. Answered by `Lives`.
+    Lives,
     /// Evaluate Python expressions in the actor's namespace; the values come back by name.
     Read(BTreeMap<String, String>),
 }
@@ -294,6 +296,8 @@ pub enum Reply {
     Cookie(String, String),
     /// To `Tasks`.
     Tasks(Tasks),
+    /// To `Lives`: each in words.
+    Lives(Vec<String>),
     /// An exception came out of it.
     Failed(Failed),
 }

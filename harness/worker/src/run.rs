@@ -172,6 +172,10 @@ impl Process {
                 self.step(py, "schedule", (to_python(py, &json(&schedule)?)?,))?;
                 return Ok(Reply::Done);
             }
+            Request::Lives => {
+                let lives = py.import("dj_regress.lives")?.call_method0("lives")?;
+                return Ok(Reply::Lives(lives.extract()?));
+            }
             Request::Tasks => return Ok(Reply::Tasks(plain(&self.step(py, "tasks", ())?)?)),
             Request::Python { source, times } => {
                 self.step(py, "python", (source, times))?;

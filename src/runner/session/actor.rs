@@ -45,7 +45,7 @@ impl Session<'_> {
             folder: &self.folder,
             directory: &directory,
             service,
-            log: &self.log,
+            log: self.log.path(),
             actor,
             kind,
             holds: self.actors.holds.of(actor),

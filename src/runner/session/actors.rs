@@ -13,6 +13,9 @@ use crate::probe::ledger::PROBE;
 use crate::proxy::{Counters, PostgresProxy, RedisProxy, Sent};
 use crate::runner::cpu_pin::CpuPin;
 
+/// What clients of Redis say by themselves when they connect.
+const SETS_UP: &[&str] = &["AUTH", "CLIENT", "HELLO", "SELECT"];
+
 /// What runs in an actor, and the process that it is forked from.
 pub type Code = (StateCode, Arc<Zygote>);
 
@@ -115,6 +118,17 @@ impl<'s> Actors<'s> {
     /// Each statement that went over each wire so far, the probe's among them.
     pub fn sent(&self) -> Vec<(String, Vec<Sent>)> {
         self.wires.iter().map(|(actor, wire)| (actor.clone(), wire.postgres.sent())).collect()
+    }
+
+    /// Commands that went to Redis so far, but for those that set a connection up. The probe's are not counted.
+    pub fn commands(&self) -> u64 {
+        let wires = self.wires.iter().filter(|(actor, _)| *actor != PROBE).filter_map(|(_, wire)| wire.redis.as_ref());
+        let of_app = |redis: &RedisProxy| -> u64 {
+            let sent = redis.counters().seen;
+            let own = sent.iter().filter(|(shape, _)| !SETS_UP.contains(&shape.verb.as_str()));
+            own.map(|(_, counts)| counts.statements).sum()
+        };
+        wires.map(of_app).sum()
     }
 
     /// Connections to Postgres so far.

@@ -13,7 +13,6 @@ use super::limits::{LIMIT, POLL, Readings};
 use crate::actor::StepError;
 use crate::case::{Role, word};
 use crate::error::Result;
-use crate::runner::log::note;
 use crate::service::procfs;
 use crate::service::supervisor::{Exit, Target};
 
@@ -76,7 +75,7 @@ impl Session<'_> {
     }
 
     fn clusters_up(&self) -> usize {
-        fs::read_to_string(&self.log).unwrap_or_default().matches(CLUSTER_IS_UP).count()
+        fs::read_to_string(self.log.path()).unwrap_or_default().matches(CLUSTER_IS_UP).count()
     }
 
     /// Stops the real clusters of an actor as an operator does: SIGTERM, and wait. One that does not stop in time is
@@ -129,7 +128,7 @@ impl Session<'_> {
                 exits.push(exit?);
             } else {
                 let seconds = within.as_secs_f64();
-                note(&self.log, &format!("the cluster {actor} did not end within {seconds} s and is killed"));
+                self.log.note(&format!("the cluster {actor} did not end within {seconds} s and is killed"));
             }
         }
         let seconds = start.elapsed().as_secs_f64();

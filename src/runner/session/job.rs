@@ -77,7 +77,10 @@ impl Session<'_> {
             return Ok(TaskCounts::default());
         }
         let said = self.tasks().await.map_err(|trouble| explain(&self.log, "ask django-q2 for its tasks", &trouble))?;
-        Ok(journal.tasks(&said))
+        match journal.unseen_results(&said) {
+            Some(why) => Err(why),
+            None => Ok(journal.tasks(&said)),
+        }
     }
 
     /// Waits until real clusters have nothing left to do.

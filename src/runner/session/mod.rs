@@ -10,6 +10,7 @@ mod holds;
 mod job;
 mod lasting;
 mod limits;
+mod lives;
 mod losses;
 mod record;
 mod requests;
@@ -40,7 +41,7 @@ use crate::case::{Actor, State, word};
 use crate::error::{Context as _, Result};
 use crate::probe::journal::Journal;
 use crate::probe::ledger::PROBE;
-use crate::probe::log;
+use crate::probe::log::{self, ArmLog};
 use crate::proxy::Counters;
 use crate::service::redis::RedisWants;
 
@@ -53,7 +54,7 @@ pub struct Session<'s> {
     pub(super) state: &'s State,
     /// The arm's private folder.
     pub folder: PathBuf,
-    pub(super) log: PathBuf,
+    pub(super) log: ArmLog,
     pub(super) actors: Actors<'s>,
     pub(super) servers: Servers,
     /// Web requests, and who answers them.
@@ -76,7 +77,7 @@ impl<'s> Session<'s> {
         codes: &'s Codes,
         state: &'s State,
         index: usize,
-        (log, pin): (PathBuf, Option<CpuPin>),
+        (log, pin): (ArmLog, Option<CpuPin>),
     ) -> Result<Self> {
         let folder = context.folder.join(format!("arm-{index}"));
         fs::create_dir_all(&folder).cannot_run(|| format!("make {}", folder.display()))?;
@@ -158,7 +159,7 @@ impl<'s> Session<'s> {
 
     /// That somebody died, with what the arm's log says last.
     pub(super) fn died(&self, who: String) -> StepError {
-        match log::last_line(&self.log) {
+        match log::last_line(self.log.path()) {
             Some(line) => StepError::Ended(who, line),
             None => StepError::Died(who),
         }

@@ -1,16 +1,15 @@
 //! What is on record of an arm: evidence, and what measurements look at.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::case::Step;
+use crate::probe::log::ArmLog;
 use crate::probe::sample::Samples;
 use crate::probe::window::Windows;
 use crate::runner::event::{FaultReport, seconds};
-use crate::runner::log::note;
 
 /// The record of an arm.
 pub struct Record {
@@ -76,9 +75,9 @@ impl Record {
     }
 
     /// Takes what a step gives, and writes it into the log.
-    pub fn take(&mut self, log: &Path, readings: impl IntoIterator<Item = (String, Value)>) {
+    pub fn take(&mut self, log: &ArmLog, readings: impl IntoIterator<Item = (String, Value)>) {
         for (name, value) in readings {
-            note(log, &format!("   {name} = {value}"));
+            log.note(&format!("   {name} = {value}"));
             self.readings.insert(name, value);
         }
     }

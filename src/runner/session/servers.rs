@@ -138,6 +138,17 @@ impl Servers {
         Ok(usize::try_from(count).unwrap_or_default())
     }
 
+    /// Transactions of the app that are open, by actor: each with its process of the server and its beginning.
+    pub async fn open_transactions(&self) -> Result<Vec<(String, String)>, String> {
+        let statement = "SELECT application_name, pid || ' ' || xact_start FROM pg_stat_activity \
+                         WHERE datname = current_database() AND usename = $1 AND state LIKE 'idle in transaction%'";
+        let user = self.postgres().login(&self.database).user;
+        let client = self.client()?;
+        let ask = async { client.query(statement, &[&user]).await.map_err(|error| sql::message(&error)) };
+        let rows = deadline::answer("ask for open transactions", ask).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get::<_, Option<String>>(1).unwrap_or_default())).collect())
+    }
+
     /// Watches the servers that are the arm's own from now on, unless its case hurts servers.
     pub fn watch(&mut self, state: &State) {
         if state.server_faults() {

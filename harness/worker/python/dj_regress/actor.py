@@ -16,7 +16,7 @@ from dj_regress import clock as virtual
 from dj_regress import jobs, project
 from dj_regress.cluster import SimulatedCluster, announce, run_command
 from dj_regress.holds import Hold, hang
-from dj_regress.journal import Processes, record_executions
+from dj_regress.journal import Processes, record_enqueuing, record_executions
 from dj_regress.namespace import Namespace
 from dj_regress.process import State
 from dj_regress.statements import record
@@ -110,7 +110,7 @@ class Actor:
 
     def enqueue(self, order: jobs.Enqueue) -> tuple[int, Exception | None]:
         """Put tasks into the queue; returns the calls that went well, and what refused the next."""
-        return jobs.enqueue(order, self._journal)
+        return jobs.enqueue(order)
 
     def schedule(self, order: jobs.Schedule) -> None:
         """Create a schedule."""
@@ -165,6 +165,7 @@ def enter(
     if apps.is_installed("django_q"):
         # After the holds: a task that is held before it is called has not been executed.
         record_executions(entries)
+        record_enqueuing(entries)
     return Actor(shared, entries, module)
 
 

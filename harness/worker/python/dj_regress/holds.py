@@ -200,6 +200,6 @@ def broker_class() -> type:
     if Conf.ORM:
         return import_string("django_q.brokers.orm.ORM")
     for name in ("IRON_MQ", "SQS", "MONGO"):
-        if getattr(Conf, name):
+        if getattr(Conf, name, None):
             raise TypeError(f"where the broker {name} acknowledges is not known: name its method")
     return import_string("django_q.brokers.redis_broker.Redis")

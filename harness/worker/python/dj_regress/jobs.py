@@ -1,11 +1,8 @@
 """Tasks and schedules of django-q2: puts them there, and says what became of them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypedDict
-
-from dj_regress.worker import Journal
 
 INDEX = "$i"
 """In arguments and groups: which call it is, from 0."""
@@ -45,18 +42,15 @@ class Tasks(TypedDict):
     failed: list[str]
 
 
-def enqueue(order: Enqueue, journal: Journal) -> tuple[int, Exception | None]:
+def enqueue(order: Enqueue) -> tuple[int, Exception | None]:
     """Put tasks into the queue; returns how many calls went well, and what refused the next one."""
     for index in range(order["times"]):
         try:
-            with enqueued() as ids:
-                call(order, index)
+            call(order, index)
         except Exception as error:
             if not order["until_refused"]:
                 raise
             return index, error
-        for task in ids:
-            journal.accepted(task)
     return order["times"], None
 
 
@@ -81,23 +75,6 @@ def call(order: Enqueue, index: int) -> None:
         async_iter(order["task"], args, **kwargs, **options)
     else:
         async_task(order["task"], *args, **kwargs, **options)
-
-
-@contextmanager
-def enqueued() -> Iterator[list[str]]:
-    """Collect the ids of tasks that are put into the queue: iters and chains return the id of a group."""
-    from django_q.signals import pre_enqueue
-
-    ids: list[str] = []
-
-    def collect(task: dict[str, Any], **_: Any) -> None:
-        ids.append(task["id"])
-
-    pre_enqueue.connect(collect, weak=False)
-    try:
-        yield ids
-    finally:
-        pre_enqueue.disconnect(collect)
 
 
 def numbered(value: Any, index: int) -> Any:

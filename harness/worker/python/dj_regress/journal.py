@@ -1,5 +1,8 @@
 """What this process and its children tell the journal by themselves."""
 
+import functools
+import threading
+from collections.abc import Callable
 from multiprocessing import process, util
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -55,6 +58,56 @@ def record_executions(journal: Journal) -> None:
 
     pre_execute.connect(tell, weak=False, dispatch_uid="dj_regress.journal")
     post_execute.connect(tell_end, weak=False, dispatch_uid="dj_regress.journal")
+
+
+def record_enqueuing(journal: Journal) -> None:
+    """Tell of every task that was put into the queue: by a step, a view, a schedule or another task."""
+    from django_q.signals import pre_enqueue
+
+    from dj_regress.holds import broker_class
+
+    # django-q2 says that it is about to, and nothing when it has: that is when the broker comes back.
+    announced = threading.local()
+    try:
+        broker: Any = broker_class()
+    except TypeError:
+        # One that is not known: what is announced is believed.
+        broker = None
+
+    def announce(task: dict[str, Any], **_: Any) -> None:
+        if broker is None:
+            journal.accepted(str(task["id"]))
+        announced.task = str(task["id"])
+
+    pre_enqueue.connect(announce, weak=False, dispatch_uid="dj_regress.journal")
+    if broker is None:
+        return
+    enqueue = broker.enqueue
+
+    @functools.wraps(enqueue)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        task, announced.task = getattr(announced, "task", None), None
+        result = enqueue(*args, **kwargs)
+        if task is not None:
+            when_committed(lambda: journal.accepted(task))
+        return result
+
+    broker.enqueue = watched
+
+
+def when_committed(tell: Callable[[], None]) -> None:
+    """Tell it at once, or, where the queue is a table, when its row is really there."""
+    from django.db import transaction
+    from django_q.conf import Conf
+
+    if not Conf.ORM:
+        tell()
+        return
+    try:
+        transaction.on_commit(tell, using=Conf.ORM)
+    except transaction.TransactionManagementError:
+        # The app commits by hand.
+        tell()
 
 
 def dotted(function: Any) -> str:

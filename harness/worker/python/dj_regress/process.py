@@ -273,7 +273,18 @@ def refuse_connections() -> None:
         for connection in connections.all(initialized_only=True)
         if connection.connection is not None
     ]
+    # Nothing is there to connect to. Who swallows that runs another app than the real one.
+    tried = [
+        connection.alias
+        for connection in connections.all(initialized_only=True)
+        if connection.connection is None and connection.errors_occurred
+    ]
     connections.close_all()
+    if tried:
+        raise RuntimeError(
+            f"the app tried to ask {', '.join(tried)} while it was set up (on import or in "
+            "AppConfig.ready()): there is no server yet, and it went on without an answer"
+        )
     if opened:
         raise RuntimeError(
             f"the app opened a connection to {', '.join(opened)} while it was set up "
