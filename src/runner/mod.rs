@@ -56,7 +56,6 @@ use crate::cache::Cache;
 use crate::case::Case;
 use crate::error::{Context as _, Error, Result};
 use crate::plan::{self, Arm, States};
-use crate::probe::log::ArmLog;
 use crate::python::Environments;
 use crate::service::postgres::{Postgres, PostgresWants};
 use crate::service::run_directory::RunDirectory;

@@ -69,7 +69,7 @@ impl Session<'_> {
             jar.add_original(self.login(&http.login).await?);
         }
         let barrier = Arc::new(Barrier::new(http.callers as usize));
-        let log = std::fs::metadata(&self.log).map_or(0, |log| log.len());
+        let log = std::fs::metadata(self.log.path()).map_or(0, |log| log.len());
         let mut callers = JoinSet::new();
         for index in 0..http.callers {
             let caller = Caller {
@@ -112,7 +112,7 @@ impl Session<'_> {
         let wrong = exchanges().find_map(|exchange| match &exchange.outcome {
             Ok((status, _)) if *status < 400 => None,
             Ok((status, body)) => {
-                let why = raised_since(&self.log, log).or_else(|| beginning(body));
+                let why = raised_since(self.log.path(), log).or_else(|| beginning(body));
                 let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
                 Some(format!(
                     "{}answered {status}{why}; a step with a name (`as: page`) can bound it (`page.status`)",
