@@ -8,9 +8,9 @@ use std::pin::Pin;
 use serde_json::Value;
 use tokio_postgres::Client;
 
+use super::arm_log::ArmLog;
 use super::exchange::Exchange;
 use super::journal::{Journal, TaskCounts};
-use super::log::ArmLog;
 use super::peaks::Peaks;
 use super::statement::Statement;
 use super::triggers::Write;

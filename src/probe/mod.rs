@@ -5,6 +5,7 @@
 //! they look at.
 
 mod answers;
+pub mod arm_log;
 mod cache;
 mod connections;
 mod effects;

@@ -1,5 +1,7 @@
 //! A state's source text: the base's files with `take`, `patch` and `edits` put on, in memory.
 
+mod recorders;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -81,19 +83,6 @@ impl Sources {
             return Some(root);
         }
         self.roots.iter().map(PathBuf::as_path).find(|root| root.join(package).exists())
-    }
-
-    /// Refuses a state in which a recorder of the harness says something else: what it would count is not what happens.
-    pub fn leaves_alone(&self, recorders: &[&str], folder: &Path) -> Result<(), Refusal> {
-        let touched = recorders.iter().find(|file| {
-            self.changed.contains_key(**file) && self.root_of(package_of(file)).is_some_and(|root| root == folder)
-        });
-        match touched {
-            Some(file) => {
-                Err(Refusal(format!("{file} records what is measured: a change of it says nothing of the app")))
-            }
-            None => Ok(()),
-        }
     }
 
     /// The text of a file in this state.

@@ -18,7 +18,7 @@ use crate::case::{Case, State};
 use crate::deadline;
 use crate::error::Context as _;
 use crate::plan::Arm;
-use crate::probe::log::ArmLog;
+use crate::probe::arm_log::ArmLog;
 
 /// What came of an arm.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use super::event::{Event, Events};
 use super::{arm, log};
 use crate::case::Case;
 use crate::plan::Arm;
-use crate::probe::log::ArmLog;
+use crate::probe::arm_log::ArmLog;
 
 /// Takes the next arm, in the order of the plan, until there is none.
 pub struct Lane {

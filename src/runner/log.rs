@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::actor::StepError;
-use crate::probe::log::ArmLog;
+use crate::probe::arm_log::ArmLog;
 
 /// Puts a traceback into the arm's log and gives the sentence for the report.
 pub fn explain(log: &ArmLog, doing: &str, trouble: &StepError) -> String {

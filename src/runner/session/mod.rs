@@ -39,9 +39,10 @@ use super::template_server::TemplateServer;
 use crate::actor::StepError;
 use crate::case::{Actor, State, word};
 use crate::error::{Context as _, Result};
+use crate::probe::arm_log::ArmLog;
 use crate::probe::journal::Journal;
 use crate::probe::ledger::PROBE;
-use crate::probe::log::{self, ArmLog};
+use crate::probe::log;
 use crate::proxy::Counters;
 use crate::service::redis::RedisWants;
 

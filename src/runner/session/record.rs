@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::case::Step;
-use crate::probe::log::ArmLog;
+use crate::probe::arm_log::ArmLog;
 use crate::probe::sample::Samples;
 use crate::probe::window::Windows;
 use crate::runner::event::{FaultReport, seconds};
