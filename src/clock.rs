@@ -2,28 +2,32 @@
 //!
 //! What is in the files, and how they are read, is [`dj_regress_protocol::clock`]; who shows it to whom is `harness/clock`.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dj_regress_protocol::clock::{ArmClock, Backends, CLOCK_QUIET_VARIABLE, CLOCK_VARIABLE, Pace};
 use memmap2::{MmapOptions, MmapRaw};
 use nix::time::{ClockId, clock_gettime};
+use parking_lot::Mutex;
 
-use crate::error::{Context as _, Result};
+pub use crate::case::START;
+use crate::error::{Context as _, Error, Result};
 
 /// What `build.rs` has made of `harness/clock`.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libdj_regress_clock.so"));
 
 const LIBRARY_NAME: &str = "clock.so";
 
-/// When an arm starts whose case does not say: a Monday morning, 2026-01-05 09:00 UTC. It is the same on every machine at
-/// every time of day.
-pub const START: Duration = Duration::from_secs(1_767_603_600);
+/// What the dynamic linker loads before all else: paths between spaces or colons.
+pub const PRELOAD_VARIABLE: &str = "LD_PRELOAD";
 
 /// The folder of a run's clocks, which servers of another user and containers can reach, too.
 #[derive(Debug)]
@@ -65,25 +69,48 @@ impl Clocks {
         Ok(ServerClocks { path, backends })
     }
 
-    /// The variables of a process that has this clock: of an arm's, or of a server's of its own.
-    pub fn variables(&self, clock: &Clock) -> Vec<(&'static str, PathBuf)> {
-        self.loaded(&clock.path)
+    /// What a process is started with that has this clock: of an arm's, or of a server's of its own.
+    pub fn of(&self, clock: &Clock) -> Preload {
+        self.preload(&clock.path, false)
     }
 
-    /// As [`variables`](Self::variables), for a server that looks at its clock all the time by itself: Redis, nginx.
-    pub fn quiet_variables(&self, clock: &Clock) -> Vec<(&'static str, PathBuf)> {
-        let mut variables = self.loaded(&clock.path);
-        variables.push((CLOCK_QUIET_VARIABLE, PathBuf::from("1")));
-        variables
+    /// As [`of`](Self::of), for a server that looks at its clock all the time by itself: Redis, nginx.
+    pub fn quiet(&self, clock: &Clock) -> Preload {
+        self.preload(&clock.path, true)
     }
 
-    /// The variables of a server whose processes have a clock each.
-    pub fn server_variables(&self, clocks: &ServerClocks) -> Vec<(&'static str, PathBuf)> {
-        self.loaded(&clocks.path)
+    /// What a server is started with whose processes have a clock each.
+    pub fn of_server(&self, clocks: &ServerClocks) -> Preload {
+        self.preload(&clocks.path, false)
     }
 
-    fn loaded(&self, path: &Path) -> Vec<(&'static str, PathBuf)> {
-        vec![("LD_PRELOAD", self.folder.join(LIBRARY_NAME)), (CLOCK_VARIABLE, path.to_owned())]
+    /// The library, which must be seen by whoever starts further programs.
+    pub fn library(&self) -> PathBuf {
+        self.folder.join(LIBRARY_NAME)
+    }
+
+    fn preload(&self, path: &Path, is_quiet: bool) -> Preload {
+        let text = |path: &Path| path.display().to_string();
+        let mut variables = vec![(PRELOAD_VARIABLE, text(&self.library())), (CLOCK_VARIABLE, text(path))];
+        variables.extend(is_quiet.then(|| (CLOCK_QUIET_VARIABLE, "1".to_owned())));
+        Preload { folder: self.folder.clone(), variables }
+    }
+}
+
+/// What a process is started with to have a clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preload {
+    /// The folder of all that it must see, at this very path, and be able to write to.
+    pub folder: PathBuf,
+    /// Its variables.
+    pub variables: Vec<(&'static str, String)>,
+}
+
+impl Preload {
+    /// Whether a program did not start because it cannot load the library, as one of another C library cannot: its dynamic
+    /// linker names what it stumbles over.
+    pub fn is_to_blame(&self, error: &Error) -> bool {
+        error.message.contains(&self.folder.join(LIBRARY_NAME).display().to_string())
     }
 }
 
@@ -101,9 +128,23 @@ impl Clock {
         &self.path
     }
 
+    /// Another name of its file, for who sees no other arm's. It may be that of an older clock: then it is this one's now.
+    pub fn link(&self, name: &Path) -> Result<()> {
+        match fs::remove_file(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => fs::hard_link(&self.path, name),
+        }
+        .cannot_run(|| format!("make the clock {}", name.display()))
+    }
+
     /// Moves the clock of every process that maps it, wall and monotonic alike.
     pub fn advance(&self, by: Duration) {
         self.shared.advance(nanoseconds(by));
+    }
+
+    /// How it passes.
+    pub fn pace(&self) -> Pace {
+        self.shared.pace()
     }
 
     /// The arm's time. To look at it moves nothing.
@@ -127,9 +168,39 @@ impl ServerClocks {
         self.backends.give(pid, clock.number);
     }
 
-    /// The process has ended: another one may get its pid.
-    pub fn take(&self, pid: u32) {
-        self.backends.give(pid, 0);
+    /// The process has ended: another one may get its pid, and may have been given another clock since.
+    pub fn take(&self, pid: u32, clock: &Clock) {
+        self.backends.take(pid, clock.number);
+    }
+}
+
+/// The backends of an arm on a server: each is given the arm's clock, which it has until the arm is over. A client may be gone
+/// while its backend still works.
+#[derive(Debug)]
+pub struct ArmBackends {
+    server: Arc<ServerClocks>,
+    clock: Arc<Clock>,
+    given: Mutex<BTreeSet<u32>>,
+}
+
+impl ArmBackends {
+    /// None has the clock yet.
+    pub fn new(server: Arc<ServerClocks>, clock: Arc<Clock>) -> Self {
+        Self { server, clock, given: Mutex::default() }
+    }
+
+    /// This process works for the arm. It must not have been told to do anything yet.
+    pub fn give(&self, pid: u32) {
+        self.server.give(pid, &self.clock);
+        self.given.lock().insert(pid);
+    }
+}
+
+impl Drop for ArmBackends {
+    fn drop(&mut self) {
+        for pid in self.given.get_mut().iter() {
+            self.server.take(*pid, &self.clock);
+        }
     }
 }
 
@@ -197,6 +268,8 @@ fn steady() -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     #[test]
@@ -213,15 +286,29 @@ mod tests {
     }
 
     #[test]
+    fn a_name_of_an_older_clock_becomes_one_of_the_next() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let clocks = Clocks::create(&folder.path().join("clocks")).expect("clocks");
+        let name = folder.path().join("clock");
+        for _ in 0..2 {
+            let clock = clocks.clock(Pace::Stands, UNIX_EPOCH).expect("a clock");
+            clock.link(&name).expect("its name");
+            let [file, named] = [clock.path(), &name].map(|path| fs::metadata(path).expect("it is there").ino());
+            assert_eq!(file, named);
+        }
+    }
+
+    #[test]
     fn a_server_of_another_user_can_load_the_library_and_share_the_files() {
         let folder = tempfile::tempdir().expect("a temp folder");
         let clocks = Clocks::create(&folder.path().join("clocks")).expect("clocks");
         let clock = clocks.clock(Pace::Goes, UNIX_EPOCH + START).expect("a clock");
         let server = clocks.server("backends").expect("a server's clocks");
-        let variables = clocks.server_variables(&server);
-        assert_eq!(variables.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["LD_PRELOAD", CLOCK_VARIABLE]);
+        let variables = clocks.of_server(&server).variables;
+        assert_eq!(variables.iter().map(|(name, _)| *name).collect::<Vec<_>>(), [PRELOAD_VARIABLE, CLOCK_VARIABLE]);
+        let variables: Vec<(&str, &Path)> = variables.iter().map(|(name, value)| (*name, Path::new(value))).collect();
         let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
-        assert_eq!([mode(&variables[0].1), mode(&variables[1].1), mode(clock.path())], [0o755, 0o666, 0o666]);
+        assert_eq!([mode(variables[0].1), mode(variables[1].1), mode(clock.path())], [0o755, 0o666, 0o666]);
         // Backends read by number what is beside their file.
         assert_eq!(clock.path(), variables[1].1.with_file_name(clock.number.to_string()));
     }
@@ -238,11 +325,29 @@ mod tests {
             server.give(pid, &one);
             server.give(pid, &two);
             assert_eq!(server.backends.clock_of(pid), two.number);
-            server.take(pid);
+            server.take(pid, &one);
+            assert_eq!(server.backends.clock_of(pid), two.number, "another arm has the process now");
+            server.take(pid, &two);
             assert_eq!(server.backends.clock_of(pid), 0);
         }
         // Linux has no larger one: nothing happens.
         server.give(largest + 1, &one);
         assert_eq!(server.backends.clock_of(largest + 1), 0);
+    }
+
+    #[test]
+    fn backends_lose_their_clock_with_their_arm_and_not_that_of_the_next() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let clocks = Clocks::create(&folder.path().join("clocks")).expect("clocks");
+        let [one, two] = [0, 1].map(|_| Arc::new(clocks.clock(Pace::Goes, UNIX_EPOCH).expect("a clock")));
+        let server = Arc::new(clocks.server("backends").expect("a server's clocks"));
+        let [first, second] = [&one, &two].map(|clock| ArmBackends::new(Arc::clone(&server), Arc::clone(clock)));
+        first.give(7);
+        first.give(8);
+        second.give(8);
+        drop(first);
+        assert_eq!([7, 8].map(|pid| server.backends.clock_of(pid)), [0, two.number]);
+        drop(second);
+        assert_eq!(server.backends.clock_of(8), 0);
     }
 }

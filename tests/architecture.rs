@@ -12,7 +12,7 @@ use rstest::rstest;
 
 /// From the ground up: each uses only those before it.
 const ROOMS: &[&str] = &[
-    "error", "deadline", "input", "case", "judge", "plan", "proxy", "cache", "clock", "service", "project", "python",
+    "error", "deadline", "input", "case", "judge", "plan", "clock", "proxy", "cache", "service", "project", "python",
     "library", "actor", "probe", "runner", "report", "exit", "cli", "command", "main",
 ];
 

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::load::load_str;
-use dj_regress::case::{Action, Case, Enqueue, HoldSpec, Policy, Role, Schedule, State, Step, WaitFor, What, word};
+use dj_regress::case::{
+    Action, Case, Due, Enqueue, HoldSpec, Policy, Role, Schedule, State, Step, WaitFor, What, word,
+};
 use dj_regress::error::{ErrorKind, Result};
 use nix::sys::signal::Signal;
 use rstest::rstest;
@@ -205,9 +207,9 @@ fn schedules_are_due_from_now_and_may_be_late() {
     let Action::Schedule(schedule) = &actions[7] else {
         panic!("{:?}", actions[7]);
     };
-    let Schedule { by, task, args, kind, due_ns, .. } = schedule;
+    let Schedule { by, task, args, kind, due, .. } = schedule;
     assert_eq!((by.as_str(), task.as_str(), word(kind).as_str()), ("client", "shop.tasks.charge", "minutes"));
-    assert_eq!((args.as_slice(), *due_ns), ([json!("a")].as_slice(), -4 * 86_400 * 1_000_000_000));
+    assert_eq!((args.as_slice(), *due), ([json!("a")].as_slice(), Due::In(-4 * 86_400 * 1_000_000_000)));
     let fields = schedule.fields();
     let fields: Vec<(&str, Value)> = fields.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     assert_eq!(
@@ -215,7 +217,7 @@ fn schedules_are_due_from_now_and_may_be_late() {
         [("minutes", json!(5)), ("repeats", json!(-1)), ("name", json!("nightly")), ("cluster", json!("x"))]
     );
     let Action::Schedule(cron) = &actions[8] else { panic!("{:?}", actions[8]) };
-    assert_eq!((word(cron.kind).as_str(), cron.due_ns, cron.args.len()), ("cron", 0, 0));
+    assert_eq!((word(cron.kind).as_str(), cron.due, cron.args.len()), ("cron", Due::In(0), 0));
 }
 
 #[test]

@@ -125,15 +125,6 @@ fn a_measurement_of_the_wrong_one_is_refused(#[case] invariant: &str, #[case] me
     assert!(error.contains(message), "{error}");
 }
 
-#[rstest]
-#[case("advance: 2s")]
-#[case("{http: GET /, via: p, times: 2, every: 2s}")]
-fn nginx_does_not_go_with_virtual_time(#[case] step: &str) {
-    let actors = "actors: {web: {serve: wsgi}, p: {cache: nginx, to: web}}\n";
-    let error = load(actors, &format!("  - {step}\n"), INVARIANTS).expect_err("it moves the clock");
-    assert!(error.contains("nginx does not see the virtual clock, which moves in line"), "{error}");
-}
-
 #[test]
 fn two_web_actors_are_told_apart_by_the_request() {
     let actors = "actors: {a: {serve: wsgi}, b: {serve: wsgi}}\n";

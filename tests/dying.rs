@@ -5,6 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use common::{PROGRAM, Room};
 use dj_regress::actor::{Folders, Tree, Worlds, worker};
@@ -21,7 +22,7 @@ async fn an_interpreter_that_ends_at_once_is_named_with_its_exit_code_and_what_i
     let run = run_directory.path().to_owned();
     let worlds = Worlds::find_by_program(Path::new(PROGRAM), &run).unwrap();
     let folders = Folders { logs: run.clone(), code: room.cache.root().to_owned(), run, worker };
-    let tree = Tree::new(supervisor.clone(), worlds, folders).unwrap();
+    let tree = Tree::new(supervisor.clone(), worlds, folders, Arc::clone(run_directory.clocks())).unwrap();
     let environment =
         Environment { id: "broken".to_owned(), python: python.clone(), site_packages: room.base().to_owned() };
     let error = tree.warm(&environment, &BTreeMap::new()).await.unwrap_err().to_string();

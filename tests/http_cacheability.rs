@@ -76,8 +76,8 @@ async fn nginx_does_the_same_as_the_strict_one_but_for_what_is_listed() {
     }
     let below = |name: &str| run_directory.path().join(name);
     let origin = cacheability::origin(&below("web.sock"), SystemTime::now);
-    let spec =
-        NginxSpec { origin: below("web.sock"), socket: below("cache.sock"), folder: below("nginx"), timeout: None };
+    let (origin_socket, socket, folder) = (below("web.sock"), below("cache.sock"), below("nginx"));
+    let spec = NginxSpec { origin: origin_socket, socket, folder, timeout: None, clock: None };
     let nginx = services.nginx(&spec).await.unwrap();
     let mut found = Vec::new();
     for row in rows() {

@@ -58,6 +58,7 @@ impl Stage {
             socket: arm.join("corporate.sock"),
             folder: arm.join("corporate"),
             timeout: Some(Duration::from_millis(300)),
+            clock: None,
         }
     }
 

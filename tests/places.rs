@@ -149,3 +149,25 @@ async fn a_case_that_needs_a_server_of_its_own_is_skipped_on_given_ones_and_says
     assert_eq!(ci.everything().await, before);
     ci.supervisor.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_given_server_that_is_asked_for_its_time_makes_the_arm_inconclusive_and_what_asked_is_named() {
+    let ci = Ci::start().await;
+    let context = Context::new().planted("clock");
+    let cases =
+        "clock/expiry_asked_of_postgres clock/redis_after_an_advance clock/schedule_at_a_date clock/minute_boundary";
+    let said = said(&mut on_given(&context, &ci, &format!("run {cases}")));
+    assert!(said.code.is_some(), "{said}");
+    let results = context.results();
+    let why = "a server that has not the arm's time was asked for it";
+    for (name, asked) in [("expiry_asked_of_postgres", "STATEMENT_TIMESTAMP"), ("redis_after_an_advance", "`SET ")] {
+        let found = case(&results, &format!("clock/{name}"));
+        assert_eq!(found["verdict"], "INCONCLUSIVE", "{found:#}");
+        let reason = found["fixes"][0]["reason"].as_str().unwrap();
+        assert!(reason.contains(why) && reason.contains(asked), "{found:#}");
+    }
+    // Who asks nobody has the arm's time.
+    assert_eq!(case(&results, "clock/schedule_at_a_date")["verdict"], "PROVEN");
+    assert_eq!(case(&results, "clock/minute_boundary")["verdict"], "NOT PINNED");
+    ci.supervisor.shutdown().await.unwrap();
+}

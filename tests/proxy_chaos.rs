@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dj_regress::case::CutAt;
-use dj_regress::proxy::Endpoint;
+use dj_regress::proxy::{Endpoint, RedisClock, TimeAsked};
 use dj_regress::proxy::{Faults, RedisProxy};
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
@@ -45,7 +45,14 @@ impl Room {
                 });
             }
         });
-        let proxy = RedisProxy::start(Endpoint::Unix(socket), Vec::new(), &folder.path().join("wire")).await.unwrap();
+        let proxy = RedisProxy::start(
+            Endpoint::Unix(socket),
+            Vec::new(),
+            RedisClock::Machine(TimeAsked::default()),
+            &folder.path().join("wire"),
+        )
+        .await
+        .unwrap();
         Self { _folder: folder, proxy, open }
     }
 

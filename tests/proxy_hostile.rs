@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dj_regress::case::CutAt;
-use dj_regress::proxy::Endpoint;
 use dj_regress::proxy::{Counters, PostgresProxy};
+use dj_regress::proxy::{Endpoint, ServerClock, TimeAsked};
 use proptest::prelude::*;
 use rstest::rstest;
 use tempfile::TempDir;
@@ -43,8 +43,13 @@ impl Room {
     }
 
     async fn before(folder: TempDir, upstream: &Path) -> Self {
-        let proxy =
-            PostgresProxy::start(Endpoint::Unix(upstream.to_owned()), &folder.path().join("pg-q")).await.unwrap();
+        let proxy = PostgresProxy::start(
+            Endpoint::Unix(upstream.to_owned()),
+            ServerClock::Machine(TimeAsked::default()),
+            &folder.path().join("pg-q"),
+        )
+        .await
+        .unwrap();
         Self { folder, proxy }
     }
 
@@ -201,7 +206,10 @@ async fn a_finished_proxy_has_counted_everything() {
 #[tokio::test]
 async fn an_address_too_long_for_a_socket_is_refused_with_both_numbers() {
     let folder = tempfile::tempdir().unwrap().path().join("x".repeat(100));
-    let error = PostgresProxy::start(Endpoint::Unix("/nowhere".into()), &folder).await.unwrap_err();
+    let error =
+        PostgresProxy::start(Endpoint::Unix("/nowhere".into()), ServerClock::Machine(TimeAsked::default()), &folder)
+            .await
+            .unwrap_err();
     assert!(error.message.contains("bytes, at most 107"), "{error}");
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::Room;
-use dj_regress::proxy::shape;
 use dj_regress::proxy::{Counters, Counts, PostgresProxy};
+use dj_regress::proxy::{ServerClock, TimeAsked, shape};
 use dj_regress::service::postgres::{PORT, Postgres, PostgresWants, SUPERUSER};
 use dj_regress::service::run_directory::RunDirectory;
 use dj_regress::service::supervisor::Supervisor;
@@ -34,7 +34,13 @@ impl Stage {
         let (run_directory, supervisor) = room.supervisor().await;
         let services = room.services(&supervisor, &run_directory).await;
         let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
-        let proxy = PostgresProxy::start(postgres.upstream(), &run_directory.path().join("pg-q")).await.unwrap();
+        let proxy = PostgresProxy::start(
+            postgres.upstream(),
+            ServerClock::Machine(TimeAsked::default()),
+            &run_directory.path().join("pg-q"),
+        )
+        .await
+        .unwrap();
         Self { proxy, postgres, supervisor, _run_directory: run_directory, room }
     }
 

@@ -8,9 +8,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use dj_regress::case::CutAt;
-use dj_regress::proxy::Endpoint;
 use dj_regress::proxy::Shape;
 use dj_regress::proxy::{Counters, Counts, RedisProxy};
+use dj_regress::proxy::{Endpoint, RedisClock, TimeAsked};
 use proxy::{RedisStage, not_now, shortest, soon};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, cmd, pipe};
@@ -120,7 +120,14 @@ async fn a_server_at_a_port_is_reached() {
     });
     let wire = stage.run_directory.path().join("tcp.sock");
     let upstream = Endpoint::Tcp { host: "127.0.0.1".to_owned(), port };
-    let proxy = RedisProxy::start(upstream, vec![vec!["SELECT".into(), "0".into()]], &wire).await.unwrap();
+    let proxy = RedisProxy::start(
+        upstream,
+        vec![vec!["SELECT".into(), "0".into()]],
+        RedisClock::Machine(TimeAsked::default()),
+        &wire,
+    )
+    .await
+    .unwrap();
     let mut raw = UnixStream::connect(&wire).await.unwrap();
     raw.write_all(b"PING\r\n").await.unwrap();
     let mut answer = [0; 7];

@@ -50,7 +50,8 @@ async fn redis_has_its_settings_and_starts_again_on_the_same_socket() {
     let room = Room::new();
     let (run_directory, supervisor) = room.supervisor().await;
     let services = room.services(&supervisor, &run_directory).await;
-    let wants = RedisWants { maxmemory: Some(5 << 20), policy: Some("allkeys-lru".to_owned()), image: None };
+    let wants =
+        RedisWants { maxmemory: Some(5 << 20), policy: Some("allkeys-lru".to_owned()), image: None, clock: None };
     let redis = services.redis(&wants, &run_directory.folder("arms/one").unwrap()).await.unwrap();
     let told = async || {
         let mut connection = redis.connection().await.unwrap();

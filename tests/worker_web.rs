@@ -4,6 +4,7 @@ mod worker;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use dj_regress_protocol::{ActorKind, Reply, Request, Serve};
 use rstest::rstest;
@@ -11,9 +12,9 @@ use serde_json::{Value, json};
 use worker::{Controller, Site, text};
 
 /// When a clock stands in these tests.
-const BEGINNING: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
-const A_DAY_LATER: &str = "Mon, 10 Sep 2001 01:46:40 GMT";
-const DAY_NS: i64 = 24 * 60 * 60 * 1_000_000_000;
+const BEGINNING: &str = "Mon, 05 Jan 2026 09:00:00 GMT";
+const A_DAY_LATER: &str = "Tue, 06 Jan 2026 09:00:00 GMT";
+const DAY: Duration = Duration::from_hours(24);
 
 #[test]
 fn an_actor_that_serves_is_ready_and_answers_for_its_user_alone() {
@@ -173,7 +174,7 @@ fn a_clock_that_jumps_by_a_day_closes_no_kept_connection() {
     begun.write("GET /hello HTTP/1.1\r\nHost:");
     // The one thread is done with what came before, and waitress has heard all of it.
     assert_eq!(site.browser().get("/hello").status, 200);
-    site.arm.advance(DAY_NS);
+    site.arm.advance(DAY);
     assert_eq!(site.browser().get("/hello").header("date"), Some(A_DAY_LATER));
     assert_eq!(kept.get("/hello").header("date"), Some(A_DAY_LATER));
     begun.write(" shop\r\n\r\n");
@@ -221,7 +222,7 @@ fn the_case_s_own_app_is_added_only_where_something_is_missing(
 ) {
     let (controller, mut zygote) = Controller::start();
     controller.poll(&mut zygote, files, settings).expect("a zygote");
-    let arm = worker::Arm::create(&controller.folder.path().join("arm"));
+    let arm = worker::Arm::create(&controller.folder.path().join("arm"), &controller.clocks);
     let mut actor = controller.enter(&mut zygote, &arm, "q", worker::python(""));
     assert_eq!(actor.read("settings.ROOT_URLCONF"), json!(urls));
     let polls = "[app for app in settings.INSTALLED_APPS if app.startswith('poll')]";

@@ -107,7 +107,7 @@ fn a_request_under_way_outlives_a_jump_of_the_clock() {
     let mut held = site.browser();
     held.send("/wait");
     eventually("it is held", || site.arm.takers().len() == 1);
-    site.arm.advance(24 * 60 * 60 * 1_000_000_000);
+    site.arm.advance(Duration::from_hours(24));
     assert_eq!(site.browser().get("/hello").status, 200);
     site.arm.release_hold(0);
     assert_eq!(held.page().body, "waited");

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use dj_regress_protocol::clock::Pace;
 use dj_regress_protocol::{Fork, Prepare, Prepared, Reply, Request, Texts, World};
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, OnceCell};
@@ -14,6 +15,7 @@ use tokio::time::timeout;
 
 use super::process::{Control, Process, StepError};
 use super::world::{Wanted, Worlds};
+use crate::clock::{Clock, Clocks, PRELOAD_VARIABLE, START};
 use crate::deadline;
 use crate::error::{Context as _, Error, Result};
 use crate::python::{Environment, Overlay, mismatch};
@@ -23,7 +25,7 @@ use crate::service::supervisor::{PATH, Spawn, Supervisor};
 const PRELOAD: &str = "dj_regress.preload";
 
 /// What [`PRELOAD`] imports: a state that has another one of these starts from a bare interpreter.
-const PRELOADED: &[&str] = &["django", "psycopg", "picklefield", "time_machine"];
+const PRELOADED: &[&str] = &["django", "psycopg", "picklefield"];
 
 /// The code and settings of a state, as processes need them.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ pub struct StateCode {
     pub remainder: Vec<Texts>,
     /// What fills a template after its migrations.
     pub seed: Vec<String>,
+    /// When its arms start: what the app asks for while it is imported is asked at that moment.
+    pub start: SystemTime,
 }
 
 impl StateCode {
@@ -51,7 +55,8 @@ impl StateCode {
     /// Two states with the same key can share a zygote.
     fn key(&self) -> String {
         let prepare = serde_json::to_string(&self.prepare).unwrap_or_default();
-        format!("{} {prepare}", self.environment.id)
+        let start = self.start.duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("{} {prepare} {}", self.environment.id, start.as_nanos())
     }
 }
 
@@ -102,6 +107,9 @@ pub struct Tree {
     logs: PathBuf,
     code: PathBuf,
     worlds: Worlds,
+    clocks: Arc<Clocks>,
+    /// Of interpreters that work for no arm yet.
+    clock: Clock,
     environments: Shared<Mutex<Process>>,
     states: Shared<Zygote>,
     names: AtomicU64,
@@ -111,9 +119,10 @@ pub struct Tree {
 
 impl Tree {
     /// A tree whose processes live below this supervisor, in these worlds.
-    pub fn new(supervisor: Supervisor, worlds: Worlds, folders: Folders) -> Result<Self> {
+    pub fn new(supervisor: Supervisor, worlds: Worlds, folders: Folders, clocks: Arc<Clocks>) -> Result<Self> {
         let Folders { run: run_folder, logs, code, worker } = folders;
         let control = Control::listen(&run_folder)?;
+        let clock = clocks.clock(Pace::Stands, UNIX_EPOCH + START)?;
         Ok(Self {
             supervisor,
             control,
@@ -122,6 +131,8 @@ impl Tree {
             logs,
             code,
             worlds,
+            clocks,
+            clock,
             environments: Shared::default(),
             states: Shared::default(),
             names: AtomicU64::new(0),
@@ -147,7 +158,9 @@ impl Tree {
             let start = Instant::now();
             let mut process = self.fork_environment(code).await?;
             let world = Some(self.world_of_zygote(&code.prepare)?);
-            let prepare = Request::Prepare(Prepare { world, ..code.prepare.clone() });
+            let clock = self.clocks.clock(Pace::Stands, code.start)?;
+            let clock = Some(clock.path().display().to_string());
+            let prepare = Request::Prepare(Prepare { world, clock, ..code.prepare.clone() });
             let Reply::Prepared(prepared) = process.ask(&prepare).await? else {
                 return Err(unexpected(&process));
             };
@@ -172,12 +185,13 @@ impl Tree {
         self.fork_process(&mut process, what).await
     }
 
-    /// The world of an arm whose folder this is. Its first process makes it, in which the folders of `servers` can be
-    /// reached; the others join that one.
-    pub fn world(&self, folder: &Path, servers: Option<&Path>, first: Option<u32>, prepare: &Prepare) -> Result<World> {
-        let readable: Vec<&Path> = servers.into_iter().chain([self.code.as_path()]).collect();
+    /// The world of an arm whose folder this is. Its first process makes it; the others join that one. The clock's library
+    /// is there: what a process starts loads it again.
+    pub fn world(&self, folder: &Path, first: Option<u32>, prepare: &Prepare) -> Result<World> {
+        let library = self.clocks.library();
+        let readable = &[self.code.as_path(), &library];
         let (writable, env) = (&[folder], &prepare.env);
-        self.worlds.world(&Wanted { folder, writable, readable: &readable, first, env })
+        self.worlds.world(&Wanted { folder, writable, readable, first, env })
     }
 
     /// What is set up before there is an arm is set up in a world of its own: it reaches nobody either. What arms write to
@@ -250,6 +264,12 @@ impl Tree {
             spawn = spawn.variable("PATH", &format!("{}:{PATH}", programs.display()));
         }
         spawn.environment.extend(variables.clone());
+        // What the case wants to be loaded comes after ours.
+        let wanted = spawn.environment.remove(PRELOAD_VARIABLE).map(|theirs| format!(":{theirs}"));
+        spawn = spawn.preload(&self.clocks.of(&self.clock));
+        if let (Some(ours), Some(theirs)) = (spawn.environment.get_mut(PRELOAD_VARIABLE), wanted) {
+            ours.push_str(&theirs);
+        }
         let pid = self.supervisor.spawn(spawn).await?;
         let told = || std::fs::read_to_string(&log).unwrap_or_default().trim_end().to_owned();
         tokio::select! {

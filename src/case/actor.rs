@@ -134,7 +134,7 @@ pub enum CacheKind {
     Aggressive,
     /// Even what is forbidden: it does not know `no-cache`.
     Broken,
-    /// A real nginx, set up as its documentation shows. It does not see the virtual clock.
+    /// A real nginx, set up as its documentation shows.
     Nginx,
 }
 

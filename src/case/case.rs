@@ -14,6 +14,7 @@ use super::actor::Actor;
 use super::bound::Bound;
 use super::change::{self, Change};
 use super::invariant::Invariant;
+use super::moment::Moment;
 use super::state::{App, State};
 use super::step::action::Step;
 use super::verdict::Verdict;
@@ -72,6 +73,10 @@ pub struct Case {
     /// The reverted state.
     #[serde(skip)]
     pub states: States,
+    /// When its arms start, by their clock: `2026-10-24T22:00 Europe/Berlin` (default 2026-01-05T09:00, UTC).
+    #[serde(default, rename = "clock")]
+    #[schemars(with = "Option<Moment>")]
+    _clock: IgnoredAny,
     /// The processes that the harness drives, by name.
     #[serde(default, rename = "actors")]
     #[schemars(with = "IndexMap<String, Actor>")]

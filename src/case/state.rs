@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::actor::{Actor, ActorChange, CHANGE, CacheKind};
 use super::change::Change;
 use super::invariant::Invariant;
+use super::moment::Moment;
 use super::service::{Server, Services};
 use super::step::action::{Action, Step};
 use super::step::fill;
@@ -46,6 +47,8 @@ pub struct State {
     pub actors: IndexMap<String, Actor>,
     /// What the app is for actors that change something for themselves alone.
     pub actor_changes: IndexMap<String, ActorChange>,
+    /// When its arms start, by their clock.
+    pub clock: Moment,
     /// The incident.
     pub steps: Vec<Step>,
     /// What is judged, by name.
@@ -105,7 +108,7 @@ impl Layers<'_> {
             }
             entries.extend(said);
         }
-        for name in ["actors", "steps", "invariants"] {
+        for name in ["actors", "clock", "steps", "invariants"] {
             if let Some((key, node)) = self.case.entry(name) {
                 let filled = if name == "steps" { fill::steps(node, filler) } else { filler.fill(node) };
                 entries.push((key.clone(), filled));
@@ -128,6 +131,7 @@ impl State {
             settings: reader.key("settings"),
             env: texts(env),
             services: reader.key("services"),
+            clock: reader.key("clock"),
             steps: reader.key("steps"),
             invariants: reader.key("invariants"),
             packages,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer};
 
+use super::yaml::diagnostic::Diagnostic;
 use super::yaml::error::refused;
 use super::yaml::text;
 use crate::input::limit::{self, Limit};
@@ -93,6 +94,13 @@ pub fn offset(text: &str) -> Result<i64, String> {
     Ok(if seconds < 0.0 { -away } else { away })
 }
 
+/// As [`offset`], and no further away than a clock may be moved.
+pub fn distance(text: &str) -> Result<i64, String> {
+    let offset = offset(text)?;
+    let limit = limit::VIRTUAL.check_time(Duration::from_nanos(offset.unsigned_abs()), text.trim());
+    limit.map(|()| offset).map_err(|wrong| Diagnostic::from(wrong).with_help())
+}
+
 fn seconds(text: &str) -> Result<f64, String> {
     let (number, symbol) = split(text);
     let amount: f64 = number.parse().map_err(|_| format!("`{text}` is not a duration such as `2.5s`"))?;
@@ -155,14 +163,6 @@ fn read_time<'de, D: Deserializer<'de>>(deserializer: D, limit: Limit) -> Result
     let time = duration(&text).map_err(de::Error::custom)?;
     limit.check_time(time, text.trim()).map_err(refused)?;
     Ok(time)
-}
-
-/// Reads nanoseconds from now.
-pub fn read_offset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    let text = text::as_written(deserializer, "a time from now such as `-4d`")?;
-    let offset = offset(&text).map_err(de::Error::custom)?;
-    limit::VIRTUAL.check_time(Duration::from_nanos(offset.unsigned_abs()), text.trim()).map_err(refused)?;
-    Ok(offset)
 }
 
 /// Reads bytes.

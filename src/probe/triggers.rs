@@ -3,12 +3,11 @@
 //! They record into a schema of the harness's own, as its role, so that neither what the app may do
 //! nor what is counted changes; nested statements are not in `pg_stat_statements.track = top`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::Client;
 
 use super::sql::{message, quoted};
-use super::window::monotonic;
 
 /// One statement that wrote the table, as the server saw its client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,15 +66,13 @@ pub async fn install(client: &Client, table: &str) -> Result<(), String> {
     client.batch_execute(&statements).await.map_err(|error| message(&error))
 }
 
-/// What the triggers recorded of a table, in the order of the writes.
-pub async fn read(client: &Client, table: &str) -> Result<Vec<Write>, String> {
+/// What the triggers recorded of a table, in the order of the writes. `machine` tells this machine's `CLOCK_MONOTONIC` from
+/// what a backend has read from its clock.
+pub async fn read(client: &Client, table: &str, machine: impl Fn(SystemTime) -> u64) -> Result<Vec<Write>, String> {
     let statement = "SELECT application, pid, address, verb, statement, touched, at_us FROM dj_regress_triggers.writes WHERE tab = $1 ORDER BY id";
     let rows = client.query(statement, &[&table]).await.map_err(|error| message(&error))?;
-    // The server's clock is the machine's: what lies between it and the monotonic one is the same for all writes.
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
-    let apart = (since_epoch.as_nanos() as u64).saturating_sub(monotonic());
     let write = |row: &tokio_postgres::Row| Write {
-        at: (row.get::<_, i64>(6).unsigned_abs() * 1000).saturating_sub(apart),
+        at: machine(UNIX_EPOCH + Duration::from_micros(row.get::<_, i64>(6).unsigned_abs())),
         application: row.get(0),
         pid: row.get(1),
         address: row.get(2),

@@ -1,6 +1,7 @@
 //! Windows: what was done between two moments.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::SystemTime;
 
 use indexmap::IndexMap;
 
@@ -10,6 +11,13 @@ use crate::proxy::{Counters, HttpCounters, Shape};
 pub use crate::proxy::monotonic;
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
+
+/// What the machine's wall clock has shown, as its `CLOCK_MONOTONIC` in nanoseconds: what lies between the two is the same for
+/// all that is not long ago.
+pub fn monotonic_of(wall: SystemTime) -> u64 {
+    let ago = SystemTime::now().duration_since(wall).unwrap_or_default();
+    monotonic().saturating_sub(ago.as_nanos() as u64)
+}
 
 /// A span of an arm's life, with what was done in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -15,9 +15,10 @@ mod wire;
 
 pub use endpoint::Endpoint;
 pub use http::{HttpCounters, HttpProxy, HttpProxySpec};
-pub use postgres::{PORT as POSTGRES_PORT, PostgresProxy};
-pub use redis::RedisProxy;
+pub use postgres::{PORT as POSTGRES_PORT, PostgresProxy, ServerClock, asks_for_time};
+pub use redis::{RedisClock, RedisProxy};
 pub use wire::counters::{Client, Counters, Counts, CountsByShape};
 pub use wire::faults::Faults;
 pub use wire::sql::{Reading, Shape, Touch, Way, is_unseen, read, shape};
 pub use wire::statement_counts::{Class, Outcome, Sent, monotonic};
+pub use wire::time_asked::TimeAsked;

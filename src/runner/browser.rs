@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Barrier;
 use tokio::time::timeout;
 
-use super::clock::Clock;
+use super::time::Time;
 use crate::case::{Http, Member, Part, substitute};
 use crate::probe::exchange::Exchange;
 use crate::probe::window::monotonic;
@@ -83,7 +83,7 @@ pub struct Caller {
     /// Its cookies.
     pub jar: CookieJar,
     /// The arm's.
-    pub clock: Arc<Clock>,
+    pub time: Time,
     /// Where the callers of a step meet, once each is connected.
     pub barrier: Arc<Barrier>,
     /// When it gives up.
@@ -114,8 +114,11 @@ impl Caller {
         let looked_into = (ALL_LOOKED_INTO / requests).min(LOOKED_INTO) as usize;
         let (mut exchanges, mut unsent, mut last, mut reached) = (Vec::new(), None, None, false);
         for index in 0..self.http.times {
-            if let Some(every) = self.http.every.filter(|_| index > 0) {
-                self.clock.advance(every);
+            if let Some(every) = self.http.every.filter(|_| index > 0)
+                && let Err(why) = self.time.advance(every).await
+            {
+                unsent = Some(why.to_string());
+                break;
             }
             let request = match self.request(index) {
                 Ok(request) => request,

@@ -103,7 +103,7 @@ impl CodeSource {
         let overlay = Overlay::build(&self.cache, &sources, &watched(&sources, resolved))?;
         let folders = overlay.folders.iter().chain([&self.shop]).cloned();
         let prepare = prepare("shop.settings", folders, &overlay, resolved);
-        Ok(StateCode { environment, overlay, prepare, remainder, seed: Vec::new() })
+        Ok(StateCode { environment, overlay, prepare, remainder, seed: Vec::new(), start: resolved.clock.time() })
     }
 
     fn of_project(
@@ -142,7 +142,14 @@ impl CodeSource {
         prepare.project = Some(ProjectTree { top: top.display().to_string(), root });
         prepare.template = [environment.id.clone()].into_iter().chain(project.seed.iter().cloned()).collect();
         prepare.template.extend(seeds(project, Path::new(&top.join(&tree.root))));
-        Ok(StateCode { environment, overlay, prepare, remainder, seed: project.seed.clone() })
+        Ok(StateCode {
+            environment,
+            overlay,
+            prepare,
+            remainder,
+            seed: project.seed.clone(),
+            start: resolved.clock.time(),
+        })
     }
 
     fn environment_of(&self, case: &Case, resolved: &case::State, trees: &Trees, tree: &Tree) -> Result<Environment> {

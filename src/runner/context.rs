@@ -15,11 +15,16 @@ use super::shared_redis::SharedRedis;
 use super::template_server::TemplateServer;
 use crate::actor::{Process, StateCode, StepError, Tree, Zygote};
 use crate::case;
+use crate::clock::{Clock, Clocks};
 use crate::error::{Context as _, Error, Result};
+use crate::proxy::{ServerClock, TimeAsked};
 use crate::python::mismatch;
-use crate::service::postgres::PostgresWants;
+use crate::service::postgres::{Postgres, PostgresWants};
 use crate::service::supervisor::Supervisor;
 use crate::service::{Services, write_private};
+
+/// The name of an arm's clock in its folder.
+pub const CLOCK: &str = "clock";
 
 /// What all arms share.
 pub struct RunContext {
@@ -35,6 +40,8 @@ pub struct RunContext {
     pub redis: Option<SharedRedis>,
     /// All Python processes.
     pub tree: Tree,
+    /// The clocks of the arms.
+    pub clocks: Arc<Clocks>,
     /// The run's private folder.
     pub folder: PathBuf,
     /// Servers that are being left.
@@ -53,7 +60,7 @@ impl RunContext {
         services: Services,
         supervisor: Supervisor,
         (server, redis): (Arc<TemplateServer>, Option<SharedRedis>),
-        tree: Tree,
+        (tree, clocks): (Tree, Arc<Clocks>),
         folder: PathBuf,
         writes_of: Option<String>,
         references: References,
@@ -65,6 +72,7 @@ impl RunContext {
             server,
             redis,
             tree,
+            clocks,
             folder,
             leaving: AsyncMutex::default(),
             writes_of,
@@ -88,7 +96,7 @@ impl RunContext {
 
     /// Forks an actor and checks that it runs this state's code.
     pub async fn enter(&self, code: &StateCode, zygote: &Zygote, entry: Placement<'_>) -> Result<Process, StepError> {
-        let Placement { folder, directory, service, log, actor, kind, holds, holds_file, server, first } = entry;
+        let Placement { folder, directory, service, log, actor, kind, holds, holds_file, first } = entry;
         fs::create_dir_all(directory).cannot_run(|| format!("make {}", directory.display()))?;
         let service_file = directory.join(".service");
         write_private(&service_file, &service).cannot_run(|| format!("write {}", service_file.display()))?;
@@ -103,10 +111,10 @@ impl RunContext {
             journal: text(&folder.join("journal")),
             holds,
             holds_file: text(holds_file),
-            clock: text(&folder.join("clock")),
+            clock: text(&folder.join(CLOCK)),
             log: text(log),
             watch: code.prepare.watch.clone(),
-            world: Some(self.tree.world(folder, server.as_deref(), first, &code.prepare)?),
+            world: Some(self.tree.world(folder, first, &code.prepare)?),
         };
         let entered = process.ask(&Request::Enter(enter)).await;
         let wrong = match &entered {
@@ -184,8 +192,11 @@ pub struct Placement<'e> {
     pub holds: Vec<Hold>,
     /// Where they are armed.
     pub holds_file: &'e Path,
-    /// The folder with the socket of the arm's server, where it is reached without a proxy.
-    pub server: Option<PathBuf>,
     /// The first process of the arm, whose world it joins; none, if it is the first.
     pub first: Option<u32>,
+}
+
+/// Whose time the backends of a proxy's clients have.
+pub fn server_clock(postgres: &Postgres, clock: &Arc<Clock>) -> ServerClock {
+    postgres.backends(clock).map_or_else(|| ServerClock::Machine(TimeAsked::default()), ServerClock::Arm)
 }

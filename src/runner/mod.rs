@@ -4,7 +4,6 @@ mod alone;
 mod arm;
 mod browser;
 mod case_report;
-mod clock;
 mod code;
 mod context;
 mod cpu_pin;
@@ -23,6 +22,7 @@ mod shared_redis;
 mod step;
 mod template;
 mod template_server;
+mod time;
 mod vitals;
 
 use std::collections::BTreeMap;
@@ -98,7 +98,8 @@ impl Run {
             code: self.cache.root().to_owned(),
             worker: worker::package(&self.cache)?,
         };
-        let tree = Tree::new(self.supervisor.clone(), worlds, folders)?;
+        let clocks = Arc::clone(self.run_directory.clocks());
+        let tree = Tree::new(self.supervisor.clone(), worlds, folders, Arc::clone(&clocks))?;
         let (project, commits) = (options.project.clone(), options.commits.clone());
         let code = Arc::new(CodeSource::new(self.cache.clone(), environments, project, commits)?);
         let prepared = async {
@@ -136,7 +137,7 @@ impl Run {
             services,
             self.supervisor.clone(),
             (Arc::clone(&server), shared_redis),
-            tree,
+            (tree, clocks),
             folder,
             options.writes_of.clone(),
             References::new(&cases, &arms),

@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
 use std::time::Duration;
 
 use dj_regress_protocol::{Reply, Request, Stepped};
 use nix::sys::signal::Signal;
 
-use super::clock::Clock;
 use super::log::explain;
 use super::session::{Readings, Session};
 use crate::actor::StepError;
 use crate::case::{Action, Actor, Fault, Http, Role, Step};
 use crate::deadline;
 use crate::probe::ledger::PROBE;
-use crate::probe::window::{Snapshot, Window, monotonic};
+use crate::probe::window::{Snapshot, Window};
 
 /// Virtual time between the death of a simulated cluster and the next one: longer than the 3 s that
 /// a cluster's stat lives (django-q2's `Stat.save`).
@@ -27,7 +25,7 @@ const DRAIN_AT_MOST: u64 = 100_000;
 impl Session<'_> {
     /// Plays all steps. A step that fails makes the arm inconclusive; the error is the sentence for it.
     pub async fn play(&mut self) -> Result<(), String> {
-        let clock = self.open().await.map_err(|trouble| explain(&self.log, "open the arm", &trouble))?;
+        self.open().await.map_err(|trouble| explain(&self.log, "open the arm", &trouble))?;
         self.ask(PROBE, &Request::CreateCacheTables)
             .await
             .map_err(|trouble| explain(&self.log, "create the cache tables", &trouble))?;
@@ -36,11 +34,12 @@ impl Session<'_> {
         let mut whole = self.window();
         let before = self.snapshot().await?;
         let steps = self.state.steps.as_slice();
-        let played = self.steps(steps, &clock).await;
+        let played = self.steps(steps).await;
         // Whatever happened: what is looked at afterwards needs servers that answer.
         let undone = self.undo_all().await;
         whole.add(&played?);
         undone.map_err(|trouble| explain(&self.log, "undo the faults", &trouble))?;
+        self.servers.strange_time()?;
         self.stop_all().await.map_err(|trouble| explain(&self.log, "stop the clusters", &trouble))?;
         self.close(&mut whole);
         self.record.windows.whole = whole;
@@ -49,10 +48,10 @@ impl Session<'_> {
         self.end_samples(None).await
     }
 
-    async fn steps(&mut self, steps: &[Step], clock: &Arc<Clock>) -> Result<Window, String> {
+    async fn steps(&mut self, steps: &[Step]) -> Result<Window, String> {
         let mut window = Window::default();
         for step in steps {
-            let part = Box::pin(self.step(step, clock)).await?;
+            let part = Box::pin(self.step(step)).await?;
             window.add(&part);
         }
         Ok(window)
@@ -70,19 +69,19 @@ impl Session<'_> {
 
     /// A window that begins now.
     fn window(&self) -> Window {
-        Window { begin: monotonic(), log: (self.log_length(), 0), ..Window::default() }
+        Window { begin: self.time.mark(), log: (self.log_length(), 0), ..Window::default() }
     }
 
     /// Ends a window now.
     fn close(&self, window: &mut Window) {
-        (window.end, window.log.1) = (monotonic(), self.log_length());
+        (window.end, window.log.1) = (self.time.mark(), self.log_length());
     }
 
     fn log_length(&self) -> u64 {
         fs::metadata(self.log.path()).map_or(0, |log| log.len())
     }
 
-    async fn step(&mut self, step: &Step, clock: &Arc<Clock>) -> Result<Window, String> {
+    async fn step(&mut self, step: &Step) -> Result<Window, String> {
         if let Some(name) = &step.name {
             self.begin_samples(Some(name)).await?;
         }
@@ -93,14 +92,12 @@ impl Session<'_> {
             self.log.note(&format!("-- line {}: {}", step.line, step.written));
         }
         match action {
-            Action::Measure { steps } => window.add(&self.steps(steps, clock).await?),
-            Action::Fault { fault, steps } => window.add(&self.under(step, fault, steps, clock).await?),
-            Action::Http { http, steps } => window.add(&self.requests(step, http, steps, clock).await?),
+            Action::Measure { steps } => window.add(&self.steps(steps).await?),
+            Action::Fault { fault, steps } => window.add(&self.under(step, fault, steps).await?),
+            Action::Http { http, steps } => window.add(&self.requests(step, http, steps).await?),
             action => {
-                let stepped = self
-                    .act(step, action, clock)
-                    .await
-                    .map_err(|trouble| explain(&self.log, &doing(step), &trouble))?;
+                let stepped =
+                    self.act(step, action).await.map_err(|trouble| explain(&self.log, &doing(step), &trouble))?;
                 window.add(&Window {
                     beats: stepped.beats,
                     tasks: stepped.tasks,
@@ -122,17 +119,11 @@ impl Session<'_> {
     }
 
     /// Sends requests, plays steps while they are under way, and waits for the answers.
-    async fn requests(
-        &mut self,
-        step: &Step,
-        http: &Http,
-        steps: &[Step],
-        clock: &Arc<Clock>,
-    ) -> Result<Window, String> {
+    async fn requests(&mut self, step: &Step, http: &Http, steps: &[Step]) -> Result<Window, String> {
         let doing = doing(step);
-        let under_way = self.send_requests(http, clock).await;
+        let under_way = self.send_requests(http).await;
         let under_way = under_way.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
-        let mut window = self.steps(steps, clock).await?;
+        let mut window = self.steps(steps).await?;
         let answered = self.answers(under_way).await.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
         if let Some(wrong) = &answered.wrong {
             if step.name.is_none() {
@@ -147,19 +138,13 @@ impl Session<'_> {
     }
 
     /// Plays steps under a fault, which is undone whatever comes of them; one without steps lasts.
-    async fn under(
-        &mut self,
-        step: &Step,
-        fault: &Fault,
-        steps: &[Step],
-        clock: &Arc<Clock>,
-    ) -> Result<Window, String> {
+    async fn under(&mut self, step: &Step, fault: &Fault, steps: &[Step]) -> Result<Window, String> {
         let doing = doing(step);
         let (played, lasting) = if let Some(trigger) = fault.trigger() {
             let strike = self.lie_in_wait(fault, trigger).await;
             let strike = strike.map_err(|trouble| explain(&self.log, &doing, &trouble))?;
             let (has_come, waiting) = strike.wait();
-            let played = self.steps(steps, clock).await;
+            let played = self.steps(steps).await;
             if !has_come() {
                 waiting.abort();
                 let played = played.map(|_| format!("{doing}: {} has not sent so much", trigger.actor));
@@ -176,7 +161,7 @@ impl Session<'_> {
                 self.last(lasting);
                 return Ok(Window::default());
             }
-            (self.steps(steps, clock).await, Ok(lasting))
+            (self.steps(steps).await, Ok(lasting))
         };
         let undone = match lasting {
             Ok(lasting) => self.undo(lasting).await,
@@ -187,7 +172,7 @@ impl Session<'_> {
         undone.map(|()| played).map_err(|trouble| explain(&self.log, &doing, &trouble))
     }
 
-    async fn act(&mut self, step: &Step, action: &Action, clock: &Arc<Clock>) -> Result<Stepped, StepError> {
+    async fn act(&mut self, step: &Step, action: &Action) -> Result<Stepped, StepError> {
         match action {
             Action::Start { actor, expect_exit: true, within } => {
                 let count = match self.state.actors.get(actor) {
@@ -238,10 +223,7 @@ impl Session<'_> {
                 self.record.waits.insert(step.line, took);
                 Ok(named(step, readings))
             }
-            Action::Beat { actor, count, every } => {
-                let every_ns = nanoseconds(every.unwrap_or_default());
-                self.stepped(actor, &Request::Beat { count: *count, every_ns }).await
-            }
+            Action::Beat { actor, count, every } => self.beat(actor, *count, *every).await,
             Action::Drain { actor, within } => match self.state.actors.get(actor) {
                 Some(Actor::RealCluster { .. }) => {
                     let readings = self.drained(*within).await?;
@@ -268,8 +250,7 @@ impl Session<'_> {
                 Ok(Stepped { values, ..Stepped::default() })
             }
             Action::Advance { by } => {
-                clock.advance(*by);
-                self.age_keys(*by).await?;
+                self.time.advance(*by).await?;
                 Ok(Stepped::default())
             }
             // The one wait on the wall clock: what it measures is only ever a guard.
@@ -285,8 +266,7 @@ impl Session<'_> {
     /// Ends a cluster and starts it again, so often.
     async fn restart(&mut self, actor: &str, count: u64, by_kill: bool) -> Result<Stepped, StepError> {
         let Some(Actor::RealCluster { count: clusters }) = self.state.actors.get(actor) else {
-            let downtime_ns = nanoseconds(DOWNTIME);
-            return self.stepped(actor, &Request::Restart { count, downtime_ns }).await;
+            return self.each_after(DOWNTIME, count, actor, &Request::Restart).await;
         };
         for _ in 0..count {
             if by_kill {
@@ -299,16 +279,37 @@ impl Session<'_> {
         Ok(Stepped { restarts: count, ..Stepped::default() })
     }
 
+    async fn beat(&mut self, actor: &str, count: u64, every: Option<Duration>) -> Result<Stepped, StepError> {
+        match every {
+            Some(every) => self.each_after(every, count, actor, &Request::Beat { count: 1 }).await,
+            None => self.stepped(actor, &Request::Beat { count }).await,
+        }
+    }
+
+    /// So many times: time passes, then an actor is asked for a step.
+    async fn each_after(
+        &mut self,
+        time: Duration,
+        count: u64,
+        actor: &str,
+        request: &Request,
+    ) -> Result<Stepped, StepError> {
+        let mut whole = Stepped::default();
+        for _ in 0..count {
+            self.time.advance(time).await?;
+            let stepped = self.stepped(actor, request).await?;
+            whole.beats += stepped.beats;
+            whole.restarts += stepped.restarts;
+        }
+        Ok(whole)
+    }
+
     async fn stepped(&mut self, actor: &str, request: &Request) -> Result<Stepped, StepError> {
         match self.ask(actor, request).await? {
             Reply::Stepped(stepped) => Ok(stepped),
             _ => Ok(Stepped::default()),
         }
     }
-}
-
-fn nanoseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// The step, for messages.

@@ -2,20 +2,22 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use dj_regress_protocol::clock::Pace;
 use dj_regress_protocol::{ActorKind, Request};
 
-use super::clock::{Clock, Pace};
-use super::context::{Placement, RunContext};
+use super::context::{CLOCK, Placement, RunContext, server_clock};
 use super::event::{Event, Events};
 use super::template_server::TemplateServer;
 use crate::actor::{Process, StateCode, StepError, Zygote};
+use crate::clock::START;
 use crate::error::Context as _;
 use crate::probe::ledger::PROBE;
 use crate::probe::log;
 use crate::probe::sql;
-use crate::proxy::{PostgresProxy, RedisProxy};
+use crate::proxy::{PostgresProxy, RedisClock, RedisProxy, TimeAsked};
 use crate::service::postgres::Postgres;
 use crate::service::redis::RedisWants;
 
@@ -49,23 +51,26 @@ impl RunContext {
         let folder = folder.path();
         let directory = &folder.join("actor");
         fs::create_dir_all(directory).cannot_run(|| format!("make {}", directory.display()))?;
-        let _clock = Clock::create(&folder.join("clock"), Pace::Goes)?;
-        let proxy = match postgres.folder() {
-            Some(_) => None,
-            // Nobody in a world reaches another server than a socket.
-            None => Some(PostgresProxy::start(postgres.upstream(), folder).await?),
-        };
-        let service = match &proxy {
-            Some(proxy) => postgres.service_file(proxy.host(), &database),
-            None => postgres.direct_service_file(&database),
-        };
+        let clock = Arc::new(self.clocks.clock(Pace::Stands, UNIX_EPOCH + START)?);
+        clock.link(&folder.join(CLOCK))?;
+        let proxy = PostgresProxy::start(postgres.upstream(), server_clock(postgres, &clock), folder).await?;
+        let service = postgres.service_file(proxy.host(), &database);
         // What is put into a queue meanwhile goes with it.
-        let redis =
-            if zygote.prepared.redis { Some(self.services.redis(&RedisWants::default(), folder).await?) } else { None };
+        let redis = if zygote.prepared.redis {
+            let wants = RedisWants { clock: Some(Arc::clone(&clock)), ..RedisWants::default() };
+            Some(self.services.redis(&wants, folder).await?)
+        } else {
+            None
+        };
         let _wire = match &redis {
             Some(redis) => {
                 let socket = directory.join("redis.sock");
-                Some(RedisProxy::start(redis.endpoint().clone(), redis.preamble(), &socket).await?)
+                let clock = match redis.pace() {
+                    Some(Pace::Goes) => RedisClock::Goes,
+                    Some(Pace::Stands) => RedisClock::Stands,
+                    None => RedisClock::Machine(TimeAsked::default()),
+                };
+                Some(RedisProxy::start(redis.endpoint().clone(), redis.preamble(), clock, &socket).await?)
             }
             None => None,
         };
@@ -79,7 +84,6 @@ impl RunContext {
             kind: ActorKind::Python { module: String::new() },
             holds: Vec::new(),
             holds_file: &folder.join("holds"),
-            server: postgres.folder(),
             first: None,
         };
         let mut process = self.enter(code, zygote, entry).await?;

@@ -5,6 +5,7 @@ use std::env;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::unistd::{AccessFlags, Uid, access};
@@ -17,6 +18,7 @@ use super::procfs::Process;
 use super::secret;
 use super::user::ServerUser;
 use crate::cache::{free, lock};
+use crate::clock::Clocks;
 use crate::error::{Context, Error, Result};
 
 /// The variable that says where temporary folders are to be.
@@ -39,6 +41,8 @@ const LOCK_DEADLINE: Duration = Duration::from_mins(2);
 
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const LOCK: &str = "lock";
+/// The folder of the clocks. No place in the cache: a server may run as a user who cannot enter that.
+const CLOCKS: &str = "clocks";
 const BASE_LOCK: &str = "lock";
 /// Held by the supervisor of a run as long as it lives.
 pub(super) const SUPERVISOR_LOCK: &str = "supervisor.lock";
@@ -50,6 +54,7 @@ pub(super) const SUPERVISOR_LOG: &str = "supervisor.log";
 pub struct RunDirectory {
     path: PathBuf,
     manifest: Mutex<Manifest>,
+    clocks: Arc<Clocks>,
     _lock: File,
 }
 
@@ -146,7 +151,13 @@ impl RunDirectory {
             elsewhere: Elsewhere::default(),
         };
         write_manifest(&path, &manifest)?;
-        Ok(Self { path, manifest: Mutex::new(manifest), _lock: lock })
+        let clocks = Arc::new(Clocks::create(&path.join(CLOCKS))?);
+        Ok(Self { path, manifest: Mutex::new(manifest), clocks, _lock: lock })
+    }
+
+    /// The clocks of its arms.
+    pub fn clocks(&self) -> &Arc<Clocks> {
+        &self.clocks
     }
 
     /// The folder.
@@ -255,6 +266,12 @@ fn refusal(base: &Path) -> Option<String> {
     }
     if base.to_str().is_none() {
         return Some(format!("the name of {shown} is not UTF-8"));
+    }
+    if base.to_string_lossy().contains([' ', ':']) {
+        // The clocks' library is below it, and the dynamic linker takes several paths between these.
+        return Some(format!(
+            "the path {shown} has a space or a colon in it, and no library below it can be preloaded"
+        ));
     }
     let folder = folder_in(&base);
     let length = folder.join(format!("run-{}-XXXXXX", std::process::id())).as_os_str().len() + SOCKET_BELOW;

@@ -194,7 +194,8 @@ impl Services {
     ///
     /// Cannot run if the server does not start, or this place has none like that.
     pub async fn redis(&self, wants: &RedisWants, folder: &Path) -> Result<Redis> {
-        let redis_settings = wants.maxmemory.is_some() || wants.policy.is_some();
+        let (redis_settings, clocks) =
+            (wants.maxmemory.is_some() || wants.policy.is_some(), self.run_directory.clocks());
         self.refuse(&ServiceNeeds {
             image: wants.image.clone(),
             redis: true,
@@ -203,13 +204,13 @@ impl Services {
         })?;
         match &self.source {
             Source::Local { .. } => {
-                Redis::start_local(&self.supervisor, self.redis_binary().await?, wants, folder).await
+                Redis::start_local(&self.supervisor, self.redis_binary().await?, (wants, clocks), folder).await
             }
             Source::Given { redis: Ok(pool), .. } => Redis::take_external(pool).await,
             Source::Given { redis: Err(why), .. } => Err(Error::cannot_run(why.clone())),
             Source::Docker { daemon, owner } => {
                 let image = image(daemon, wants.image.as_deref(), REDIS_IMAGES).await?;
-                Redis::start_contained(daemon, owner, &image, folder, wants).await
+                Redis::start_contained(daemon, owner, &image, folder, (wants, clocks)).await
             }
         }
     }
@@ -246,9 +247,9 @@ impl Services {
     pub async fn nginx(&self, spec: &NginxSpec) -> Result<Nginx> {
         if let Source::Docker { daemon, owner } = &self.source {
             let image = image(daemon, None, NGINX_IMAGES).await?;
-            return Nginx::start_contained(daemon, owner, &image, spec).await;
+            return Nginx::start_contained(daemon, owner, &image, spec, self.run_directory.clocks()).await;
         }
-        Nginx::start_local(&self.supervisor, self.nginx_binary().await?, spec).await
+        Nginx::start_local(&self.supervisor, self.nginx_binary().await?, spec, self.run_directory.clocks()).await
     }
 
     /// What nginx is, e.g. `nginx 1.22.1`.

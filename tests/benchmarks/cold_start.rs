@@ -65,6 +65,7 @@ async fn in_docker(postgres_image: &str, redis_image: &str, is_first: bool) {
                 superuser: &superuser,
                 is_private: false,
                 settings: &settings,
+                clock: None,
             },
         ),
         redis::contained::Contained::start(
@@ -75,6 +76,7 @@ async fn in_docker(postgres_image: &str, redis_image: &str, is_first: bool) {
                 folder: &redis_folder,
                 maxmemory: None,
                 policy: None,
+                clock: None,
             },
         ),
     )

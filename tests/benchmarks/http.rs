@@ -65,6 +65,7 @@ async fn main() {
         socket: below(&format!("{name}.sock")),
         folder: below(name),
         timeout: None,
+        clock: None,
     };
     let nginx = services.nginx(&spec("logs")).await.unwrap();
     let silent = services.nginx(&spec("silent")).await.unwrap();

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dj_regress::cache::Cache;
-use dj_regress::proxy::Endpoint;
 use dj_regress::proxy::PostgresProxy;
+use dj_regress::proxy::{Endpoint, ServerClock, TimeAsked};
 use dj_regress::service::postgres::{PostgresWants, SUPERUSER};
 use dj_regress::service::run_directory::RunDirectory;
 use dj_regress::service::supervisor::Supervisor;
@@ -48,7 +48,13 @@ async fn main() {
     let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
     let Endpoint::Unix(direct) = postgres.upstream() else { panic!("local services listen on sockets") };
     let bare = bare_relay(&direct, &folder.path().join("bare"));
-    let proxy = PostgresProxy::start(Endpoint::Unix(direct.clone()), &folder.path().join("ours")).await.unwrap();
+    let proxy = PostgresProxy::start(
+        Endpoint::Unix(direct.clone()),
+        ServerClock::Machine(TimeAsked::default()),
+        &folder.path().join("ours"),
+    )
+    .await
+    .unwrap();
     let ours = proxy.host().join(SOCKET);
 
     for (name, query) in QUERIES {

@@ -44,7 +44,7 @@ async fn a_cached_answer_of_nginx_expires_when_the_clock_was_moved(#[values(Pace
     let words = [program.display().to_string(), "-p".to_owned(), here.to_string(), "-c".to_owned()];
     let command = [words.to_vec(), vec![config.display().to_string()]].concat();
     let mut spawn = Spawn::new("nginx", command, folder, &folder.join("log"));
-    spawn.environment.extend(environment(stage.clocks.quiet_variables(&clock)));
+    spawn.environment.extend(environment(stage.clocks.quiet(&clock)));
     supervisor.spawn(spawn).await.unwrap();
     eventually("nginx listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
     let bodies = |times: usize| (0..times).map(|_| ask(&socket, "GET /", "").body).collect::<String>();

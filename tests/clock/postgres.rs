@@ -68,7 +68,7 @@ impl Server {
         let socket = self.folder.display().to_string();
         let settings = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "deadlock_timeout=100ms", "-k", &socket];
         spawn.command = [vec![program("postgres")], words(&["-D", &data]), words(&settings)].concat();
-        spawn.environment.extend(environment(self.stage.clocks.server_variables(&self.clocks)));
+        spawn.environment.extend(environment(self.stage.clocks.of_server(&self.clocks)));
         spawn.ending = Ending::Quit;
         self.supervisor.spawn(spawn).await.unwrap();
         let deadline = Instant::now() + DEADLINE;
@@ -159,7 +159,7 @@ async fn a_backend_that_is_taken_away_or_given_another_clock_has_that_one() {
     assert!((start..start + 1.0).contains(&times(&client).await[0]));
     server.clocks.give(pid.unsigned_abs(), &two);
     assert!((start + 3600.0..start + 3601.0).contains(&times(&client).await[0]));
-    server.clocks.take(pid.unsigned_abs());
+    server.clocks.take(pid.unsigned_abs(), &two);
     let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     assert!((times(&client).await[0] - real).abs() < 30.0);
     server.end().await;

@@ -171,7 +171,7 @@ with multiprocessing.get_context('fork').Pool(3) as pool:
 fn without_a_file_and_with_one_that_is_none_a_process_has_the_machines_time() {
     let stage = Stage::new();
     let clock = stage.clock(Pace::Stands);
-    let variables = stage.clocks.variables(&clock);
+    let variables = stage.clocks.of(&clock).variables;
     let date = |file: Option<&str>| {
         let mut command = Command::new("date");
         command.arg("+%s").env(variables[0].0, &variables[0].1);

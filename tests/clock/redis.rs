@@ -35,7 +35,7 @@ impl Server {
         let options = ["--port", "0", "--save", "", "--unixsocket", &path].map(str::to_owned);
         let command = [vec![program.display().to_string()], options.to_vec()].concat();
         let mut spawn = Spawn::new("redis", command, stage.room.base(), &stage.room.base().join("redis.log"));
-        spawn.environment.extend(environment(stage.clocks.quiet_variables(&clock)));
+        spawn.environment.extend(environment(stage.clocks.quiet(&clock)));
         supervisor.spawn(spawn).await.unwrap();
         eventually("Redis listens", || socket.exists());
         Some(Self { stage, supervisor, clock, socket })

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
-use dj_regress::clock::{Clock, Clocks, START};
+use dj_regress::clock::{Clock, Clocks, Preload, START};
 use dj_regress_protocol::clock::Pace;
 use serde_json::Value;
 
@@ -38,14 +38,14 @@ impl Stage {
     /// A program with this clock.
     pub fn command(&self, program: impl AsRef<Path>, clock: &Clock) -> Command {
         let mut command = Command::new(program.as_ref());
-        command.envs(self.clocks.variables(clock));
+        command.envs(self.clocks.of(clock).variables);
         command
     }
 }
 
 /// Variables as the supervisor takes them.
-pub fn environment(variables: Vec<(&'static str, PathBuf)>) -> BTreeMap<String, String> {
-    variables.into_iter().map(|(name, value)| (name.to_owned(), value.display().to_string())).collect()
+pub fn environment(clock: Preload) -> BTreeMap<String, String> {
+    clock.variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A program that is told and says a line at a time. It ends with its input.

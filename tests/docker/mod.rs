@@ -60,6 +60,7 @@ impl Room {
             superuser: SUPERUSER,
             is_private: false,
             settings: &settings,
+            clock: None,
         };
         Postgres::start(&self.daemon, wanted).await
     }
@@ -72,6 +73,7 @@ impl Room {
             folder: &folder,
             maxmemory: Some(5_000_000),
             policy: Some("allkeys-lru"),
+            clock: None,
         };
         Redis::start(&self.daemon, wanted).await.unwrap()
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dj_regress::proxy::{PostgresProxy, RedisProxy};
+use dj_regress::proxy::{PostgresProxy, RedisClock, RedisProxy, ServerClock, TimeAsked};
 use dj_regress::service::postgres::{PORT, PostgresWants, SUPERUSER};
 use dj_regress::service::redis::{Redis, RedisWants};
 use dj_regress::service::run_directory::RunDirectory;
@@ -57,7 +57,13 @@ impl PostgresStage {
         let (run_directory, supervisor) = room.supervisor().await;
         let services = room.services(&supervisor, &run_directory).await;
         let postgres = services.postgres(&PostgresWants::default()).await.unwrap();
-        let proxy = PostgresProxy::start(postgres.upstream(), &run_directory.path().join("pg-q")).await.unwrap();
+        let proxy = PostgresProxy::start(
+            postgres.upstream(),
+            ServerClock::Machine(TimeAsked::default()),
+            &run_directory.path().join("pg-q"),
+        )
+        .await
+        .unwrap();
         let direct = postgres.client("postgres").await.unwrap();
         direct.batch_execute("CREATE TABLE fruit (id int)").await.unwrap();
         Self { proxy, direct, supervisor, _run_directory: run_directory, room }
@@ -113,9 +119,14 @@ impl RedisStage {
         let services = room.services(&supervisor, &run_directory).await;
         let redis = services.redis(&RedisWants::default(), run_directory.path()).await.unwrap();
         let preamble = preamble.iter().map(|command| command.iter().map(|&word| word.to_owned()).collect()).collect();
-        let proxy = RedisProxy::start(redis.endpoint().clone(), preamble, &run_directory.path().join("wire.sock"))
-            .await
-            .unwrap();
+        let proxy = RedisProxy::start(
+            redis.endpoint().clone(),
+            preamble,
+            RedisClock::Machine(TimeAsked::default()),
+            &run_directory.path().join("wire.sock"),
+        )
+        .await
+        .unwrap();
         Self { proxy, redis, run_directory, supervisor, room }
     }
 

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use dj_regress::clock::{Clock, Clocks, START};
+use dj_regress_protocol::clock::Pace;
 use dj_regress_protocol::{ActorKind, Enter, Entry, HOLD_BYTES, Hold, HoldState, Record, Request, Slot};
 use memmap2::MmapRaw;
 
@@ -17,14 +20,16 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The files of one arm.
 pub struct Arm {
     pub folder: PathBuf,
+    clocks: Arc<Clocks>,
+    clock: Mutex<Clock>,
 }
 
 impl Arm {
-    pub fn create(folder: &Path) -> Self {
+    pub fn create(folder: &Path, clocks: &Arc<Clocks>) -> Self {
         fs::create_dir_all(folder).expect("a folder");
-        fs::write(folder.join("clock"), [0; 16]).expect("a clock");
+        let clock = clocks.clock(Pace::Goes, UNIX_EPOCH + START).expect("a clock");
         fs::write(folder.join("holds"), [0; 8 * HOLD_BYTES]).expect("a holds file");
-        Self { folder: folder.to_owned() }
+        Self { folder: folder.to_owned(), clocks: Arc::clone(clocks), clock: Mutex::new(clock) }
     }
 
     /// What makes a process an actor of this arm.
@@ -36,7 +41,7 @@ impl Arm {
             directory: text(&self.folder),
             service_file: file("service"),
             ledger: file("ledger"),
-            clock: file("clock"),
+            clock: text(self.clock.lock().expect("no panic").path()),
             log: file("log"),
             journal: file("journal"),
             holds,
@@ -133,23 +138,15 @@ impl Arm {
         fs::read_to_string(self.folder.join("log")).expect("a log")
     }
 
-    /// Makes the clock one that stands, some time in 2001.
+    /// Gives it a clock that stands, for those who enter from now on.
     pub fn stand_still(&self) {
-        let clock = File::options().write(true).open(self.folder.join("clock")).expect("a clock");
-        clock.write_all_at(&1_000_000_000_000_000_000_i64.to_ne_bytes(), 8).expect("a write");
+        let stands = self.clocks.clock(Pace::Stands, UNIX_EPOCH + START).expect("a clock");
+        *self.clock.lock().expect("no panic") = stands;
     }
 
-    /// Moves a clock from where it is.
-    pub fn advance(&self, nanoseconds: i64) {
-        let clock = fs::read(self.folder.join("clock")).expect("a clock");
-        let offset = i64::from_ne_bytes(clock[..8].try_into().expect("eight bytes"));
-        self.set_clock(offset + nanoseconds);
-    }
-
-    /// Moves the clock as the controller does.
-    pub fn set_clock(&self, offset_ns: i64) {
-        let clock = File::options().write(true).open(self.folder.join("clock")).expect("a clock");
-        clock.write_all_at(&offset_ns.to_ne_bytes(), 0).expect("a write");
+    /// Moves its clock.
+    pub fn advance(&self, by: Duration) {
+        self.clock.lock().expect("no panic").advance(by);
     }
 }
 

@@ -10,10 +10,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 #[allow(unused_imports, reason = "each test file uses its part of this module")]
 pub use arm::{Arm, eventually, state};
 use dj_regress::actor::worker::LIBRARY;
+use dj_regress::clock::{Clocks, START};
+use dj_regress_protocol::clock::Pace;
 use dj_regress_protocol::{
     ActorKind, Enqueue, Failed, Fork, Hello, Hold, Prepare, Prepared, Reply, Request, Stepped, Tasks,
 };
@@ -41,6 +45,7 @@ CACHES = {
 /// A started interpreter and the socket that it and its copies connect to.
 pub struct Controller {
     pub folder: TempDir,
+    pub clocks: Arc<Clocks>,
     listener: UnixListener,
     interpreter: Child,
 }
@@ -58,14 +63,17 @@ impl Controller {
         let package = unpack(folder.path());
         let socket = folder.path().join("socket");
         let listener = UnixListener::bind(&socket).expect("a socket");
+        let clocks = Arc::new(Clocks::create(&folder.path().join("clocks")).expect("clocks"));
+        let clock = clocks.clock(Pace::Stands, UNIX_EPOCH + START).expect("a clock");
         let interpreter = Command::new(environment().join("bin/python"))
+            .envs(clocks.of(&clock).variables)
             .arg("-s")
             .arg(package.join("dj_regress/__main__.py"))
             .arg(&socket)
             .arg("root")
             .spawn()
             .expect("an interpreter");
-        let controller = Self { folder, listener, interpreter };
+        let controller = Self { folder, clocks, listener, interpreter };
         let peer = controller.accept("root");
         (controller, peer)
     }
@@ -114,7 +122,7 @@ impl Controller {
 
     /// A new arm with a migrated database and cache tables, and the probe in it.
     pub fn arm(&self, zygote: &mut Peer) -> (Arm, Peer) {
-        let arm = Arm::create(&self.folder.path().join("arm"));
+        let arm = Arm::create(&self.folder.path().join("arm"), &self.clocks);
         let mut probe = self.enter(zygote, &arm, "probe", python(""));
         assert_eq!(probe.ask(&Request::Migrate), Reply::Done);
         assert_eq!(probe.ask(&Request::CreateCacheTables), Reply::Done);

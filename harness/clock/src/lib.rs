@@ -56,6 +56,12 @@ pub unsafe extern "C" fn dj_regress_clock_attach(path: *const c_char) -> c_int {
     }
 }
 
+/// The arm's wall clock in nanoseconds since the epoch, for what the harness itself writes down: to look moves nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn dj_regress_clock_look() -> i64 {
+    clock::look()
+}
+
 /// The machine's `CLOCK_MONOTONIC` in nanoseconds, whatever clock the process has: for what the harness itself measures there.
 #[unsafe(no_mangle)]
 pub extern "C" fn dj_regress_clock_machine() -> i64 {

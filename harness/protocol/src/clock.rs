@@ -126,10 +126,17 @@ impl Backends {
         self.clocks.get(pid as usize).map_or(0, |clock| clock.load(Ordering::SeqCst))
     }
 
-    /// Gives a process a clock, before it is told to do anything; 0 takes it away.
+    /// Gives a process a clock, before it is told to do anything.
     pub fn give(&self, pid: u32, clock: u32) {
         if let Some(slot) = self.clocks.get(pid as usize) {
             slot.store(clock, Ordering::SeqCst);
+        }
+    }
+
+    /// Takes this clock away from a process, unless it has another one by now.
+    pub fn take(&self, pid: u32, clock: u32) {
+        if let Some(slot) = self.clocks.get(pid as usize) {
+            let _ = slot.compare_exchange(clock, 0, Ordering::SeqCst, Ordering::SeqCst);
         }
     }
 }

@@ -48,8 +48,24 @@ pub struct Schedule {
     /// Further fields of the row, by the names that it has there: `minutes`, `cron`, `repeats`, `name`, `hook`,
     /// `cluster`, `intended_date_kwarg`.
     pub fields: BTreeMap<String, Value>,
-    /// Its next run: virtual nanoseconds from now.
-    pub due_ns: i64,
+    /// Its next run.
+    pub due: Due,
+}
+
+/// When something is due, by the arm's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Due {
+    /// So many nanoseconds from now.
+    In(i64),
+    /// So many nanoseconds after the epoch.
+    At(i64),
+}
+
+impl Default for Due {
+    fn default() -> Self {
+        Self::In(0)
+    }
 }
 
 /// What django-q2 says of tasks, by id; each list is sorted. A task that is queued twice is in it twice.

@@ -14,7 +14,7 @@ mod message;
 mod slot;
 
 pub use hold::{HOLD_BYTES, HOLD_CALLS, Hold, HoldState, Holder, NAMED_MOMENTS};
-pub use job::{Enqueue, Schedule, Tasks};
+pub use job::{Due, Enqueue, Schedule, Tasks};
 pub use journal::Entry;
 pub use ledger::Record;
 pub use lines::{line, record, records};

@@ -52,20 +52,12 @@ pub enum Request {
     Serve(Serve),
     /// Simulated cluster: a new identity and one registering beat. Answered by `Stepped`.
     Start,
-    /// Simulated cluster: `count` times, `downtime_ns` of virtual time pass, then a new identity
-    /// registers with one beat.
-    Restart {
-        /// How many restarts.
-        count: u64,
-        /// Virtual nanoseconds that pass before each new identity.
-        downtime_ns: i64,
-    },
-    /// Simulated cluster: `count` heartbeats; before each the clock moves by `every_ns`.
+    /// Simulated cluster: a new identity registers with one beat.
+    Restart,
+    /// Simulated cluster: `count` heartbeats, at one moment.
     Beat {
         /// How many heartbeats.
         count: u64,
-        /// Virtual nanoseconds between two beats (0: the clock is not touched).
-        every_ns: i64,
     },
     /// Simulated cluster: take tasks from the broker and run them in this process, until none is left.
     Drain {
@@ -122,6 +114,9 @@ pub struct Prepare {
     /// The world to do it in; without one, the machine.
     #[serde(default)]
     pub world: Option<World>,
+    /// The [clock file](crate::clock) that it has meanwhile; without one, that with which its interpreter was started.
+    #[serde(default)]
+    pub clock: Option<String>,
 }
 
 /// Under this name the code of a project is reported: all files of its tree.
@@ -236,8 +231,7 @@ pub struct Enter {
     pub service_file: String,
     /// The arm's ledger, opened with `O_APPEND`.
     pub ledger: String,
-    /// The arm's clock, mapped shared: two i64 in native endian. The offset in nanoseconds; and the moment at which
-    /// the clock stands, in nanoseconds since the epoch, or 0 for a clock that goes with real time.
+    /// The arm's [clock file](crate::clock).
     pub clock: String,
     /// Standard output and error are appended here.
     pub log: String,

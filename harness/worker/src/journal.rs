@@ -9,7 +9,7 @@ use dj_regress_protocol::Entry;
 use pyo3::prelude::*;
 
 use crate::append::{Records, monotonic};
-use crate::clock::Clock;
+use crate::clock;
 
 /// What the process that enters an arm is to a real cluster.
 const PARENT: &str = "parent";
@@ -19,7 +19,6 @@ const PARENT: &str = "parent";
 pub struct Journal {
     records: Records,
     actor: String,
-    clock: Py<Clock>,
     /// Of this process. A forked child says its own before it does anything. Only locked by threads that have the GIL, as
     /// the one that forks does: no child ever inherits it locked.
     role: Mutex<String>,
@@ -32,9 +31,9 @@ impl Journal {
     /// Opens the arm's journal for an actor.
     #[new]
     #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
-    fn new(path: PathBuf, actor: String, clock: Py<Clock>) -> PyResult<Self> {
+    fn new(path: PathBuf, actor: String) -> PyResult<Self> {
         let (records, role) = (Records::open(&path)?, Mutex::new(PARENT.to_owned()));
-        Ok(Self { records, actor, clock, role, requests: AtomicU64::new(0) })
+        Ok(Self { records, actor, role, requests: AtomicU64::new(0) })
     }
 
     /// This process has come into being, as a part of a real cluster.
@@ -63,7 +62,7 @@ impl Journal {
             pid: process::id(),
             actor: self.actor.clone(),
             at: monotonic(),
-            time: self.clock.get().looked_at()? as f64 / 1e9,
+            time: clock::look() as f64 / 1e9,
         })
     }
 

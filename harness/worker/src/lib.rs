@@ -21,10 +21,11 @@ use pyo3::prelude::*;
 /// The module as Python imports it.
 #[pymodule]
 fn worker(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<clock::Clock>()?;
     module.add_class::<hold::Holds>()?;
     module.add_class::<journal::Journal>()?;
     module.add_class::<ledger::Ledger>()?;
+    module.add_function(wrap_pyfunction!(clock::attach, module)?)?;
+    module.add_function(wrap_pyfunction!(clock::machine, module)?)?;
     module.add_function(wrap_pyfunction!(fingerprint::fingerprint, module)?)?;
     module.add_function(wrap_pyfunction!(fingerprint::fingerprint_tree, module)?)?;
     module.add_function(wrap_pyfunction!(fingerprint::digest, module)?)?;

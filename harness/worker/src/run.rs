@@ -149,14 +149,8 @@ impl Process {
                 return Ok(Reply::Done);
             }
             Request::Start => Stepped { beats: self.count(py, "start", ())?, ..Stepped::default() },
-            Request::Restart { count, downtime_ns } => Stepped {
-                beats: self.count(py, "restart", (count, downtime_ns))?,
-                restarts: count,
-                ..Stepped::default()
-            },
-            Request::Beat { count, every_ns } => {
-                Stepped { beats: self.count(py, "beat", (count, every_ns))?, ..Stepped::default() }
-            }
+            Request::Restart => Stepped { beats: self.count(py, "restart", ())?, restarts: 1, ..Stepped::default() },
+            Request::Beat { count } => Stepped { beats: self.count(py, "beat", (count,))?, ..Stepped::default() },
             Request::Drain { at_most } => Stepped { tasks: self.count(py, "drain", (at_most,))?, ..Stepped::default() },
             Request::Tick { count } => {
                 self.step(py, "tick", (count,))?;

@@ -1,8 +1,7 @@
 //! Web requests: who is asked, what is kept, and what real time does not go with.
 
 use super::checker::Checker;
-use crate::case::actor::{Actor, CacheKind};
-use crate::case::step::action::Action;
+use crate::case::actor::Actor;
 use crate::case::step::http::Http;
 use crate::case::yaml::diagnostic::{Diagnostic, Span};
 use crate::case::yaml::place::Place;
@@ -123,27 +122,6 @@ impl Checker<'_> {
         if name.is_none() && !http.until.is_empty() {
             let help = "name the step, and look at whether it was reached: `as: polls`";
             self.error(Diagnostic::new("`until` without `as`").at(place.get("until").key_span()).help(help));
-        }
-    }
-
-    /// nginx lives in real time.
-    pub(super) fn real_proxies(&mut self) {
-        let state = self.state;
-        let moves = state.all_steps().find(|step| match &step.action {
-            Action::Advance { .. } | Action::Beat { every: Some(_), .. } => true,
-            Action::Restart { actor, .. } => {
-                matches!(state.actors.get(actor), Some(Actor::SimulatedCluster))
-            }
-            Action::Http { http, .. } => http.every.is_some(),
-            _ => false,
-        });
-        let Some(step) = moves else { return };
-        let nginx = state.actors.iter().find(|(_, actor)| matches!(actor, Actor::Proxy { kind: CacheKind::Nginx, .. }));
-        if let Some((name, _)) = nginx {
-            let message = format!("nginx does not see the virtual clock, which moves in line {}", step.line);
-            let help = "use `cache: strict`, `aggressive` or `broken`, which do";
-            let at = self.top.get("actors").get(name).get("cache").span();
-            self.error(Diagnostic::new(message).at(at).help(help));
         }
     }
 }

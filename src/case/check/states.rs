@@ -37,7 +37,6 @@ impl Checker<'_> {
     /// What is measured in real time is never exact, and there is a Redis where it is asked.
     fn measurable(&mut self) {
         let state = self.state;
-        self.real_proxies();
         self.virtual_time();
         for (name, invariant) in &state.invariants {
             let place = self.top.get("invariants").get(name);

@@ -6,8 +6,10 @@ use serde::de::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::case::actor::CLIENT;
+use crate::case::moment::Moment;
 use crate::case::unit::{self, Time};
 use crate::case::yaml::diagnostic::Diagnostic;
+use crate::case::yaml::text::Verbatim;
 
 /// Where a task is looked for whose name has no module.
 const TASKS: &str = "shop.tasks";
@@ -200,10 +202,37 @@ pub struct Schedule {
     /// Further fields of the row.
     #[serde(default)]
     pub options: IndexMap<String, Value>,
-    /// When it is due, from now on; may lie in the past: `10min`, `-4d` (default 0s).
-    #[serde(rename = "due", default, deserialize_with = "unit::read_offset")]
-    #[schemars(with = "Time")]
-    pub due_ns: i64,
+    /// When it is due: a time from now on, which may lie in the past (`10min`, `-4d`; default 0s), or a moment
+    /// (`2026-10-25T02:30 Europe/Berlin`).
+    #[serde(default)]
+    pub due: Due,
+}
+
+/// When a schedule is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
+pub enum Due {
+    /// So many nanoseconds from now on.
+    In(#[schemars(with = "Time")] i64),
+    /// At this moment.
+    At(Moment),
+}
+
+impl Default for Due {
+    fn default() -> Self {
+        Self::In(0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Due {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Verbatim(text) = Verbatim::deserialize(deserializer)?;
+        // A date begins with a year.
+        let is_date =
+            text.trim().split_once('-').is_some_and(|(year, _)| year.len() == 4 && year.parse::<u16>().is_ok());
+        let due = if is_date { Moment::parse(&text).map(Self::At) } else { unit::distance(&text).map(Self::In) };
+        due.map_err(serde::de::Error::custom)
+    }
 }
 
 impl Schedule {

@@ -5,11 +5,13 @@ mod answers;
 mod framing;
 mod split;
 mod startup;
+mod time;
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,6 +20,8 @@ use tokio::time::timeout;
 use self::answers::Answers;
 use self::framing::{Framer, Malformed, Message};
 use self::startup::Startup;
+pub use self::time::asks_for_time;
+use crate::clock::ArmBackends;
 use crate::error::{Context as _, Result};
 use crate::proxy::Endpoint;
 use crate::proxy::wire::connection_counts::ConnectionCounts;
@@ -26,6 +30,7 @@ use crate::proxy::wire::listener::{self, Opened, Protocol, Proxy};
 use crate::proxy::wire::observer::{Broken, Observer};
 use crate::proxy::wire::statement_counts::StatementCounts;
 use crate::proxy::wire::stream::{self, Side, Stream};
+use crate::proxy::wire::time_asked::TimeAsked;
 
 /// What every server calls its port, whose name is in that of a unix socket.
 pub const PORT: u16 = 5432;
@@ -43,6 +48,16 @@ const STARTUP_DEADLINE: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Postgres {
     startup_deadline: Duration,
+    clock: ServerClock,
+}
+
+/// Whose time the server's backends have.
+#[derive(Debug, Clone)]
+pub enum ServerClock {
+    /// The arm's, once they are given it.
+    Arm(Arc<ArmBackends>),
+    /// The machine's: what asks for it is kept in mind.
+    Machine(TimeAsked),
 }
 
 /// A counting proxy for Postgres.
@@ -55,12 +70,12 @@ impl PostgresProxy {
     ///
     /// Cannot run if the socket cannot be made, or its address would be too long.
     #[expect(clippy::unused_async, reason = "a listener needs the runtime: nobody can call this outside")]
-    pub async fn start(upstream: Endpoint, folder: &Path) -> Result<Self> {
+    pub async fn start(upstream: Endpoint, clock: ServerClock, folder: &Path) -> Result<Self> {
         let doing = || format!("make {}", folder.display());
         let socket = folder.join(format!(".s.PGSQL.{PORT}"));
         listener::check(&socket)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).cannot_run(doing)?;
-        Self::listen(Postgres { startup_deadline: STARTUP_DEADLINE }, upstream, &socket)
+        Self::listen(Postgres { startup_deadline: STARTUP_DEADLINE, clock }, upstream, &socket)
     }
 
     /// What goes into libpq's `host`; the port is the server's.
@@ -71,6 +86,10 @@ impl PostgresProxy {
 
 impl Protocol for Postgres {
     type Observer = Conversation;
+
+    fn observer(&self) -> Conversation {
+        Conversation::new(self.clock.clone())
+    }
 
     async fn open(
         &self,
@@ -94,21 +113,28 @@ pub struct Conversation {
     answers: Answers,
     up: Framer,
     down: Framer,
+    clock: ServerClock,
 }
 
-impl Default for Conversation {
-    fn default() -> Self {
-        Self { answers: Answers::default(), up: Framer::new(Side::Client), down: Framer::new(Side::Server) }
+impl Conversation {
+    fn new(clock: ServerClock) -> Self {
+        let (up, down) = (Framer::new(Side::Client), Framer::new(Side::Server));
+        Self { answers: Answers::default(), up, down, clock }
     }
 }
 
 impl Observer for Conversation {
     fn received(&mut self, side: Side, bytes: &[u8], mut cut: Option<&mut CutFinder<'_>>) -> Result<(), Broken> {
-        let Self { answers, up, down } = self;
+        let Self { answers, up, down, clock } = self;
         let result = match side {
             Side::Client => up.push(bytes, |message, span| {
                 let before = answers.sent();
                 answers.frontend(&message);
+                if let ServerClock::Machine(asked) = clock
+                    && let Some(text) = time::asked(&message)
+                {
+                    asked.ask(text);
+                }
                 if let Some(cut) = &mut cut {
                     cut.sent(span.start, before + 1..answers.sent() + 1, || answers.commits());
                 }
@@ -119,6 +145,10 @@ impl Observer for Conversation {
                 }
                 down.push(bytes, |message, span| {
                     answers.backend(&message);
+                    // The backend has said who it is. What the client says first comes after that.
+                    if let (b'K', ServerClock::Arm(backends)) = (message.kind, &*clock) {
+                        backends.give(answers.counts().backend);
+                    }
                     if let Some(cut) = &mut cut {
                         if has_committed(&message) {
                             cut.committed(span.start);
@@ -244,7 +274,6 @@ async fn read_packet(client: &Stream, counts: &Mutex<ConnectionCounts<Conversati
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::path::PathBuf;
-    use std::sync::Arc;
 
     use tokio::net::UnixStream;
 
@@ -257,9 +286,10 @@ mod tests {
         let (mut actor, client) = UnixStream::pair().unwrap();
         tokio::io::AsyncWriteExt::write_all(&mut actor, sends).await.unwrap();
         let client = Arc::new(Stream::Unix(client));
-        let counts = Mutex::new(ConnectionCounts::new(Arc::clone(&client), Faults::default()));
+        let clock = ServerClock::Machine(TimeAsked::default());
+        let postgres = Postgres { startup_deadline: Duration::from_millis(20), clock };
+        let counts = Mutex::new(ConnectionCounts::new(postgres.observer(), Arc::clone(&client), Faults::default()));
         let upstream = Endpoint::Unix(PathBuf::from("/nonexistent"));
-        let postgres = Postgres { startup_deadline: Duration::from_millis(20) };
         serve(&postgres, &upstream, client, &counts, &Faults::default().of_connection()).await;
         (actor, counts)
     }

@@ -1,19 +1,26 @@
-//! Redis (and Valkey): `request` cuts the client's bytes into commands, `reply` the server's into replies.
+//! Redis (and Valkey): `request` cuts the client's bytes into commands, `reply` the server's into replies. `time` is which
+//! commands wait for time, or ask for it; `alarm` ends the waiting where the server's clock stands; `ask` is what the harness
+//! itself says.
 //!
 //! Counted as statements, by their names. Malformed bytes are counted and passed on: to refuse them is the server's
 //! business. A subscriber's replies are not matched to its commands.
 
+mod alarm;
+mod ask;
 mod reply;
 mod request;
+mod time;
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use self::alarm::Alarm;
+use self::ask::ask;
 use self::reply::{Found, Replies, Reply};
-use self::request::Requests;
+use self::request::{Command, Requests};
 use crate::error::Result;
 use crate::proxy::Endpoint;
 use crate::proxy::wire::connection_counts::ConnectionCounts;
@@ -23,6 +30,7 @@ use crate::proxy::wire::observer::{Broken, Observer};
 use crate::proxy::wire::sql::Shape;
 use crate::proxy::wire::statement_counts::{Class, Outcome, StatementCounts};
 use crate::proxy::wire::stream::{self, Side, Stream};
+use crate::proxy::wire::time_asked::TimeAsked;
 
 /// Commands whose answers are waited for. A client that has more of them under way has its replies no longer matched.
 const MAX_WAITING: usize = 1 << 20;
@@ -31,27 +39,52 @@ const MAX_WAITING: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Redis {
     preamble: Vec<Vec<String>>,
+    upstream: Endpoint,
+    clock: RedisClock,
+}
+
+/// Whose time the server has.
+#[derive(Debug, Clone)]
+pub enum RedisClock {
+    /// The arm's, which goes.
+    Goes,
+    /// The arm's, which stands: a client that waits for time would wait for ever, so the proxy ends its waiting.
+    Stands,
+    /// The machine's: what asks for it is kept in mind.
+    Machine(TimeAsked),
 }
 
 /// A counting proxy for Redis.
 pub type RedisProxy = Proxy<Redis>;
 
 impl RedisProxy {
-    /// Listens at `socket` (mode 0600), and passes on to `upstream`. The commands of `preamble`, e.g. AUTH and SELECT,
-    /// are said first on every connection, and neither they nor their replies are counted; a client whose preamble is
-    /// answered by an error is hung up on.
+    /// Listens at `socket` (mode 0600), and passes on to `upstream`, which has this clock. The commands of `preamble`, e.g.
+    /// AUTH and SELECT, are said first on every connection, and neither they nor their replies are counted; a client whose
+    /// preamble is answered by an error is hung up on.
     ///
     /// # Errors
     ///
     /// Cannot run if the socket cannot be made, or its address would be too long.
     #[expect(clippy::unused_async, reason = "a listener needs the runtime: nobody can call this outside")]
-    pub async fn start(upstream: Endpoint, preamble: Vec<Vec<String>>, socket: &Path) -> Result<Self> {
-        Self::listen(Redis { preamble }, upstream, socket)
+    pub async fn start(
+        upstream: Endpoint,
+        preamble: Vec<Vec<String>>,
+        clock: RedisClock,
+        socket: &Path,
+    ) -> Result<Self> {
+        Self::listen(Redis { preamble, upstream: upstream.clone(), clock }, upstream, socket)
     }
 }
 
 impl Protocol for Redis {
     type Observer = Dialogue;
+
+    fn observer(&self) -> Dialogue {
+        let alarm = matches!(self.clock, RedisClock::Stands)
+            .then(|| Arc::new(Alarm::new(self.upstream.clone(), self.preamble.clone())));
+        let asked = if let RedisClock::Machine(asked) = &self.clock { Some(asked.clone()) } else { None };
+        Dialogue { alarm, asked, ..Dialogue::default() }
+    }
 
     async fn open(
         &self,
@@ -61,43 +94,12 @@ impl Protocol for Redis {
     ) -> Option<Opened> {
         counts.lock().totals().connections += 1;
         let server = stream::connect(upstream).await.ok()?;
-        self.introduce(&server).await.ok()?;
+        ask(&server, &self.preamble).await.ok()?;
+        let alarm = counts.lock().observer().alarm.clone();
+        if let Some(alarm) = alarm {
+            alarm.learn_id(&server).await.ok()?;
+        }
         Some(Opened { server, first: Vec::new() })
-    }
-}
-
-impl Redis {
-    /// Says the preamble.
-    async fn introduce(&self, server: &Stream) -> Result<(), Broken> {
-        let mut said = Vec::new();
-        for command in &self.preamble {
-            said.extend(format!("*{}\r\n", command.len()).into_bytes());
-            for argument in command {
-                said.extend(format!("${}\r\n{argument}\r\n", argument.len()).into_bytes());
-            }
-        }
-        server.write_all(&said).await?;
-        let (mut replies, mut buffer) = (Replies::default(), [0; 4096]);
-        let (mut missing, mut failed) = (self.preamble.len(), false);
-        while missing > 0 {
-            server.readable().await?;
-            let length = match server.try_read(&mut buffer) {
-                Ok(0) => return Err(Broken::Io),
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let result = replies.push(&buffer[..length], |found, _| {
-                if let Found::Reply(reply) = found {
-                    missing = missing.saturating_sub(1);
-                    failed |= reply.is_error();
-                }
-            });
-            if failed || result.is_err() {
-                return Err(Broken::Malformed);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -112,13 +114,25 @@ pub struct Dialogue {
     /// The client gets more than answers.
     subscribes: bool,
     counts: StatementCounts,
+    /// Where the server's clock stands.
+    alarm: Option<Arc<Alarm>>,
+    /// Where the server has the machine's time.
+    asked: Option<TimeAsked>,
 }
 
 impl Dialogue {
-    fn command(&mut self, name: &[u8]) {
+    fn command(&mut self, command: Command<'_>) {
         self.counts.totals.messages_up += 1;
         self.sent += 1;
-        let verb = String::from_utf8_lossy(name).to_ascii_uppercase();
+        let verb = String::from_utf8_lossy(command.name).to_ascii_uppercase();
+        if let Some(alarm) = &self.alarm
+            && let Some(wait) = time::waits(&verb, command.arguments)
+        {
+            alarm.set(wait, self.sent);
+        }
+        if let Some(asked) = &self.asked {
+            time::tell(&verb, command.arguments, asked);
+        }
         self.subscribes |= matches!(verb.as_str(), "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "MONITOR");
         self.subscribes |= self.waiting.len() >= MAX_WAITING;
         self.waiting.push_back(self.counts.class(Class { shape: Shape::of_verb(verb), ..Class::default() }));
@@ -133,6 +147,9 @@ impl Dialogue {
         self.counts.totals.messages_down += 1;
         if self.subscribes || reply.is_push() {
             return;
+        }
+        if let Some(alarm) = &self.alarm {
+            alarm.answered();
         }
         match self.waiting.pop_front() {
             Some(class) => self.counts.count(class, if reply.is_error() { Outcome::Failed } else { Outcome::Done }),
@@ -157,10 +174,10 @@ impl Dialogue {
     /// What the client has sent, with what is aimed at.
     fn requests(&mut self, bytes: &[u8], cut: &mut Option<&mut CutFinder<'_>>) -> Result<(), request::Malformed> {
         let mut requests = std::mem::take(&mut self.requests);
-        let result = requests.push(bytes, |name, span| {
-            self.command(name);
+        let result = requests.push(bytes, |command, span| {
+            self.command(command);
             if let Some(cut) = cut {
-                cut.sent(span.start, self.sent..self.sent + 1, || name.eq_ignore_ascii_case(b"EXEC"));
+                cut.sent(span.start, self.sent..self.sent + 1, || command.name.eq_ignore_ascii_case(b"EXEC"));
             }
         });
         self.requests = requests;

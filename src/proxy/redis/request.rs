@@ -1,9 +1,13 @@
-//! Commands out of a stream of bytes, as Redis itself reads them: incremental, keeping only their names.
+//! Commands out of a stream of bytes, as Redis itself reads them: incremental, keeping their names and the beginnings of
+//! their first arguments and of the last.
 
 use std::ops::Range;
 
 /// What is kept of a command's name. The longest of Redis's own has 20 bytes.
 const MAX_NAME: usize = 64;
+
+/// Of how many arguments something is kept, beside the last.
+const FIRST: usize = 12;
 
 /// The longest number is that of 64 bits.
 const MAX_NUMBER: usize = 20;
@@ -46,6 +50,17 @@ pub struct Requests {
     name: Vec<u8>,
     /// The name is complete.
     is_named: bool,
+    /// The first arguments after the name, and the last.
+    arguments: Vec<Vec<u8>>,
+}
+
+/// A command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Command<'a> {
+    /// Its name, or the beginning of it.
+    pub name: &'a [u8],
+    /// The beginnings of its first arguments, and of the last; none of an inline command.
+    pub arguments: &'a [Vec<u8>],
 }
 
 /// The line was none that Redis takes.
@@ -54,7 +69,8 @@ pub struct Malformed;
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { part: Part::Begin, number: Number::default(), missing: 0, name: Vec::new(), is_named: false }
+        let (name, arguments) = (Vec::new(), Vec::new());
+        Self { part: Part::Begin, number: Number::default(), missing: 0, name, is_named: false, arguments }
     }
 }
 
@@ -64,13 +80,13 @@ impl Requests {
         matches!(self.part, Part::Begin | Part::Lost)
     }
 
-    /// Takes the next bytes and hands out the name of each command that they complete, with its place in them: one that
+    /// Takes the next bytes and hands out each command that they complete, with its place in them: one that
     /// has begun before them has its beginning at 0.
     ///
     /// # Errors
     ///
     /// Once, where the bytes are no commands; nothing after is understood.
-    pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8], Range<usize>)) -> Result<(), Malformed> {
+    pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Command<'_>, Range<usize>)) -> Result<(), Malformed> {
         let (mut at, mut start) = (0, 0);
         while at < bytes.len() {
             if self.part == Part::Begin {
@@ -80,9 +96,10 @@ impl Requests {
             at += taken;
             if self.part == Part::Begin {
                 if self.is_named {
-                    each(&self.name, start..at);
+                    each(Command { name: &self.name, arguments: &self.arguments }, start..at);
                 }
                 self.name.clear();
+                self.arguments.clear();
                 self.is_named = false;
             }
         }
@@ -138,6 +155,10 @@ impl Requests {
                         return Err(Malformed);
                     }
                     self.part = Part::Argument(length.unsigned_abs() + 2);
+                    if self.is_named {
+                        self.arguments.truncate(FIRST);
+                        self.arguments.push(Vec::new());
+                    }
                 }
                 Ok(1)
             }
@@ -162,11 +183,12 @@ impl Requests {
 
     fn read_argument(&mut self, bytes: &[u8], missing: u64) -> usize {
         let length = bytes.len().min(usize::try_from(missing).unwrap_or(usize::MAX));
-        if !self.is_named {
-            // Without the two bytes after it, and no more than is kept.
-            let text = length.min(usize::try_from(missing.saturating_sub(2)).unwrap_or(usize::MAX));
-            let room = MAX_NAME - self.name.len();
-            self.name.extend_from_slice(&bytes[..text.min(room)]);
+        // Without the two bytes after it, and no more than is kept.
+        let text = length.min(usize::try_from(missing.saturating_sub(2)).unwrap_or(usize::MAX));
+        let kept = if self.is_named { self.arguments.last_mut() } else { Some(&mut self.name) };
+        if let Some(kept) = kept {
+            let room = MAX_NAME - kept.len();
+            kept.extend_from_slice(&bytes[..text.min(room)]);
         }
         let missing = missing - length as u64;
         self.part = Part::Argument(missing);
@@ -227,9 +249,12 @@ mod tests {
         for piece in pieces {
             let mut end = 0;
             malformed |= requests
-                .push(piece, |name, span| {
+                .push(piece, |Command { name, arguments }, span| {
                     assert!(span.start >= end && span.end <= piece.len() && span.start < span.end);
                     end = span.end;
+                    assert!(
+                        arguments.len() <= FIRST + 1 && arguments.iter().all(|argument| argument.len() <= MAX_NAME)
+                    );
                     names.push(String::from_utf8_lossy(name).into_owned());
                 })
                 .is_err();
@@ -267,6 +292,18 @@ mod tests {
         let piece = vec![b'a'; 1 << 10];
         assert!(!read(&vec![&piece[..]; 64]).1);
         assert!(read(&vec![&piece[..]; 65]).1);
+    }
+
+    #[test]
+    fn the_first_arguments_and_the_last_are_kept() {
+        let words: Vec<String> = (0..20).map(|number| number.to_string()).chain(["x".repeat(100)]).collect();
+        let bytes: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+        let mut kept = Vec::new();
+        let command = format!("*{}\r\n{bytes}*1\r\n$4\r\nPING\r\n", words.len());
+        Requests::default().push(command.as_bytes(), |command, _| kept.push(command.arguments.to_vec())).unwrap();
+        let expected: Vec<Vec<u8>> =
+            words[1..=FIRST].iter().cloned().chain(["x".repeat(MAX_NAME)]).map(String::into_bytes).collect();
+        assert_eq!(kept, [expected, Vec::new()]);
     }
 
     proptest! {

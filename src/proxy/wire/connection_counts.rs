@@ -26,8 +26,13 @@ pub struct ConnectionCounts<O> {
 
 impl<O: Observer> ConnectionCounts<O> {
     /// Of a client that was just accepted.
-    pub fn new(client: Arc<Stream>, faults: Faults) -> Self {
-        Self { observer: O::default(), faults, client: Some(client), server: None }
+    pub fn new(observer: O, client: Arc<Stream>, faults: Faults) -> Self {
+        Self { observer, faults, client: Some(client), server: None }
+    }
+
+    /// What understands its bytes.
+    pub fn observer(&self) -> &O {
+        &self.observer
     }
 
     /// The connection now has a server.

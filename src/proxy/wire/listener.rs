@@ -40,6 +40,9 @@ pub trait Protocol: Send + Sync + 'static {
     /// Understands its connections.
     type Observer: Observer;
 
+    /// What understands a new connection.
+    fn observer(&self) -> Self::Observer;
+
     /// Does what comes before bytes are relayed; nothing if the connection ends there.
     fn open(
         &self,
@@ -223,7 +226,9 @@ impl<P: Protocol> Shared<P> {
                 if self.faults.refuses() {
                     continue;
                 }
-                let counts = Arc::new(Mutex::new(ConnectionCounts::new(Arc::clone(&client), self.faults.clone())));
+                let observer = self.protocol.observer();
+                let counts = ConnectionCounts::new(observer, Arc::clone(&client), self.faults.clone());
+                let counts = Arc::new(Mutex::new(counts));
                 let (id, faults) = (registry.next, self.faults.of_connection());
                 registry.next += 1;
                 registry.open.insert(id, Arc::clone(&counts));

@@ -23,7 +23,7 @@ impl From<io::Error> for Broken {
 }
 
 /// Understands one connection's bytes.
-pub trait Observer: fmt::Debug + Default + Send + 'static {
+pub trait Observer: fmt::Debug + Send + 'static {
     /// Counts the next bytes of a side, and tells what is aimed at where it stands in them.
     ///
     /// # Errors

@@ -50,7 +50,6 @@ impl Session<'_> {
             kind,
             holds: self.actors.holds.of(actor),
             holds_file: self.actors.holds.path(),
-            server: server.postgres.folder(),
             first: self.actors.processes.get(PROBE).map(|probe| probe.hello.pid),
         };
         let (code, zygote) = self.actors.codes.of(actor);
@@ -67,12 +66,14 @@ impl Session<'_> {
     pub(super) async fn wire_of(&mut self, actor: &str) -> Result<&Wire, StepError> {
         if !self.actors.wires.contains_key(actor) {
             let directory = self.folder.join(format!("actor-{}", self.actors.wires.len()));
-            let postgres = PostgresProxy::start(self.servers.postgres().upstream(), &directory).await?;
+            let postgres =
+                PostgresProxy::start(self.servers.postgres().upstream(), self.servers.clock(), &directory).await?;
             let redis = match &self.servers.redis {
-                Some(redis) => Some(
-                    RedisProxy::start(redis.endpoint().clone(), redis.preamble(), &directory.join("redis.sock"))
-                        .await?,
-                ),
+                Some(redis) => {
+                    let (endpoint, preamble, clock) =
+                        (redis.endpoint().clone(), redis.preamble(), self.servers.clock_of(redis));
+                    Some(RedisProxy::start(endpoint, preamble, clock, &directory.join("redis.sock")).await?)
+                }
                 None => None,
             };
             self.actors.wires.insert(actor.to_owned(), Wire { directory, postgres, redis });

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Session;
 use super::limits::{LIMIT, POLL, Readings};
 use crate::actor::StepError;
-use crate::case::{Enqueue, Schedule, WaitFor, What, word};
+use crate::case::{Due, Enqueue, Schedule, WaitFor, What, word};
 use crate::probe::journal::{Journal, TaskCounts};
 use crate::probe::ledger::PROBE;
 use crate::runner::log::explain;
@@ -58,7 +58,10 @@ impl Session<'_> {
             kwargs: schedule.kwargs.clone().into_iter().collect(),
             kind: word(schedule.kind),
             fields: schedule.fields().into_iter().collect(),
-            due_ns: schedule.due_ns,
+            due: match schedule.due {
+                Due::In(nanoseconds) => protocol::Due::In(nanoseconds),
+                Due::At(moment) => protocol::Due::At(moment.nanoseconds()),
+            },
         };
         self.ask(&schedule.by, &Request::Schedule(request)).await.map(drop)
     }

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dj_regress_protocol::clock::Pace;
 use indexmap::IndexMap;
 
 use self::actors::Actors;
@@ -32,10 +33,10 @@ use self::lasting::Lasting;
 use self::record::Record;
 use self::servers::Servers;
 use self::web::Web;
-use super::clock::{Clock, Pace};
-use super::context::RunContext;
+use super::context::{CLOCK, RunContext};
 use super::cpu_pin::CpuPin;
 use super::template_server::TemplateServer;
+use super::time::Time;
 use crate::actor::StepError;
 use crate::case::{Actor, State, word};
 use crate::error::{Context as _, Result};
@@ -58,6 +59,7 @@ pub struct Session<'s> {
     pub(super) log: ArmLog,
     pub(super) actors: Actors<'s>,
     pub(super) servers: Servers,
+    pub(super) time: Time,
     /// Web requests, and who answers them.
     pub(super) web: Web,
     /// What is on record.
@@ -85,13 +87,18 @@ impl<'s> Session<'s> {
         let is_kept = !is_real(state) && !state.server_faults() && server.postgres.are_backends_here();
         let holds = Holds::create(&folder.join("holds"), state)?;
         let is_shared = Arc::ptr_eq(&server, &context.server);
+        let pace = if is_real(state) { Pace::Goes } else { Pace::Stands };
+        let clock = Arc::new(context.clocks.clock(pace, state.clock.time())?);
+        clock.link(&folder.join(CLOCK))?;
+        let servers = Servers::new(server, is_shared, index, &clock);
         Ok(Self {
             context,
             state,
             folder,
             log,
             actors: Actors::new(codes, holds, pin.filter(|_| is_kept)),
-            servers: Servers::new(server, is_shared, index),
+            time: Time::new(clock, servers.asked_others.clone()),
+            servers,
             web: Web::default(),
             record: Record::new(),
             lasting: Vec::new(),
@@ -100,15 +107,19 @@ impl<'s> Session<'s> {
         })
     }
 
-    /// Makes the arm's clock, Redis, database, probe and connection.
-    pub async fn open(&mut self) -> Result<Arc<Clock>, StepError> {
-        let pace = if is_real(self.state) { Pace::Goes } else { Pace::Stands };
-        let clock = Arc::new(Clock::create(&self.folder.join("clock"), pace)?);
+    /// Makes the arm's Redis, database, probe and connection.
+    pub async fn open(&mut self) -> Result<(), StepError> {
         if self.state.uses_redis() || self.actors.codes.any_uses_redis() {
             let said = &self.state.services.redis;
-            let wants =
-                RedisWants { image: said.image.clone(), maxmemory: said.maxmemory, policy: said.policy.map(word) };
-            self.servers.redis = Some(Arc::new(self.context.services.redis(&wants, &self.folder).await?));
+            let wants = RedisWants {
+                image: said.image.clone(),
+                maxmemory: said.maxmemory,
+                policy: said.policy.map(word),
+                clock: Some(Arc::clone(self.time.clock())),
+            };
+            let redis = Arc::new(self.context.services.redis(&wants, &self.folder).await?);
+            self.time.moves(&redis);
+            self.servers.redis = Some(redis);
         }
         self.servers.watch(self.state);
         // The server clones while the probe is forked: it connects later.
@@ -122,7 +133,7 @@ impl<'s> Session<'s> {
         cloned?;
         forked?;
         self.servers.reconnect().await?;
-        Ok(clock)
+        Ok(())
     }
 
     /// What went over each actor's wire so far.
@@ -133,15 +144,6 @@ impl<'s> Session<'s> {
     /// The arm's journal so far.
     pub fn journal(&self) -> Result<Journal, String> {
         Journal::read(&self.folder.join("journal"))
-    }
-
-    /// Redis does not see the arm's clock: where it moves, the keys are aged. Not while a fault lasts, which may have
-    /// taken Redis away.
-    pub async fn age_keys(&self, by: Duration) -> Result<()> {
-        match &self.servers.redis {
-            Some(redis) if self.under_way == 0 => redis.age(by).await,
-            _ => Ok(()),
-        }
     }
 
     /// Ends every process of the arm. Its database goes while the next arm begins: the server takes 100 ms over one whose

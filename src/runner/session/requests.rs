@@ -23,7 +23,6 @@ use crate::probe::log::raised_since;
 use crate::probe::reconcile::Requested;
 use crate::proxy::{HttpCounters, HttpProxy, HttpProxySpec};
 use crate::runner::browser::{Answer, Caller, Told};
-use crate::runner::clock::Clock;
 use crate::service::nginx::NginxSpec;
 use crate::service::procfs;
 
@@ -60,10 +59,10 @@ pub struct Answered {
 
 impl Session<'_> {
     /// Sends a step's requests; they are under way when this returns.
-    pub async fn send_requests(&mut self, http: &Http, clock: &Arc<Clock>) -> Result<UnderWay, StepError> {
+    pub async fn send_requests(&mut self, http: &Http) -> Result<UnderWay, StepError> {
         let http = Arc::new(http.clone());
         let target = http.asked().or_else(|| self.state.web_actor()).unwrap_or_default();
-        let (socket, web) = self.answering(target, clock).await?;
+        let (socket, web) = self.answering(target).await?;
         let mut jar = self.web.jars.get(&http.by).cloned().unwrap_or_default();
         if !http.login.is_empty() {
             jar.add_original(self.login(&http.login).await?);
@@ -78,7 +77,7 @@ impl Session<'_> {
                 http: Arc::clone(&http),
                 kept: Arc::clone(&self.web.kept),
                 jar: jar.clone(),
-                clock: Arc::clone(clock),
+                time: self.time.clone(),
                 barrier: Arc::clone(&barrier),
                 within: http.within.unwrap_or(LIMIT),
             };
@@ -151,7 +150,7 @@ impl Session<'_> {
     }
 
     /// Where an actor answers, and the web actor that is asked in the end; all on the way are started.
-    async fn answering(&mut self, actor: &str, clock: &Arc<Clock>) -> Result<(PathBuf, String), StepError> {
+    async fn answering(&mut self, actor: &str) -> Result<(PathBuf, String), StepError> {
         let mut way = vec![actor.to_owned()];
         while let Some(Actor::Proxy { to, .. }) = way.last().and_then(|last| self.state.actors.get(last)) {
             way.push(to.clone());
@@ -167,7 +166,7 @@ impl Session<'_> {
                 Some(Actor::Web { threads }) => self.serve(name, *threads).await?,
                 Some(Actor::Proxy { kind, timeout, .. }) => {
                     let spec = HttpProxySpec { kind: *kind, origin: socket, timeout: *timeout };
-                    self.stand_between(name, spec, clock).await?
+                    self.stand_between(name, spec).await?
                 }
                 _ => return Err(StepError::Refused(format!("{name} answers no requests"))),
             };
@@ -182,21 +181,20 @@ impl Session<'_> {
         Ok(socket)
     }
 
-    async fn stand_between(
-        &mut self,
-        name: &str,
-        spec: HttpProxySpec,
-        clock: &Arc<Clock>,
-    ) -> Result<PathBuf, StepError> {
+    async fn stand_between(&mut self, name: &str, spec: HttpProxySpec) -> Result<PathBuf, StepError> {
+        let clock = Arc::clone(self.time.clock());
         let socket = self.folder.join(format!("proxy-{}.sock", self.web.proxies.len()));
         let between = if spec.kind == CacheKind::Nginx {
             let folder = self.folder.join(format!("nginx-{}", self.web.proxies.len()));
-            let spec = NginxSpec { origin: spec.origin, socket: socket.clone(), folder, timeout: spec.timeout };
+            let (origin, timeout) = (spec.origin, spec.timeout);
+            let spec = NginxSpec { origin, socket: socket.clone(), folder, timeout, clock: Some(clock) };
             let nginx = self.context.services.nginx(&spec).await?;
             self.servers.watch_nginx(self.state, &nginx);
+            if !nginx.has_clock() {
+                self.servers.asked_others.last(format!("what {name} keeps"));
+            }
             Between::Nginx(Box::new(nginx))
         } else {
-            let clock = Arc::clone(clock);
             Between::Ours(HttpProxy::start(spec, &socket, Arc::new(move || clock.now()))?)
         };
         self.web.proxies.insert(name.to_owned(), between);

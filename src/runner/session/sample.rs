@@ -7,6 +7,7 @@ use crate::deadline;
 use crate::probe::measurement::Requires;
 use crate::probe::registry::measurement;
 use crate::probe::triggers::{self, Write};
+use crate::probe::window::monotonic_of;
 use crate::runner::log::explain;
 
 impl Session<'_> {
@@ -56,7 +57,9 @@ impl Session<'_> {
     pub async fn writes(&self) -> Result<HashMap<String, Vec<Write>>, String> {
         let mut writes = HashMap::new();
         for table in self.written_tables() {
-            let read = triggers::read(self.servers.client()?, &table).await;
+            let has_clock = self.servers.has_clock();
+            let machine = |at| if has_clock { self.time.machine(at) } else { monotonic_of(at) };
+            let read = triggers::read(self.servers.client()?, &table, machine).await;
             writes.insert(table.clone(), read.map_err(|why| format!("read who wrote {table}: {why}"))?);
         }
         Ok(writes)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dj_regress_protocol::clock::Pace;
 use serde_json::Value;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
@@ -13,9 +14,11 @@ use super::losses::Losses;
 use super::web::Web;
 use crate::actor::StepError;
 use crate::case::{Actor, State};
+use crate::clock::{ArmBackends, Clock};
 use crate::deadline;
 use crate::error::Result;
 use crate::probe::{server, sql};
+use crate::proxy::{RedisClock, ServerClock, TimeAsked, asks_for_time};
 use crate::runner::template_server::TemplateServer;
 use crate::service::nginx::Nginx;
 use crate::service::postgres::Postgres;
@@ -41,12 +44,21 @@ pub struct Servers {
     losses: Losses,
     /// Whether the server's statistics are gone, as they are after a crash.
     pub statistics_lost: bool,
+    /// Gives the arm's backends its clock; nothing where the Postgres has the machine's time.
+    backends: Option<Arc<ArmBackends>>,
+    /// What a Postgres was asked that has the machine's time.
+    asked_postgres: TimeAsked,
+    /// What a Redis, or an nginx, was asked that has the machine's time.
+    pub asked_others: TimeAsked,
 }
 
 impl Servers {
     /// Nobody is connected yet.
-    pub fn new(server: Arc<TemplateServer>, is_shared: bool, arm: usize) -> Self {
+    pub fn new(server: Arc<TemplateServer>, is_shared: bool, arm: usize, clock: &Arc<Clock>) -> Self {
         Self {
+            backends: server.postgres.backends(clock),
+            asked_postgres: TimeAsked::default(),
+            asked_others: TimeAsked::default(),
             database: server.postgres.database_name(arm),
             server,
             is_shared,
@@ -66,8 +78,43 @@ impl Servers {
     /// Connects the harness anew; an outside client connects when it is asked again.
     pub async fn reconnect(&mut self) -> Result<()> {
         self.outside.clear();
-        self.client = Some(self.postgres().client(&self.database).await?);
+        self.client = Some(self.connect().await?);
         Ok(())
+    }
+
+    /// A connection whose backend has the arm's clock, as those of the app.
+    async fn connect(&self) -> Result<Client> {
+        self.postgres().client_of(&self.database, self.backends.as_ref()).await
+    }
+
+    /// Whether the backends of the arm have its clock.
+    pub fn has_clock(&self) -> bool {
+        self.backends.is_some()
+    }
+
+    /// Whose time the backends of actors have.
+    pub fn clock(&self) -> ServerClock {
+        match &self.backends {
+            Some(backends) => ServerClock::Arm(Arc::clone(backends)),
+            None => ServerClock::Machine(self.asked_postgres.clone()),
+        }
+    }
+
+    /// Whose time the Redis has.
+    pub fn clock_of(&self, redis: &Redis) -> RedisClock {
+        match redis.pace() {
+            Some(Pace::Stands) => RedisClock::Stands,
+            Some(Pace::Goes) => RedisClock::Goes,
+            None => RedisClock::Machine(self.asked_others.clone()),
+        }
+    }
+
+    /// Says that a server was asked for the time which has another than the arm, if one was.
+    pub fn strange_time(&self) -> Result<(), String> {
+        match self.asked_postgres.asked().or_else(|| self.asked_others.asked()) {
+            Some(asked) => Err(format!("a server that has not the arm's time was asked for it: `{asked}`")),
+            None => Ok(()),
+        }
     }
 
     /// The harness's connection.
@@ -86,11 +133,14 @@ impl Servers {
 
     async fn run_sql(&mut self, state: &State, actor: Option<&str>, statement: &str) -> Result<Value, StepError> {
         let refused = |error: tokio_postgres::Error| StepError::Refused(sql::message(&error));
+        if self.backends.is_none() && asks_for_time(statement) {
+            self.asked_postgres.ask(statement);
+        }
         if let Some(actor) = actor
             && !self.outside.contains_key(actor)
             && let Some(Actor::Stranger { application_name }) = state.actors.get(actor)
         {
-            let client = self.postgres().client(&self.database).await?;
+            let client = self.connect().await?;
             let name = application_name.replace('\'', "''");
             client.batch_execute(&format!("SET application_name = '{name}'")).await.map_err(refused)?;
             self.outside.insert(actor.to_owned(), client);

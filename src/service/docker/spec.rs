@@ -6,6 +6,7 @@ use testcontainers::core::Mount;
 use testcontainers::{ContainerRequest, GenericImage, ImageExt};
 
 use super::labels::{Owner, RUN, TOKEN};
+use crate::clock::Preload;
 use crate::error::Error;
 
 /// A container to be run. It has no network, and a tmpfs over every volume that its image declares.
@@ -45,6 +46,17 @@ impl<'a> Spec<'a> {
             user: None,
             shared_memory: None,
         }
+    }
+
+    /// With a clock.
+    #[must_use]
+    pub fn preload(mut self, clock: Option<&Preload>) -> Self {
+        if let Some(clock) = clock {
+            let variables = clock.variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+            self.environment.extend(variables);
+            self.folders.push((clock.folder.clone(), clock.folder.display().to_string()));
+        }
+        self
     }
 }
 

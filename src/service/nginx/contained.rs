@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::control;
 use super::folder::{CONFIG, CONTROL};
+use crate::clock::Preload;
 use crate::error::Result;
 use crate::service::docker::{Container, Daemon, INSIDE, Owner, Spec};
 
@@ -24,6 +25,8 @@ pub struct Wanted<'a> {
     pub folder: &'a Path,
     /// Where the origin's socket is or will be: it may be made anew, and a link to it alone would be to the old one.
     pub origin_folder: &'a Path,
+    /// What shows it the clock of its arm.
+    pub clock: Option<&'a Preload>,
 }
 
 /// A running nginx, and its container.
@@ -48,6 +51,7 @@ impl Contained {
             folders: folders.map(|(here, there)| (here.to_owned(), there.to_owned())).into(),
             ..Spec::new("nginx", wanted.owner, wanted.image)
         };
+        let spec = spec.preload(wanted.clock);
         let container = daemon.run(spec).await?;
         let nginx = Self { container, control: wanted.folder.join(CONTROL) };
         if let Err(error) = nginx.wait_until_ready().await {

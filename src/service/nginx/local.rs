@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::control;
+use super::folder::CONTROL;
+use crate::clock::Preload;
 use crate::error::{Error, Result};
 use crate::service::locate::NginxBinary;
 use crate::service::supervisor::{Spawn, Supervisor};
@@ -27,22 +29,26 @@ pub(super) struct Local {
 }
 
 impl Local {
-    /// Starts it in this folder, with this configuration; it answers at `control` when this returns.
+    /// Starts it in this folder, with this configuration; it answers when this returns.
     pub async fn start(
         supervisor: &Supervisor,
         binary: &NginxBinary,
         folder: &Path,
         config: &Path,
-        control: &Path,
+        clock: Option<&Preload>,
     ) -> Result<Self> {
         let mut command = vec![binary.program.display().to_string()];
         for (option, path) in [("-p", folder), ("-c", config)] {
             command.extend([option.to_owned(), path.display().to_string()]);
         }
         let log = folder.join(LOG);
-        let pid = supervisor.spawn(Spawn::new("nginx", command, folder, &log)).await?;
+        let mut spawn = Spawn::new("nginx", command, folder, &log);
+        if let Some(clock) = clock {
+            spawn = spawn.preload(clock);
+        }
+        let pid = supervisor.spawn(spawn).await?;
         let local = Self { supervisor: supervisor.clone(), pid };
-        if let Err(error) = local.wait_until_ready(control, &log).await {
+        if let Err(error) = local.wait_until_ready(&folder.join(CONTROL), &log).await {
             // The error says more than whether this goes well; the supervisor ends what is left.
             let _ = local.end().await;
             return Err(error);

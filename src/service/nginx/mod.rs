@@ -1,6 +1,6 @@
 //! A real nginx as a proxy of one arm: what our own caches are held against, and what some sites have.
 //!
-//! It does not see the virtual clock. `config` is what it is told, [`Host`] where it runs, `log` what it did. All that
+//! `config` is what it is told, [`Host`] where it runs, `log` what it did. All that
 //! it writes is below one folder, its sockets too: the one that clients know is a link to it, so that a container need
 //! not see the folder around.
 
@@ -15,7 +15,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use config::NginxConfig;
 use local::Local;
@@ -27,11 +28,15 @@ use super::docker::{self, Daemon, Owner};
 use super::files::end_of_log;
 use super::locate::NginxBinary;
 use super::supervisor::Supervisor;
+use crate::clock::{Clock, Clocks};
 use crate::error::{Context as _, Error, Result};
 use crate::proxy::HttpCounters;
 
+/// Between what nginx says and what its clock shows, on a busy machine.
+const NEAR: Duration = Duration::from_mins(1);
+
 /// What is wanted of an nginx.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct NginxSpec {
     /// The origin's socket. It need not be there yet, its folder must.
     pub origin: PathBuf,
@@ -41,6 +46,8 @@ pub struct NginxSpec {
     pub folder: PathBuf,
     /// How long it waits for the origin; a minute, if nothing is said.
     pub timeout: Option<Duration>,
+    /// The arm's clock, in place of the machine's.
+    pub clock: Option<Arc<Clock>>,
 }
 
 /// An nginx that answers.
@@ -50,6 +57,7 @@ pub struct Nginx {
     socket: PathBuf,
     /// Of all that it writes.
     folder: PathBuf,
+    has_clock: bool,
 }
 
 /// Where it runs.
@@ -65,13 +73,19 @@ impl Nginx {
     /// # Errors
     ///
     /// Cannot run if it ends or does not answer within 30 s; with the end of its log.
-    pub(super) async fn start_local(supervisor: &Supervisor, binary: &NginxBinary, spec: &NginxSpec) -> Result<Self> {
+    pub(super) async fn start_local(
+        supervisor: &Supervisor,
+        binary: &NginxBinary,
+        spec: &NginxSpec,
+        clocks: &Clocks,
+    ) -> Result<Self> {
         let folder = make_folder(&spec.folder)?;
         let is_root = Uid::effective().is_root();
         let wanted = NginxConfig { folder: &folder, origin: &spec.origin, timeout: spec.timeout, is_root };
         let config = write_config(&folder, wanted)?;
-        let local = Local::start(supervisor, binary, &folder, &config, &folder.join(CONTROL)).await?;
-        Self::link(Host::Local(local), spec, folder)
+        let clock = spec.clock.as_ref().map(|clock| clocks.quiet(clock));
+        let local = Local::start(supervisor, binary, &folder, &config, clock.as_ref()).await?;
+        Self::link(Host::Local(local), spec, folder).await
     }
 
     /// Starts one in a container of this image. It sees its own folder, and that of the origin's socket.
@@ -79,7 +93,13 @@ impl Nginx {
     /// # Errors
     ///
     /// Cannot run if the image cannot be had, or it does not answer within 30 s; with the end of its log.
-    pub(super) async fn start_contained(daemon: &Daemon, owner: &Owner, image: &str, spec: &NginxSpec) -> Result<Self> {
+    pub(super) async fn start_contained(
+        daemon: &Daemon,
+        owner: &Owner,
+        image: &str,
+        spec: &NginxSpec,
+        clocks: &Clocks,
+    ) -> Result<Self> {
         let folder = make_folder(&spec.folder)?;
         let origin = real(&spec.origin).cannot_run(|| format!("find the folder of {}", spec.origin.display()))?;
         let (Some(origin_folder), Some(name)) = (origin.parent(), origin.file_name()) else {
@@ -88,15 +108,30 @@ impl Nginx {
         let origin = Path::new(contained::ORIGIN).join(name);
         let inside = Path::new(docker::INSIDE);
         write_config(&folder, NginxConfig { folder: inside, origin: &origin, timeout: spec.timeout, is_root: true })?;
-        let wanted = contained::Wanted { owner, image, folder: &folder, origin_folder };
-        let contained = Contained::start(daemon, wanted).await?;
-        Self::link(Host::Contained(contained), spec, folder)
+        let clock = spec.clock.as_ref().map(|clock| clocks.quiet(clock));
+        let clock = clock.as_ref();
+        let wanted = contained::Wanted { owner, image, folder: &folder, origin_folder, clock };
+        let contained = match Contained::start(daemon, wanted).await {
+            // An image of another C library.
+            Err(error) if clock.is_some_and(|clock| clock.is_to_blame(&error)) => {
+                Contained::start(daemon, contained::Wanted { clock: None, ..wanted }).await
+            }
+            started => started,
+        }?;
+        Self::link(Host::Contained(contained), spec, folder).await
     }
 
     /// It listens: now where it should.
-    fn link(host: Host, spec: &NginxSpec, folder: PathBuf) -> Result<Self> {
+    async fn link(host: Host, spec: &NginxSpec, folder: PathBuf) -> Result<Self> {
+        let date = control::ask(&folder.join(CONTROL)).await.cannot_run(|| "ask nginx for its date".to_owned())?;
+        let has_clock = spec.clock.as_ref().is_some_and(|clock| is_near(date, clock.now()));
         symlink(folder.join(SOCKET), &spec.socket).cannot_run(|| format!("make {}", spec.socket.display()))?;
-        Ok(Self { host, socket: spec.socket.clone(), folder })
+        Ok(Self { host, socket: spec.socket.clone(), folder, has_clock })
+    }
+
+    /// Whether it has the arm's clock.
+    pub fn has_clock(&self) -> bool {
+        self.has_clock
     }
 
     /// Where it listens.
@@ -161,6 +196,11 @@ impl Nginx {
             Host::Contained(contained) => contained.remove().await,
         }
     }
+}
+
+/// Whether two moments are of one clock. A date has whole seconds.
+fn is_near(one: SystemTime, other: SystemTime) -> bool {
+    one.duration_since(other).unwrap_or_else(|before| before.duration()) < NEAR
 }
 
 fn write_config(folder: &Path, wanted: NginxConfig<'_>) -> Result<PathBuf> {

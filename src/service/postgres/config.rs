@@ -39,6 +39,8 @@ const SETTINGS: &[(&str, &str)] = &[
     // In the data directory, so that it goes with it.
     ("dynamic_shared_memory_type", "'mmap'"),
     ("jit", "off"),
+    // A worker is a process of its own, of which nobody knows for which arm it works: it has no arm's clock.
+    ("max_parallel_workers_per_gather", "0"),
     ("timezone", "'UTC'"),
     ("log_timezone", "'UTC'"),
     ("logging_collector", "off"),

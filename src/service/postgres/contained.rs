@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::connection::connect;
+use crate::clock::Preload;
 use crate::error::Result;
 use crate::proxy::POSTGRES_PORT as PORT;
 use crate::service::docker::{Container, Daemon, INSIDE, Owner, Spec};
@@ -52,6 +53,8 @@ pub struct Wanted<'a> {
     pub is_private: bool,
     /// Settings by their names in `postgresql.conf`. Where it listens is not the caller's to say.
     pub settings: &'a [(String, String)],
+    /// What shows its backends the clocks of their arms.
+    pub clock: Option<&'a Preload>,
 }
 
 /// A running Postgres, and its container.
@@ -139,6 +142,7 @@ impl Contained {
             shared_memory: Some(SHARED_MEMORY),
             ..Spec::new("postgres", wanted.owner, image)
         };
+        let spec = spec.preload(wanted.clock);
         let container = daemon.run(spec).await?;
         let (folder, superuser) = (wanted.folder.to_owned(), wanted.superuser.to_owned());
         let postgres = Self { container, folder, superuser, is_private: wanted.is_private };
@@ -182,7 +186,7 @@ async fn initialised(daemon: &Daemon, wanted: Wanted<'_>) -> Result<String> {
     if daemon.has_image(&image).await? {
         return Ok(image);
     }
-    let postgres = Contained::run(daemon, wanted.image, wanted, INITIALISING).await?;
+    let postgres = Contained::run(daemon, wanted.image, Wanted { clock: None, ..wanted }, INITIALISING).await?;
     let kept = async {
         postgres.container.stop(STOP_GRACE).await?;
         // Two runs may have begun at once: the second image would only take the name from the first.

@@ -15,6 +15,7 @@ use super::config::{self, INITDB_OPTIONS, PostgresWants};
 use super::connection::{APP, SETUP, SUPERUSER, answered, connect};
 use super::store::{Generation, Store};
 use crate::cache::Cache;
+use crate::clock::{Preload, ServerClocks};
 use crate::error::{Context, Error, Result};
 use crate::proxy::POSTGRES_PORT as PORT;
 use crate::service::files::{Take, copy_folder, end_of_log, give};
@@ -50,6 +51,8 @@ pub(super) struct Local {
     pub is_private: bool,
     /// Of its postmaster.
     pub pid: AtomicU32,
+    /// Shows its backends the clocks of their arms.
+    clocks: Preload,
 }
 
 impl Local {
@@ -60,11 +63,13 @@ impl Local {
         cache: &Cache,
         binaries: &PostgresBinaries,
         wants: &PostgresWants,
-    ) -> Result<(Self, Client)> {
+    ) -> Result<(Self, ServerClocks, Client)> {
         config::check(&wants.settings)?;
         let user = ServerUser::find();
         let programs = reachable_programs(run_directory, binaries, user.as_ref())?;
         let directory = instance_directory(run_directory, user.as_ref())?;
+        let name = directory.file_name().unwrap_or_default().to_string_lossy();
+        let clocks = run_directory.clocks().server(&name)?;
         let mut local = Self {
             supervisor: supervisor.clone(),
             programs,
@@ -76,19 +81,20 @@ impl Local {
             generation: None,
             is_private: wants.private,
             pid: AtomicU32::new(0),
+            clocks: run_directory.clocks().of_server(&clocks),
         };
         let admin = match local.store.current() {
             Some(generation) => local.start_from(Arc::new(generation)).await,
             None => Err(Error::cannot_run("nothing is cached")),
         };
         if let Ok(admin) = admin {
-            return Ok((local, admin));
+            return Ok((local, clocks, admin));
         }
         local.generation = None;
         let admin = local.start_fresh().await?;
         // What is cached is damaged: anything in it can be made again.
         local.store.discard();
-        Ok((local, admin))
+        Ok((local, clocks, admin))
     }
 
     pub fn data(&self) -> PathBuf {
@@ -164,7 +170,7 @@ impl Local {
             .cannot_run(|| format!("configure {}", data.display()))?;
         let log = self.log();
         let command = vec![text(&self.programs.join("postgres"))?, "-D".to_owned(), text(&data)?];
-        let mut process = self.process("postgres", command, &log);
+        let mut process = self.process("postgres", command, &log).preload(&self.clocks);
         process.ending = Ending::Quit;
         let pid = self.supervisor.spawn(process).await?;
         self.pid.store(pid, Ordering::Relaxed);

@@ -3,9 +3,10 @@
 //! `server` is what a server is asked for, the same wherever it runs: in processes of the run (`local`), in a container
 //! (`contained`), or as somebody else runs it (`external`); `open` brings it up. `control` takes a local one down and up
 //! again, `death` sees when one goes by itself, `config` is its configuration; `store` keeps its data directory with the
-//! templates in the cache; `template` makes and clones databases; `login` is as whom apps come in, `connection` as whom
+//! templates in the cache; `template` makes and clones databases; `clocks` gives backends the clock of their arm; `login` is as whom apps come in, `connection` as whom
 //! the harness does.
 
+mod clocks;
 mod config;
 mod connection;
 pub mod contained;

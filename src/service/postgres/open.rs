@@ -12,6 +12,7 @@ use super::local::Local;
 use super::login::Login;
 use super::server::{Host, Postgres, State};
 use crate::cache::Cache;
+use crate::clock::ServerClocks;
 use crate::error::{Context as _, Result};
 use crate::service::address::PostgresUrl;
 use crate::service::docker::{self, Daemon, Owner};
@@ -34,10 +35,11 @@ impl Postgres {
         binaries: &PostgresBinaries,
         wants: &PostgresWants,
     ) -> Result<Self> {
-        let (local, admin) = Local::start(supervisor, run_directory, cache, binaries, wants).await?;
+        let (local, clocks, admin) = Local::start(supervisor, run_directory, cache, binaries, wants).await?;
         let state = State { is_new: local.generation.is_none(), ..State::default() };
         let app = Login { user: APP.to_owned(), password: None };
         let postgres = Self::new(Host::Local(local), admin, app, String::new(), state).await?;
+        let postgres = postgres.with_clocks(run_directory, clocks).await?;
         postgres.assert_ours().await?;
         postgres.find_templates().await?;
         let shared = postgres.shared().await?;
@@ -63,13 +65,32 @@ impl Postgres {
         let private = private.cannot_run(|| format!("make a folder in {}", run_directory.path().display()))?.keep();
         let folder = docker::socket_folder(&private, "c")?;
         let (superuser, is_private) = (SUPERUSER, wants.private);
-        let wanted = Wanted { owner, image, folder: &folder, superuser, is_private, settings: &settings };
-        let contained = Contained::start(daemon, wanted).await?;
+        let name = private.file_name().unwrap_or_default().to_string_lossy();
+        let clocks = run_directory.clocks().server(&name)?;
+        let preload = run_directory.clocks().of_server(&clocks);
+        let clock = Some(&preload);
+        let wanted = Wanted { owner, image, folder: &folder, superuser, is_private, settings: &settings, clock };
+        let contained = match Contained::start(daemon, wanted).await {
+            // An image of another C library.
+            Err(error) if preload.is_to_blame(&error) => {
+                Contained::start(daemon, Wanted { clock: None, ..wanted }).await
+            }
+            started => started,
+        }?;
         let admin = answered("connect to postgres", connect(&contained.config("postgres"))).await?;
         let setup = format!("CREATE ROLE {APP} LOGIN NOSUPERUSER; {SETUP}");
         answered("set up the server", admin.batch_execute(&setup)).await?;
         let app = Login { user: APP.to_owned(), password: None };
-        Self::new(Host::Contained(contained), admin, app, String::new(), State::default()).await
+        let postgres = Self::new(Host::Contained(contained), admin, app, String::new(), State::default()).await?;
+        postgres.with_clocks(run_directory, clocks).await
+    }
+
+    /// With the arms' clocks, if it heeds them.
+    async fn with_clocks(mut self, run_directory: &RunDirectory, clocks: ServerClocks) -> Result<Self> {
+        if self.heeds(run_directory.clocks(), &clocks).await? {
+            self.clocks = Some(Arc::new(clocks));
+        }
+        Ok(self)
     }
 
     /// Connects to a server that somebody else runs, and makes the app's role there; also says what cannot be had.

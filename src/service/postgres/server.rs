@@ -13,6 +13,7 @@ use super::contained::Contained;
 use super::external::External;
 use super::local::Local;
 use super::login::Login;
+use crate::clock::ServerClocks;
 use crate::deadline;
 use crate::error::{Context, Error, Result};
 use crate::proxy::Endpoint;
@@ -33,6 +34,8 @@ pub struct Postgres {
     /// As the harness, in a database that no arm uses; replaced when the server was started again.
     pub(super) admin: Mutex<Arc<Client>>,
     state: Mutex<State>,
+    /// Which of its processes has which arm's clock; none, where it has the machine's time whoever asks.
+    pub(super) clocks: Option<Arc<ServerClocks>>,
 }
 
 /// Where a server runs.
@@ -63,7 +66,7 @@ impl Postgres {
         let version = version.split(' ').next().unwrap_or_default().to_owned();
         let major = number.parse::<u32>().map_err(|_| Error::bug(format!("server_version_num is {number}")))? / 10_000;
         let (admin, state) = (Mutex::new(Arc::new(admin)), Mutex::new(state));
-        Ok(Self { host, version, major, app, prefix, admin, state })
+        Ok(Self { host, version, major, app, prefix, admin, state, clocks: None })
     }
 
     /// Connects as the harness. The connection ends when the client is dropped.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ::redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisError};
 
+use crate::clock::Preload;
 use crate::error::Result;
 use crate::service::docker::{Container, Daemon, INSIDE, Owner, Spec};
 use crate::service::lifecycle::{Change, Lifecycle};
@@ -29,6 +30,8 @@ pub struct Wanted<'a> {
     pub maxmemory: Option<u64>,
     /// `maxmemory-policy`.
     pub policy: Option<&'a str>,
+    /// What shows it the clock of its arm.
+    pub clock: Option<&'a Preload>,
 }
 
 /// A running Redis, and its container. Nothing is written to disk: started again, it is empty.
@@ -51,6 +54,7 @@ impl Contained {
             folders: vec![(wanted.folder.to_owned(), INSIDE.to_owned())],
             ..Spec::new("redis", wanted.owner, wanted.image)
         };
+        let spec = spec.preload(wanted.clock);
         let container = daemon.run(spec).await?;
         let redis = Self { container, socket: wanted.folder.join(SOCKET) };
         if let Err(error) = redis.wait_until_ready().await {

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use tokio::time::timeout;
 
 use super::wants::RedisWants;
+use crate::clock::Preload;
 use crate::error::{Error, Result};
 use crate::service::address::RedisUrl;
 use crate::service::lifecycle::{Change, Lifecycle};
@@ -31,6 +32,7 @@ pub(super) struct Local {
     socket: PathBuf,
     pub log: PathBuf,
     pid: AtomicU32,
+    clock: Option<Preload>,
 }
 
 impl Local {
@@ -38,6 +40,7 @@ impl Local {
         supervisor: &Supervisor,
         binary: &RedisBinary,
         wants: &RedisWants,
+        clock: Option<Preload>,
         directory: &Path,
     ) -> Result<Self> {
         let (socket, log) = (directory.join("redis.sock"), directory.join("redis.log"));
@@ -57,14 +60,17 @@ impl Local {
         command.extend(options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
         let url = RedisUrl::of_socket(socket.clone());
         let (supervisor, directory, pid) = (supervisor.clone(), directory.to_owned(), AtomicU32::new(0));
-        let local = Self { supervisor, command, directory, url, socket, log, pid };
+        let local = Self { supervisor, command, directory, url, socket, log, pid, clock };
         local.launch().await?;
         Ok(local)
     }
 
     /// Starts the server and waits until it answers.
     pub async fn launch(&self) -> Result<()> {
-        let spawn = Spawn::new("redis", self.command.clone(), &self.directory, &self.log);
+        let mut spawn = Spawn::new("redis", self.command.clone(), &self.directory, &self.log);
+        if let Some(clock) = &self.clock {
+            spawn = spawn.preload(clock);
+        }
         self.pid.store(self.supervisor.spawn(spawn).await?, Ordering::Relaxed);
         self.wait_until_ready().await
     }

@@ -2,9 +2,9 @@
 //!
 //! `server` is what a server is asked for, the same wherever it runs: a process of the run (`local`), a container
 //! (`contained`), or a database of a server that somebody else runs (`external`). `death` sees when it goes by itself,
-//! `memory` and `age` are what a case does to what it holds.
+//! `clock` that it has the arm's time, `memory` is what a case does to what it holds.
 
-mod age;
+mod clock;
 pub mod contained;
 mod death;
 mod external;

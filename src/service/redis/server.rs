@@ -9,6 +9,7 @@ use super::contained::{Contained, Wanted};
 use super::external::{Pool, Taken};
 use super::local::Local;
 use super::wants::RedisWants;
+use crate::clock::{Clock, Clocks};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::proxy::Endpoint;
@@ -26,6 +27,8 @@ pub struct Redis {
     pub(super) url: RedisUrl,
     /// Which of its databases is the arm's.
     pub(super) database: i64,
+    /// The clock that it has; none, where it has the machine's.
+    pub(super) clock: Option<Arc<Clock>>,
 }
 
 /// Where a server runs.
@@ -45,12 +48,13 @@ impl Redis {
     pub(in crate::service) async fn start_local(
         supervisor: &Supervisor,
         binary: &RedisBinary,
-        wants: &RedisWants,
+        (wants, clocks): (&RedisWants, &Clocks),
         folder: &Path,
     ) -> Result<Self> {
-        let local = Local::start(supervisor, binary, wants, folder).await?;
+        let preload = wants.clock.as_ref().map(|clock| clocks.quiet(clock));
+        let local = Local::start(supervisor, binary, wants, preload, folder).await?;
         let url = local.url.clone();
-        Ok(Self { host: Host::Local(local), url, database: 0 })
+        Self { host: Host::Local(local), url, database: 0, clock: None }.with_clock(wants).await
     }
 
     /// Starts one in a container of this image, with its socket below this folder.
@@ -63,14 +67,31 @@ impl Redis {
         owner: &Owner,
         image: &str,
         folder: &Path,
-        wants: &RedisWants,
+        (wants, clocks): (&RedisWants, &Clocks),
     ) -> Result<Self> {
         let folder = docker::socket_folder(folder, "redis")?;
-        let wanted =
-            Wanted { owner, image, folder: &folder, maxmemory: wants.maxmemory, policy: wants.policy.as_deref() };
-        let contained = Contained::start(daemon, wanted).await?;
+        let preload = wants.clock.as_ref().map(|clock| clocks.quiet(clock));
+        let (maxmemory, policy, clock) = (wants.maxmemory, wants.policy.as_deref(), preload.as_ref());
+        let wanted = Wanted { owner, image, folder: &folder, maxmemory, policy, clock };
+        let contained = match Contained::start(daemon, wanted).await {
+            // An image of another C library.
+            Err(error) if clock.is_some_and(|clock| clock.is_to_blame(&error)) => {
+                Contained::start(daemon, Wanted { clock: None, ..wanted }).await
+            }
+            started => started,
+        }?;
         let url = RedisUrl::of_socket(contained.socket().to_owned());
-        Ok(Self { host: Host::Contained(contained), url, database: 0 })
+        Self { host: Host::Contained(contained), url, database: 0, clock: None }.with_clock(wants).await
+    }
+
+    /// With the clock that is wanted, if it heeds it.
+    async fn with_clock(mut self, wants: &RedisWants) -> Result<Self> {
+        if let Some(clock) = &wants.clock
+            && self.heeds(clock).await?
+        {
+            self.clock = Some(Arc::clone(clock));
+        }
+        Ok(self)
     }
 
     /// Takes a database of a server that somebody else runs; waits until one is free.
@@ -81,7 +102,7 @@ impl Redis {
     pub(in crate::service) async fn take_external(pool: &Arc<Pool>) -> Result<Self> {
         let taken = pool.take(deadline::turn()).await?;
         let database = taken.database;
-        Ok(Self { host: Host::External(taken), url: pool.url.clone(), database })
+        Ok(Self { host: Host::External(taken), url: pool.url.clone(), database, clock: None })
     }
 
     /// A connection of the harness to the arm's database.

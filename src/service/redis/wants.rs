@@ -1,7 +1,11 @@
 //! What is wanted of a Redis.
 
+use std::sync::Arc;
+
+use crate::clock::Clock;
+
 /// What is wanted of a Redis.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct RedisWants {
     /// The container image, e.g. `redis:7`.
     pub image: Option<String>,
@@ -9,4 +13,6 @@ pub struct RedisWants {
     pub maxmemory: Option<u64>,
     /// What happens when they are full, by the names of Redis' `maxmemory-policy`.
     pub policy: Option<String>,
+    /// The arm's clock, in place of the machine's.
+    pub clock: Option<Arc<Clock>>,
 }

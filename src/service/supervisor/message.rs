@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Preload;
+
 /// A request; every one is answered by a [`Reply::Answer`] with its number.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
@@ -77,6 +79,13 @@ impl Spawn {
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Starts it with a clock.
+    #[must_use]
+    pub fn preload(mut self, clock: &Preload) -> Self {
+        self.environment.extend(clock.variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         self
     }
 }

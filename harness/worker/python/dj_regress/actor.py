@@ -12,26 +12,25 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import connections
 
-from dj_regress import clock as virtual
 from dj_regress import jobs, project
 from dj_regress.cluster import SimulatedCluster, announce, run_command
 from dj_regress.holds import Hold, hang
 from dj_regress.journal import Processes, record_enqueuing, record_executions
 from dj_regress.namespace import Namespace
-from dj_regress.process import State
+from dj_regress.process import State, show
 from dj_regress.statements import record
-from dj_regress.worker import Clock, Holds, Journal, Ledger
+from dj_regress.worker import Holds, Journal, Ledger
 from dj_regress.world import WATCH, World, inhabit
 
 
 class Actor:
     """The steps that the controller can ask of this process."""
 
-    def __init__(self, clock: Clock, journal: Journal, module: str | None) -> None:
+    def __init__(self, journal: Journal, module: str | None) -> None:
         """Without a module it is a simulated cluster; with an empty one it has the standard names only."""
         self._journal = journal
         self._processes: Processes | None = None
-        self._cluster = SimulatedCluster(clock) if module is None else None
+        self._cluster = SimulatedCluster() if module is None else None
         self._namespace = Namespace(module or "")
         self._serves = False
 
@@ -92,13 +91,13 @@ class Actor:
         """Start the simulated cluster; returns the beats."""
         return self.cluster.start()
 
-    def restart(self, count: int, downtime_ns: int) -> int:
+    def restart(self) -> int:
         """Restart the simulated cluster; returns the beats."""
-        return self.cluster.restart(count, downtime_ns)
+        return self.cluster.restart()
 
-    def beat(self, count: int, every_ns: int) -> int:
+    def beat(self, count: int) -> int:
         """Let the simulated cluster beat; returns the beats."""
-        return self.cluster.beat(count, every_ns)
+        return self.cluster.beat(count)
 
     def drain(self, at_most: int) -> int:
         """Run what is queued; returns the tasks."""
@@ -156,9 +155,9 @@ def enter(
     # The shop reads these when something happens.
     os.environ["SHOP_EFFECTS"] = journal
     os.environ["SHOP_ACTOR"] = name
-    shared = virtual.start(clock)
+    show(clock)
     record(Ledger(ledger, name))
-    entries = Journal(journal, name, shared)
+    entries = Journal(journal, name)
     WATCH.tell(entries)
     if holds:
         hang(holds, Holds(holds_file, entries))
@@ -166,7 +165,7 @@ def enter(
         # After the holds: a task that is held before it is called has not been executed.
         record_executions(entries)
         record_enqueuing(entries)
-    return Actor(shared, entries, module)
+    return Actor(entries, module)
 
 
 @contextmanager

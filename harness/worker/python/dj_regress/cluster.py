@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dj_regress.worker import Clock
-
 STOP = "STOP"
 """django-q2's own word for the end of a queue."""
 
@@ -20,14 +18,13 @@ STOP = "STOP"
 class SimulatedCluster:
     """What a cluster's guard loop and its three kinds of children do, one step at a time."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self) -> None:
         """Nothing of django-q2 runs before `start`."""
         from django_q.conf import Conf
 
         # The ORM broker's dequeue() sleeps Conf.POLL seconds when the queue is empty, which is how
         # every drain ends.
         Conf.POLL = 0
-        self._clock = clock
         self._sentinel: Any = None
 
     def start(self) -> int:
@@ -36,20 +33,15 @@ class SimulatedCluster:
         self._save()
         return 1
 
-    def restart(self, count: int, downtime_ns: int) -> int:
-        """So many times: time passes, then a new identity registers."""
+    def restart(self) -> int:
+        """Register as a new identity."""
         self._required()
-        for _ in range(count):
-            self._clock.advance(downtime_ns)
-            self.start()
-        return count
+        return self.start()
 
-    def beat(self, count: int, every_ns: int) -> int:
-        """One round of the guard loop, as far as it talks to a server: the stat is saved."""
+    def beat(self, count: int) -> int:
+        """So many rounds of the guard loop, as far as it talks to a server: the stat is saved."""
         self._required()
         for _ in range(count):
-            if every_ns:
-                self._clock.advance(every_ns)
             self._save()
         return count
 

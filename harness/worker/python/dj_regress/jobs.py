@@ -1,7 +1,9 @@
 """Tasks and schedules of django-q2: puts them there, and says what became of them."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from datetime import timezone as zone
 from typing import Any, TypedDict
 
 INDEX = "$i"
@@ -31,7 +33,7 @@ class Schedule(TypedDict):
     kwargs: dict[str, Any]
     kind: str
     fields: dict[str, Any]
-    due_ns: int
+    due: dict[str, int]
 
 
 class Tasks(TypedDict):
@@ -92,10 +94,9 @@ def numbered(value: Any, index: int) -> Any:
 
 def schedule(order: Schedule) -> None:
     """Create a schedule as an admin would: its arguments are texts."""
-    from django.utils import timezone
     from django_q.models import Schedule as Row
 
-    due = timezone.now() + timedelta(microseconds=order["due_ns"] / 1000)
+    due = moment(order["due"])
     row = Row(
         func=order["task"],
         args=str(tuple(order["args"])) if order["args"] else None,
@@ -106,10 +107,23 @@ def schedule(order: Schedule) -> None:
     )
     row.full_clean()
     row.save()
-    if order["due_ns"] and row.next_run != due:
+    if order["due"] != {"in": 0} and row.next_run != due:
         # Since 1.8.0 a new cron schedule comes by its next run itself. The case wants another one.
         row.next_run = due
         row.save(update_fields=["next_run"])
+
+
+def moment(due: dict[str, int]) -> datetime:
+    """So many nanoseconds ``in`` the future, or ``at`` so many since the epoch; naive, if the project is."""
+    from django.conf import settings
+    from django.utils import timezone
+
+    ((when, nanoseconds),) = due.items()
+    distance = timedelta(microseconds=nanoseconds / 1000)
+    if when == "in":
+        return timezone.now() + distance
+    date = datetime(1970, 1, 1, tzinfo=zone.utc) + distance
+    return date if settings.USE_TZ else timezone.make_naive(date)
 
 
 def tasks() -> Tasks:

@@ -9,7 +9,6 @@ import importlib
 from contextlib import suppress
 
 MODULES = (
-    "time_machine",
     "psycopg",
     "multiprocessing.queues",
     "multiprocessing.sharedctypes",

@@ -16,13 +16,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypedDict
 
-from dj_regress import clock, places
+from dj_regress import places
 from dj_regress.project import ProjectTree, begin, extensions, settings_files
-from dj_regress.worker import digest, fingerprint, fingerprint_tree
+from dj_regress.worker import attach, digest, fingerprint, fingerprint_tree
 from dj_regress.world import World, inhabit
 
 PROJECT = "the project"
 """Under this name the code of a project is reported: all files of its tree."""
+
+CLOCK = "DJ_REGRESS_CLOCK"
+"""The variable that names the clock of what this process executes."""
 
 DISTRIBUTIONS = ("django", "django-q2", "psycopg")
 
@@ -65,11 +68,14 @@ def prepare(
     project: ProjectTree | None,
     template: list[str],
     world: World | None,
+    clock: str | None,
 ) -> Prepared:
     """Put code and settings in place, run ``django.setup()`` and say what was loaded."""
     if State.settings is not None:
         raise RuntimeError("this process is prepared already: fork another one")
     State.settings, State.tree = settings_module, project
+    if clock is not None:
+        show(clock)
     sys.path[:0] = sys_path
     importlib.invalidate_caches()
     if world is not None:
@@ -92,7 +98,6 @@ def prepare(
     if project is not None:
         places.check_connections()
     import_early()
-    clock.check()
     prepared = Prepared(
         code=fingerprints(watch),
         template=hash_of_template([*template, *made_of]),
@@ -107,6 +112,12 @@ def prepare(
     gc.collect()
     gc.freeze()
     return prepared
+
+
+def show(clock: str) -> None:
+    """Show this process the clock of this file, and whatever it starts."""
+    attach(clock)
+    os.environ[CLOCK] = clock
 
 
 def load_settings(

@@ -117,7 +117,9 @@ def python_folders() -> list[str]:
 
 
 def of_address(family: int, kind: int, address: Address) -> Stranger | None:
-    """Say whom an address means; nobody, if it is of the arm."""
+    """Say whom an address means; nobody, if it is of the arm, or the socket is connected and needs none."""
+    if address is None:
+        return None
     if family == socket.AF_UNIX:
         return of_path(os.fsdecode(address))
     if family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
