@@ -1,7 +1,6 @@
 """Tasks and schedules of django-q2: puts them there, and says what became of them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from datetime import timezone as zone
 from typing import Any, TypedDict
