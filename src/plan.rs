@@ -122,23 +122,28 @@ impl States {
     }
 }
 
-/// The arms of the cases, in the cases' order. The reverted arm serves all fixes of its case. States that a verdict
-/// needs are repeated as the case says, and run once more for each point of its growth.
+/// The arms of the cases, in the cases' order. The reverted arm serves all fixes of its case. Every state is repeated as the
+/// case says, and run once more for each point of its growth: an edit is judged as the whole fix is.
 pub fn arms(cases: &[Case], states: States) -> Vec<Arm> {
     let all = cases.iter().enumerate().flat_map(|(index, case)| {
         let repeated = |fix, state, resolved: &Resolved| {
-            let repeat = if states == States::Twins { 2 } else { case.repeat.max(1) };
-            repeated(case, &Arm::new(index, fix, state, resolved), repeat, resolved)
+            repeated(case, &Arm::new(index, fix, state, resolved), repetitions(case, states), resolved)
         };
         let mut own = repeated(None, State::Reverted, &case.states);
         for (name, fix) in &case.fixes {
-            let arm = |state| Arm::new(index, Some(name), state, &fix.states);
-            own.extend(repeated(Some(name), State::Applied, &fix.states));
+            let arms = |state| repeated(Some(name), state, &fix.states);
+            own.extend(arms(State::Applied));
             let without = fix.change.edits.keys().filter(|edit| twin(fix, edit, states).is_none());
-            own.extend(without.map(|edit| arm(State::Without(edit.clone()))));
+            own.extend(without.flat_map(|edit| arms(State::Without(edit.clone()))));
             // Of a single edit, "only" is the applied state itself.
+            // Of two, each alone is the fix without the other; of more, it is only told, and one arm has to do.
+            let alone = |edit: &String| {
+                let mut arms = arms(State::Only(edit.clone()));
+                arms.truncate(if fix.change.edits.len() == 2 { arms.len() } else { 1 });
+                arms
+            };
             if fix.change.edits.len() > 1 {
-                own.extend(fix.change.edits.keys().map(|edit| arm(State::Only(edit.clone()))));
+                own.extend(fix.change.edits.keys().flat_map(alone));
             }
         }
         if let Some(control) = &case.control {
@@ -154,13 +159,16 @@ pub fn arms(cases: &[Case], states: States) -> Vec<Arm> {
 pub fn twins((index, case): (usize, &Case), states: States) -> impl Iterator<Item = (Arm, Arm)> + '_ {
     let fixes = case.fixes.iter().filter(move |_| states.hold(&State::Without(String::new())));
     fixes.flat_map(move |(name, fix)| {
-        fix.change.edits.keys().filter_map(move |edit| {
-            let played = twin(fix, edit, states)?;
-            let (of, resolved) =
-                if played == State::Reverted { (None, &case.states) } else { (Some(name), &fix.states) };
-            let arm = Arm::new(index, Some(name), State::Without(edit.clone()), &fix.states);
-            Some((arm, Arm::new(index, of, played, resolved)))
-        })
+        fix.change.edits.keys().filter_map(move |edit| Some((edit, twin(fix, edit, states)?))).flat_map(
+            move |(edit, played)| {
+                let (of, resolved) =
+                    if played == State::Reverted { (None, &case.states) } else { (Some(name), &fix.states) };
+                let all = |fix, state, resolved: &Resolved| {
+                    repeated(case, &Arm::new(index, fix, state, resolved), repetitions(case, states), resolved)
+                };
+                all(Some(name), State::Without(edit.clone()), &fix.states).into_iter().zip(all(of, played, resolved))
+            },
+        )
     })
 }
 
@@ -175,6 +183,11 @@ fn twin(fix: &Fix, edit: &str, states: States) -> Option<State> {
         }
         _ => None,
     }
+}
+
+/// How often each state is run.
+fn repetitions(case: &Case, states: States) -> u32 {
+    if states == States::Twins { 2 } else { case.repeat.max(1) }
 }
 
 fn repeated(case: &Case, arm: &Arm, repeat: u32, resolved: &Resolved) -> Vec<Arm> {
@@ -197,7 +210,7 @@ mod tests {
     fn case(fix: &str) -> Case {
         let text = format!(
             "title: t\npackages: {{django: 5.2.*}}\nvars: {{x: 1}}\nactors: {{app: {{python: }}}}\nfixes: {{f: {{{fix}}}}}\n\
-             steps: [{{read: {{n: '1'}}}}]\ninvariants: {{n: {{applied: 1, reverted: 2}}}}\n"
+             steps: [{{python: app, run: f($x)}}, {{read: {{n: '1'}}}}]\ninvariants: {{n: {{applied: 1, reverted: 2}}}}\n"
         );
         load_str(&text, Path::new("c.yaml"), Path::new(".")).unwrap_or_else(|error| panic!("{error}"))
     }

@@ -49,7 +49,7 @@ fn an_edit_that_no_invariant_notices_is_unpinned_and_fails_the_run() {
     let said = context.run("run copy");
     assert_eq!(said.code, Some(1), "{said}");
     assert!(said.stdout.contains("the edit `never expire` is UNPINNED"), "{said}");
-    assert_eq!(case(&context.results(), "copy")["verdict"], "PROVEN");
+    assert_eq!(case(&context.results(), "copy")["verdict"], "NOT PINNED");
     assert_eq!(edit(&context.results(), "never expire")["pinned_by"], json!([]));
 }
 
@@ -131,4 +131,38 @@ fn a_run_of_some_states_has_no_verdict_and_says_whether_they_hold() {
     assert_eq!(case(&found, "copy")["verdict"], Value::Null);
     let said = context.run("run copy --state edits").ok();
     assert!(said.contains("3/3 edits pinned"), "{said}");
+}
+
+#[test]
+fn one_noisy_repetition_neither_pins_an_edit_nor_leaves_it_unpinned() {
+    let noisy = |arm: u32| {
+        let text = format!(
+            "repeat: 3
+actors: {{app: {{python: shop.tasks}}}}
+fixes:
+  once:
+    edits:
+      guard:
+        in: shop/tasks.py
+        reverted: \"    Charge.objects.create(order=order\"
+        applied: \"    order.paid_at or Charge.objects.create(order=order\"
+      comment: {{in: shop/tasks.py, reverted: Place an order., applied: Place an order once.}}
+steps:
+  - {{python: app, run: place('order-1')}}
+  - {{python: app, run: charge('order-1'), times: 2}}
+  - read: {{charges: \"Charge.objects.count() + 5 * ('/arm-{arm}/' in __import__('os').getcwd() + '/')\"}}
+invariants:
+  charges: {{applied: 1, reverted: 2}}
+"
+        );
+        let context = Context::new().case("noisy", &text);
+        context.run("run noisy");
+        case(&context.results(), "noisy").clone()
+    };
+    // Arms have numbers, three for each state: the base, the fix, its guard alone (which is without the comment).
+    let found = noisy(7);
+    let comment = found["fixes"][0]["edits"][1].clone();
+    assert_eq!(comment["inconclusive"], "repetitions differ: 1 of 3 notice that it is missing", "{found:#}");
+    assert_eq!(found["verdict"], "INCONCLUSIVE");
+    assert_eq!(noisy(4)["verdict"], "FLAKY");
 }

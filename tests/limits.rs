@@ -15,7 +15,7 @@ packages: {django: 5.2.*, django-q2: 1.9.0}
 repeat: 2
 vars: {n: 2, v: 1}
 growth: {v: [1, 2, 3]}
-actors: {q: {cluster: real, count: 2}, app: {python: }, sim: {cluster: simulated}, web: {serve: wsgi, threads: 8}}
+actors: {q: {cluster: real, count: 2}, app: {python: }, sim: {cluster: simulated, env: {V: $v}}, web: {serve: wsgi, threads: 8}}
 services: {redis: {maxmemory: 5 MB}}
 fixes:
   one: {vars: {n: 1}}
@@ -52,7 +52,7 @@ fn the_case_that_is_broken_below_is_a_good_one() {
 #[case("repeat: 2", "repeat: 99999999999999999999", "", ":3:9")]
 #[case("count: 2", "count: 17", "17 clusters are too many: at most 16", ":6:36")]
 #[case("count: 2", "count: 0", "it is counted from 1", ":6:36")]
-#[case("threads: 8", "threads: 65", "65 threads are too many: at most 64", ":6:112")]
+#[case("threads: 8", "threads: 65", "65 threads are too many: at most 64", ":6:126")]
 #[case("maxmemory: 5 MB", "maxmemory: 2 GB", "`2000000000` is too much memory: at most 1 GB", ":7:31")]
 #[case("advance: 1d", "advance: 36501d", "`36501d` is too long: at most 36500d", ":11:14")]
 #[case("advance: 1d", "advance: 1e300d", "is too long", ":11:14")]

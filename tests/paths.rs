@@ -121,8 +121,13 @@ fn what_leads_out_of_a_package_is_not_read_where_it_is_opened() {
     fs::write(folder.path().join("secret.py"), "a = 1\n").unwrap();
     symlink("../../secret.py", root.join("app/link.py")).unwrap();
     mkfifo(&root.join("app/fifo.py"), Mode::S_IRWXU).unwrap();
-    let edit =
-        |file: &str| Edit { file: file.into(), applied: "a = 2".into(), reverted: "a = 1".into(), unpinned: None };
+    let edit = |file: &str| Edit {
+        file: file.into(),
+        applied: "a = 2".into(),
+        reverted: "a = 1".into(),
+        unpinned: None,
+        breaks: None,
+    };
     let mut sources = Sources::new(vec![root.clone()]);
     for (file, expected) in [
         ("app/link.py", "a link leads out of its folder"),

@@ -49,7 +49,7 @@ fn the_line_that_runs_a_case_again_works_when_it_is_pasted(#[case] arguments: &s
 vars: {n: \"1\"}
 fixes: {both: {vars: {n: \"2\"}}}
 steps:
-  - read: {n: \"__import__('time').time_ns()\"}
+  - read: {n: \"$n * 0 + __import__('time').time_ns()\"}
 invariants: {n: {applied: 1, reverted: 2}}
 ";
         fs::write(context.path(folder).join("flips.yaml"), format!("title: it flips\n{}{flips}", support::HEAD))

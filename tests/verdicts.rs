@@ -13,8 +13,8 @@ use support::{Context, case};
 
 /// One run of all planted cases.
 static RESULTS: LazyLock<Value> = LazyLock::new(|| {
-    let context = Context::new().planted("verdicts");
-    let said = context.run("run verdicts");
+    let context = Context::new().planted("verdicts").planted("corpus");
+    let said = context.run("run verdicts corpus");
     assert_eq!(said.code, Some(1), "{said}");
     context.results()
 });
@@ -38,7 +38,11 @@ fn expected(text: &str) -> (&str, bool, &str) {
 }
 
 #[rstest]
-fn a_planted_case_gets_the_verdict_it_deserves(#[files("tests/planted/verdicts/*.yaml")] path: PathBuf) {
+fn a_planted_case_gets_the_verdict_it_deserves(
+    #[files("tests/planted/verdicts/*.yaml")]
+    #[files("tests/planted/corpus/*.yaml")]
+    path: PathBuf,
+) {
     is_as_expected(&RESULTS, &path);
 }
 
@@ -86,4 +90,13 @@ fn the_exit_code_says_what_ci_should_do(#[case] cases: &str, #[case] code: i32) 
     let words: Vec<String> = cases.split(' ').map(|case| format!("verdicts/{case}")).collect();
     let said = context.run(&format!("run {}", words.join(" ")));
     assert_eq!(said.code, Some(code), "{said}");
+}
+
+#[test]
+fn the_corpus_has_no_false_proof_and_no_false_alarm() {
+    let all = RESULTS["cases"].as_array().unwrap();
+    let corpus: Vec<&Value> = all.iter().filter(|case| case["name"].as_str().unwrap().starts_with("corpus/")).collect();
+    assert!(corpus.len() >= 150, "{} cases", corpus.len());
+    let proven = corpus.iter().filter(|case| case["verdict"] == "PROVEN" && case["as_declared"] == false);
+    assert_eq!(proven.count(), 0, "what is not as declared is never PROVEN");
 }

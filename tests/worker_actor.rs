@@ -123,7 +123,7 @@ fn readings_come_as_json_or_as_their_repr() {
     for (expression, value) in readings {
         assert_eq!(actor.read(expression), value, "{expression}");
     }
-    let failed = actor.fails(&Request::Read(BTreeMap::from([("listed".into(), "nope".into())])));
+    let failed = actor.fails(&Request::Read(vec![("listed".into(), "nope".into())]));
     assert_eq!(failed.exception, "NameError");
     assert!(failed.traceback.contains("<read listed>"), "{}", failed.traceback);
 }

@@ -7,12 +7,9 @@ use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::unit::{self, Dimension, Unit};
+use super::amount::{Amount, Interval, Number, not_an_amount, typed};
+use super::unit::Dimension;
 use super::yaml::text;
-
-/// How far two numbers may lie apart, relative to the larger, and still be the same, unless both
-/// are integers.
-const TOLERANCE: f64 = 1e-9;
 
 /// What a value may be: `<= x`, `>= x`, `< x`, `> x`, `a..b`, `x +- 1 %`, with units; or a value.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
@@ -49,138 +46,6 @@ impl<'de> Deserialize<'de> for Bound {
     }
 }
 
-/// A number as it was written, perhaps with a unit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Amount {
-    number: Number,
-    unit: Option<Unit>,
-}
-
-/// An integer, compared exactly, or another number, compared with a tolerance.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Number {
-    Int(i128),
-    Float(f64),
-}
-
-impl Number {
-    fn of(value: &Value) -> Option<Self> {
-        let number = value.as_number()?;
-        if let Some(int) = number.as_i128() {
-            return Some(Self::Int(int));
-        }
-        number.as_f64().filter(|float| float.is_finite()).map(Self::Float)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        if !text.ends_with(|c: char| c.is_ascii_digit()) {
-            return None;
-        }
-        if let Ok(int) = text.parse::<i64>() {
-            return Some(Self::Int(int.into()));
-        }
-        text.parse::<f64>().ok().filter(|float| float.is_finite()).map(Self::Float)
-    }
-
-    fn float(self) -> f64 {
-        match self {
-            Self::Int(int) => int as f64,
-            Self::Float(float) => float,
-        }
-    }
-
-    /// An amount that is whole is exact: 0.4 GB are 400,000,000 bytes.
-    fn whole(self) -> Self {
-        match self {
-            Self::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => Self::Int(float as i128),
-            other => other,
-        }
-    }
-
-    fn compare(self, other: Self) -> Ordering {
-        if let (Self::Int(a), Self::Int(b)) = (self, other) {
-            return a.cmp(&b);
-        }
-        let (a, b) = (self.float(), other.float());
-        if (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()) {
-            return Ordering::Equal;
-        }
-        a.total_cmp(&b)
-    }
-
-    fn value(self) -> Option<Value> {
-        match self {
-            Self::Int(int) => i64::try_from(int).ok().map(Value::from),
-            Self::Float(float) => serde_json::Number::from_f64(float).map(Value::Number),
-        }
-    }
-}
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Int(int) => write!(f, "{int}"),
-            // `{:?}` keeps the point, so that reading it again gives a float.
-            Self::Float(float) => write!(f, "{float:?}"),
-        }
-    }
-}
-
-impl Amount {
-    fn parse(text: &str) -> Option<Self> {
-        let (number, symbol) = unit::split(text);
-        let number = Number::parse(number)?;
-        let unit = if symbol.is_empty() { None } else { Some(unit::find(symbol)?) };
-        Some(Self { number, unit })
-    }
-
-    fn dimension(self) -> Option<Dimension> {
-        self.unit.map(|unit| unit.dimension)
-    }
-
-    /// In the unit's base.
-    fn base(self) -> Number {
-        match (self.unit, self.number) {
-            (None, number) => number.whole(),
-            (Some(unit), Number::Int(int)) if unit.factor >= 1.0 => {
-                int.checked_mul(unit.factor as i128).map_or(Number::Float(f64::MAX), Number::Int)
-            }
-            (Some(unit), number) => Number::Float(number.float() * unit.factor).whole(),
-        }
-    }
-}
-
-impl fmt::Display for Amount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.unit {
-            Some(unit) => write!(f, "{} {}", self.number, unit.symbol),
-            None => write!(f, "{}", self.number),
-        }
-    }
-}
-
-/// The numbers that a bound accepts: from, to, and whether the ends belong to them.
-struct Interval {
-    low: Option<(Number, bool)>,
-    high: Option<(Number, bool)>,
-}
-
-impl Interval {
-    fn contains(&self, number: Number) -> bool {
-        let above = self.low.is_none_or(|(low, closed)| match number.compare(low) {
-            Ordering::Greater => true,
-            Ordering::Equal => closed,
-            Ordering::Less => false,
-        });
-        above
-            && self.high.is_none_or(|(high, closed)| match number.compare(high) {
-                Ordering::Less => true,
-                Ordering::Equal => closed,
-                Ordering::Greater => false,
-            })
-    }
-}
-
 impl Bound {
     /// Reads a bound from a YAML value in which nothing is left to substitute.
     pub fn parse(value: &Value) -> Result<Self, String> {
@@ -189,9 +54,6 @@ impl Bound {
                 .map(|number| Self::Equals(Amount { number, unit: None }))
                 .ok_or_else(|| format!("`{number}` is not a finite number")),
             Value::Null | Value::Bool(_) => Ok(Self::Is(value.clone())),
-            // As reports print them; YAML 1.2 has these as texts.
-            Value::String(text) if text == "yes" => Ok(Self::Is(true.into())),
-            Value::String(text) if text == "no" => Ok(Self::Is(false.into())),
             Value::String(text) => Self::parse_text(text),
             Value::Array(_) => Err("a bound is a single value, not a list".to_owned()),
             Value::Object(_) => Err("a bound is a single value, not a mapping".to_owned()),
@@ -244,13 +106,53 @@ impl Bound {
         }
     }
 
-    /// Whether the value is within the bound. Measured bytes, seconds and percents are plain numbers.
+    /// Whether the value is within the bound. Measured bytes, seconds and percents are plain numbers. A text is only ever
+    /// what is written, `5 s` too; `yes` and `no` are also what reports print for a truth.
     pub fn holds(&self, value: &Value) -> bool {
+        if let Value::String(_) = value {
+            return Self::parse(value).is_ok_and(|said| said == *self);
+        }
         match (self, self.interval()) {
+            (Self::Is(Value::String(word)), _) => match value {
+                Value::Bool(truth) => word == if *truth { "yes" } else { "no" },
+                value => typed(value).is_some_and(|(kind, text)| kind == "date" && text == word),
+            },
             (Self::Is(expected), _) => expected == value,
             (_, Some(interval)) => Number::of(value).is_some_and(|number| interval.contains(number)),
             (_, None) => false,
         }
+    }
+
+    /// What it is a bound of, and what the value is, where these are two things: `None` where they fit.
+    pub fn clash(&self, value: &Value) -> Option<(&'static str, &'static str)> {
+        let (said, found) = (self.kind(), kind(value));
+        let fits = said == found
+            || (said == "a number" && ["an integer", "a float", "a decimal"].contains(&found))
+            // What a text says may be a truth, a date, or a text that looks like a number.
+            || (["a bool", "a text"].contains(&found) && [Self::Is("yes".into()), Self::Is("no".into())].contains(self))
+            || (said == "a text" && found == "a date")
+            || self.holds(value);
+        (!fits).then_some((said, found))
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Is(value) => kind(value),
+            _ => "a number",
+        }
+    }
+
+    /// What its amounts measure; `None` without a unit. A margin in percent is of the number that it stands beside.
+    pub fn dimension(&self) -> Option<Dimension> {
+        let (one, other) = match *self {
+            Self::Is(_) => return None,
+            Self::Equals(one) | Self::AtMost(one) | Self::AtLeast(one) | Self::Below(one) | Self::Above(one) => {
+                (one, one)
+            }
+            Self::Within(low, high) => (low, high),
+            Self::Around(centre, _) => (centre, centre),
+        };
+        one.dimension().or(other.dimension())
     }
 
     /// Whether some value is within both bounds.
@@ -261,8 +163,12 @@ impl Bound {
     /// A value within both bounds.
     pub fn witness(&self, other: &Self) -> Option<Value> {
         let accepted = |value: &Value| self.holds(value) && other.holds(value);
-        if let (Self::Is(value), _) | (_, Self::Is(value)) = (self, other) {
-            return Some(value.clone()).filter(accepted);
+        if matches!(self, Self::Is(_)) || matches!(other, Self::Is(_)) {
+            let said = [self, other].into_iter().filter_map(|bound| match bound {
+                Self::Is(value) => Some(value.clone()),
+                _ => None,
+            });
+            return said.chain([Value::Bool(true), Value::Bool(false)]).find(accepted);
         }
         let intervals = [self.interval()?, other.interval()?];
         let ends: Vec<Number> =
@@ -315,14 +221,23 @@ impl Bound {
     }
 }
 
-fn not_an_amount(text: &str) -> String {
-    let text = text.trim();
-    let (number, symbol) = unit::split(text);
-    if Number::parse(number).is_some() && !symbol.is_empty() && !symbol.contains(' ') {
-        let known: Vec<&str> = unit::UNITS.iter().map(|unit| unit.symbol).collect();
-        return format!("`{symbol}` is not a unit ({})", known.join(", "));
+/// What a value is.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a bool",
+        Value::Number(number) if number.is_f64() => "a float",
+        Value::Number(_) => "an integer",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => match typed(value) {
+            Some(("decimal", _)) => "a decimal",
+            Some(("integer", _)) => "an integer",
+            Some(("float", _)) => "a float",
+            Some(("date", _)) => "a date",
+            _ => "a mapping",
+        },
     }
-    format!("`{text}` is not a number")
 }
 
 fn same_dimension(a: Amount, b: Amount) -> Result<(), String> {
@@ -363,6 +278,52 @@ mod tests {
         assert!(!bound("< 4").holds(&json!(4.000_000_000_1)));
         assert!(!bound(4).holds(&json!("4")));
         assert!(!bound(1).holds(&json!(true)));
+    }
+
+    #[test]
+    fn a_text_is_what_is_written_and_nothing_else() {
+        for text in ["5 s", "1..2", "<= 3", "yes", "null", "", "5", "10.00"] {
+            assert!(bound(text).holds(&json!(text)), "{text}");
+        }
+        for (written, value) in [(json!(5), json!("5")), (json!("5"), json!(5)), (Value::Null, json!("null"))] {
+            assert!(!bound(written.clone()).holds(&value), "{written} {value}");
+        }
+        assert!(!bound("").holds(&Value::Null) && !bound("null").holds(&Value::Null));
+        assert!(bound("yes").holds(&json!(true)) && bound("no").holds(&json!(false)));
+        assert!(!bound("yes").holds(&json!(false)) && !bound(true).holds(&json!("yes")));
+        assert!(bound("yes").overlaps(&bound(true)) && !bound("yes").overlaps(&bound(false)));
+    }
+
+    #[test]
+    fn values_that_json_has_no_word_for_carry_their_type() {
+        assert!(bound(10).holds(&json!({"decimal": "10.00"})) && !bound(10).holds(&json!({"decimal": "10.01"})));
+        assert!(bound(9.99).holds(&json!({"decimal": "9.99"})) && !bound(9.99).holds(&json!({"decimal": "9.9901"})));
+        assert!(bound("> 10").holds(&json!({"integer": "1000000000000000000000000000000"})));
+        assert!(bound("> 10").holds(&json!({"float": "inf"})) && !bound("< 10").holds(&json!({"float": "inf"})));
+        for nan in [bound("> 10"), bound("< 10"), bound(10)] {
+            assert!(!nan.holds(&json!({"float": "nan"})));
+        }
+        assert!(bound("2025-01-01").holds(&json!({"date": "2025-01-01"})));
+        assert!(!bound("2025-01-01").holds(&json!({"date": "2025-01-02"})));
+    }
+
+    #[test]
+    fn a_moment_is_exact_and_a_fraction_is_not() {
+        assert!(!bound(1_735_689_600.0).holds(&json!(1_735_689_600.000_001)));
+        assert!(!bound("> 0.1").holds(&json!(0.100_000_000_001)));
+        assert!(bound("> 0.1").holds(&json!(0.100_000_1)));
+        assert!(bound(0.0).holds(&json!(1e-13)) && !bound(0.0).holds(&json!(1e-11)));
+    }
+
+    #[test]
+    fn a_bound_of_another_type_says_both() {
+        assert_eq!(bound(1).clash(&json!(true)), Some(("a number", "a bool")));
+        assert_eq!(bound(5).clash(&json!("5")), Some(("a number", "a text")));
+        assert_eq!(bound("").clash(&Value::Null), Some(("a text", "null")));
+        assert_eq!(bound(true).clash(&json!(1)), Some(("a bool", "an integer")));
+        for (written, value) in [(json!(1), json!(2.5)), (json!("x"), json!("y")), (json!("yes"), json!(true))] {
+            assert_eq!(bound(written).clash(&value), None);
+        }
     }
 
     #[test]

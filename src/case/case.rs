@@ -103,6 +103,9 @@ pub struct Case {
     #[serde(default, rename = "invariants")]
     #[schemars(with = "IndexMap<String, Invariant>")]
     _invariants: IgnoredAny,
+    /// What a reader of it should know, though nothing is wrong.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 /// A state with the case's own vars, and with each value of its growth.

@@ -115,6 +115,8 @@ pub struct Edit {
     pub reverted: String,
     /// Why no invariant needs this edit; without it, an edit that nothing pins fails the run.
     pub unpinned: Option<String>,
+    /// Why nothing can run without this edit, so that taking it back alone says nothing: others import what it adds.
+    pub breaks: Option<String>,
 }
 
 /// Reads distributions, by the names that PyPI compares, with their releases.

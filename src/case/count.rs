@@ -41,7 +41,7 @@ pub enum TaskCount {
     /// Recorded as succeeded.
     #[serde(rename = "tasks.succeeded")]
     Succeeded,
-    /// Recorded as failed.
+    /// Recorded as failed, or seen to fail the last time that they were run.
     #[serde(rename = "tasks.failed")]
     Failed,
 }
@@ -53,7 +53,7 @@ pub enum HttpCount {
     /// Answers.
     #[serde(rename = "http.answers")]
     Answers,
-    /// Requests that got none.
+    /// Requests that got none, or one of 400 or more.
     #[serde(rename = "http.errors")]
     Errors,
     /// Seconds that the slowest answer took.

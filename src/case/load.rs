@@ -126,6 +126,7 @@ fn read(source: &str, path: &Path, name: &str, is_of_project: bool) -> Result<Ca
     }
     if errors.is_empty() {
         errors = check(&case, &tree, &laid);
+        case.notes = check::notes(&case, &tree);
     }
     if errors.is_empty() { Ok(case) } else { Err(sorted(errors)) }
 }

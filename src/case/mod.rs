@@ -3,6 +3,7 @@
 //! `text -> tree`, and for each state `tree -> the change laid over it and variables put in -> types -> check`.
 
 mod actor;
+mod amount;
 mod bound;
 #[expect(clippy::module_inception, reason = "a case is what the language writes")]
 mod case;

@@ -161,7 +161,7 @@ pub enum Quantity {
     /// How another invariant's value grows over the case's `growth`: one of [`GROWTHS`].
     #[serde(rename = "growth")]
     Growth {
-        /// The invariant whose value grows `constant`, `linear` or `quadratic`.
+        /// The invariant whose value grows `constant`, `linear` or `quadratic`, or is `falling`.
         #[serde(rename = "in", default)]
         of: String,
     },
@@ -196,7 +196,7 @@ pub enum Quantity {
 }
 
 /// The ways to grow.
-pub const GROWTHS: [&str; 3] = ["constant", "linear", "quadratic"];
+pub const GROWTHS: [&str; 4] = ["constant", "linear", "quadratic", "falling"];
 
 /// The measurements: what `of` knows besides readings.
 pub fn measurements() -> &'static [&'static str] {

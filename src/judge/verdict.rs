@@ -17,21 +17,23 @@ pub struct BoundsMet {
 pub fn on_fix(met: BoundsMet) -> Verdict {
     match met {
         BoundsMet { applied: false, reverted_as_applied: true, .. } => Verdict::Backwards,
-        BoundsMet { applied: false, .. } => Verdict::NotFixed,
         BoundsMet { reverted_as_applied: true, .. } => Verdict::NotPinned,
-        BoundsMet { reverted: true, .. } => Verdict::Proven,
-        // Broke otherwise: the reverted state does something that nobody described.
+        // The bug was not seen: the reverted state does something that nobody described, and whatever the other one does
+        // says nothing.
         BoundsMet { reverted: false, .. } => Verdict::Inconclusive,
+        BoundsMet { applied: false, .. } => Verdict::NotFixed,
+        BoundsMet { applied: true, .. } => Verdict::Proven,
     }
 }
 
-/// The verdict on a case without a fix, whose base and control were both measured.
-pub fn on_bug(seen: bool, control_holds: bool) -> Verdict {
-    match (seen, control_holds) {
+/// The verdict on a case without a fix, whose base and control were both measured: whether the base meets its bounds, and its
+/// guards, and whether the control meets its own.
+pub fn on_bug(seen: bool, guards_hold: bool, control_holds: bool) -> Verdict {
+    match (seen, guards_hold && control_holds) {
+        // A bug that is also there where it must not be comes from the set-up, and so may one that is nowhere.
+        (_, false) => Verdict::Inconclusive,
         (true, true) => Verdict::Reproduced,
-        // A bug that is also there where it must not be comes from the set-up.
-        (true, false) => Verdict::Inconclusive,
-        (false, _) => Verdict::NotReproduced,
+        (false, true) => Verdict::NotReproduced,
     }
 }
 
@@ -49,7 +51,7 @@ mod tests {
     #[case(false, true, true, Verdict::Backwards)]
     #[case(false, true, false, Verdict::Backwards)]
     #[case(false, false, true, Verdict::NotFixed)]
-    #[case(false, false, false, Verdict::NotFixed)]
+    #[case(false, false, false, Verdict::Inconclusive)]
     fn every_combination_has_one_verdict(
         #[case] applied: bool,
         #[case] reverted_as_applied: bool,
@@ -60,15 +62,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case(true, true, Verdict::Reproduced)]
-    #[case(true, false, Verdict::Inconclusive)]
-    #[case(false, true, Verdict::NotReproduced)]
-    #[case(false, false, Verdict::NotReproduced)]
-    fn a_bug_is_reproduced_only_where_its_control_holds(
+    #[case(true, true, true, Verdict::Reproduced)]
+    #[case(true, true, false, Verdict::Inconclusive)]
+    #[case(true, false, true, Verdict::Inconclusive)]
+    #[case(false, true, true, Verdict::NotReproduced)]
+    #[case(false, false, true, Verdict::Inconclusive)]
+    #[case(false, true, false, Verdict::Inconclusive)]
+    #[case(false, false, false, Verdict::Inconclusive)]
+    fn a_bug_is_judged_only_where_guards_and_control_hold(
         #[case] seen: bool,
+        #[case] guards: bool,
         #[case] control: bool,
         #[case] expected: Verdict,
     ) {
-        assert_eq!(on_bug(seen, control), expected);
+        assert_eq!(on_bug(seen, guards, control), expected);
     }
 }

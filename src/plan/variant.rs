@@ -116,8 +116,9 @@ steps:
   - measure: [{wait: 'True', within: 5s, as: quick}]
     as: window
   - read: {charges: Charge.objects.count()}
+  - {python: app, run: charge(), times: $times}
 invariants:
-  charges: {applied: 1, reverted: $times}
+  charges: {applied: 1, reverted: 2}
   there.reached: {both: true}
 ";
 
@@ -158,7 +159,7 @@ invariants:
     #[test]
     fn without_a_fix_what_is_expected_comes_from_the_control() {
         let expected = expectations(&case(
-            "vars: {times: 2}\ncontrol: {vars: {times: 1}, charges: 1}\nsteps: [{read: {charges: '1', other: '1'}}]\n\
+            "vars: {times: 2}\ncontrol: {vars: {times: 1}, charges: 1}\nsteps: [{read: {charges: '1', other: '1'}}, {python: app, run: f($times)}]\n\
              invariants: {charges: {reverted: 2}, other: {reverted: 2}}\n",
         ));
         assert_eq!(expected["charges"].met(&json!(1)), MatchedSide::Fixed);

@@ -18,7 +18,7 @@ impl Measurement for Answers<'_> {
     fn value(&self, left: &Left<'_>) -> Result<Found, String> {
         let asked = left.exchanges.iter().filter(|exchange| left.window.contains(exchange.begun));
         Ok(match self.count {
-            HttpCount::Errors => asked.filter(|exchange| exchange.outcome.is_err()).count().into(),
+            HttpCount::Errors => asked.filter(|exchange| exchange.is_error()).count().into(),
             HttpCount::Latency => {
                 let slowest = asked.map(|exchange| exchange.ended - exchange.begun).max();
                 (slowest.unwrap_or_default() as f64 / 1e9).into()

@@ -19,6 +19,16 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Whether it got no answer, or one of 400 or more.
+    pub fn is_error(&self) -> bool {
+        !self.outcome.as_ref().is_ok_and(|(status, _)| *status < 400)
+    }
+
+    /// Whether a server broke over it: its answer is of 500 or more.
+    pub fn is_broken(&self) -> bool {
+        self.outcome.as_ref().is_ok_and(|(status, _)| *status >= 500)
+    }
+
     /// Whether it was answered, and not by somebody who only refused to read it.
     pub fn is_handled(&self) -> bool {
         let refused = [

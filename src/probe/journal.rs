@@ -5,7 +5,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use dj_regress_protocol::{Entry, Tasks, records};
+use dj_regress_protocol::{During, Entry, Tasks, records};
+
+use crate::judge::{Trouble, TroubleKind};
 
 /// What an arm's processes wrote down, in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,7 +28,7 @@ pub struct TaskCounts {
     pub queued: u64,
     /// On record as successful.
     pub succeeded: u64,
-    /// On record as failed.
+    /// On record as failed, or seen to fail the last time that they were run.
     pub failed: u64,
 }
 
@@ -79,6 +81,23 @@ impl Journal {
     pub fn requests(&self) -> impl Iterator<Item = (&str, &str, u64)> {
         self.entries.iter().filter_map(|entry| match entry {
             Entry::Requested { actor, path, at, .. } => Some((actor.as_str(), path.as_str(), *at)),
+            _ => None,
+        })
+    }
+
+    /// Exceptions that came out of the app's code and were caught by somebody else.
+    pub fn raised(&self) -> impl Iterator<Item = Trouble> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Raised { during, exception, message, site, actor, at, .. } => {
+                let kind = match during {
+                    During::Task => TroubleKind::Task,
+                    During::Request => TroubleKind::Request,
+                    During::Step => TroubleKind::Step,
+                    During::Thread => TroubleKind::Thread,
+                };
+                let words: Vec<&str> = message.split_whitespace().collect();
+                Some(Trouble { kind, at: *at, said: format!("{exception}: {} ({site} in {actor})", words.join(" ")) })
+            }
             _ => None,
         })
     }
@@ -185,18 +204,26 @@ impl Journal {
         let mut accepted = BTreeSet::new();
         let mut begun: BTreeMap<&str, u64> = BTreeMap::new();
         let mut settled: BTreeSet<&str> = BTreeSet::new();
+        // The result of a cached task is on no record.
+        let mut failed: BTreeSet<&str> = BTreeSet::new();
         let groups = self.groups();
         for entry in &self.entries {
             match entry {
                 Entry::Accepted { id, .. } => drop(accepted.insert(id.as_str())),
                 Entry::Execution { id, .. } => *begun.entry(id).or_default() += 1,
-                Entry::Executed { id, .. } => {
+                Entry::Executed { id, failed: has_failed, .. } => {
                     settled.insert(id);
+                    if *has_failed {
+                        failed.insert(id)
+                    } else {
+                        failed.remove(id.as_str())
+                    };
                     settled.extend(groups.get(id.as_str()).into_iter().flatten());
                 }
                 _ => {}
             }
         }
+        failed.extend(said.failed.iter().map(String::as_str));
         settled.extend(said.queued.iter().chain(&said.succeeded).chain(&said.failed).map(String::as_str));
         TaskCounts {
             lost: accepted.difference(&settled).count() as u64,
@@ -204,7 +231,7 @@ impl Journal {
             executed: begun.values().sum(),
             queued: said.queued.len() as u64,
             succeeded: said.succeeded.len() as u64,
-            failed: said.failed.len() as u64,
+            failed: failed.len() as u64,
         }
     }
 }
@@ -229,7 +256,7 @@ mod tests {
     }
 
     fn ended(id: &str) -> Entry {
-        Entry::Executed { id: id.into(), pid: 1, at: 3 }
+        Entry::Executed { id: id.into(), failed: false, pid: 1, at: 3 }
     }
 
     fn said(queued: &[&str], succeeded: &[&str], failed: &[&str]) -> Tasks {

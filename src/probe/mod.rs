@@ -18,7 +18,7 @@ pub mod measurement;
 mod memory;
 mod outbound;
 pub mod peaks;
-mod reading;
+pub mod reading;
 pub mod reconcile;
 mod redis;
 pub mod registry;

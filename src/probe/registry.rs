@@ -6,6 +6,9 @@ use crate::case::{Invariant, Per, Quantity};
 /// What a real cluster does in a wall-clock window repeats roughly.
 const REAL_TIME: f64 = 0.5;
 
+/// A cluster beats twice a second: over the five seconds that a case looks at least, one beat more or less is a tenth.
+const BEATS: f64 = 0.1;
+
 /// What measures a quantity. Growth is not one arm's to tell.
 pub fn measurement(of: &Quantity) -> Option<Box<dyn Measurement + '_>> {
     Some(match of {
@@ -47,6 +50,13 @@ pub fn tolerance(invariant: &Invariant, is_real: bool) -> Option<f64> {
         return Some(REAL_TIME);
     }
     measurement(&invariant.of).map_or(Some(0.0), |measurement| measurement.tolerance())
+}
+
+/// The same for values that are held against each other as a var grows. What real clusters do is counted over a stretch of
+/// real time, in which they do a beat more or less; a reading is what they leave.
+pub fn growth_tolerance(invariant: &Invariant, is_real: bool) -> Option<f64> {
+    let own = tolerance(invariant, false);
+    if is_real && !matches!(invariant.of, Quantity::Reading(_)) { own.map(|own| own.max(BEATS)) } else { own }
 }
 
 #[cfg(test)]

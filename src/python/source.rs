@@ -280,7 +280,8 @@ mod tests {
     }
 
     fn edit(applied: &str, reverted: &str) -> Edit {
-        Edit { file: "app/views.py".into(), applied: applied.into(), reverted: reverted.into(), unpinned: None }
+        let (applied, reverted) = (applied.into(), reverted.into());
+        Edit { file: "app/views.py".into(), applied, reverted, unpinned: None, breaks: None }
     }
 
     #[test]

@@ -99,7 +99,12 @@ fn names<'c>(arms: impl IntoIterator<Item = &'c ArmReport>) -> Vec<&'c str> {
 
 /// A cell of a table: what was measured, with a `!` where it is not within its bound.
 fn cell(found: &InvariantReport) -> String {
-    format!("{}{}", in_unit(found), if found.holds { "" } else { " !" })
+    let mark = match (found.holds, found.guard) {
+        (true, _) => "",
+        (false, true) => " ! guard",
+        (false, false) => " !",
+    };
+    format!("{}{mark}", in_unit(found))
 }
 
 /// An invariant of an arm, by name.

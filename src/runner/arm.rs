@@ -5,6 +5,8 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
+
 use super::context::RunContext;
 use super::cpu_pin::CpuPin;
 use super::deaths::{Deaths, Uses};
@@ -14,7 +16,7 @@ use super::log::explain;
 use super::measure::{self, Measured};
 use super::session::{Code, Codes, Session};
 use crate::actor::StateCode;
-use crate::case::{Case, State};
+use crate::case::{Bound, Case, State};
 use crate::deadline;
 use crate::error::Context as _;
 use crate::plan::Arm;
@@ -145,9 +147,10 @@ async fn live(
             return Err(why);
         }
     }
+    let control = case.control.as_ref().map(|control| &control.bounds);
     let mut losses = session.servers.losses();
     let mut measured = tokio::select! {
-        measured = measure(&mut session, guard_cycle, outcome) => measured,
+        measured = measure(&mut session, guard_cycle, control, outcome) => measured,
         // The arm need not wait for what will not come.
         Some(how) = losses.recv() => {
             outcome.lost = Some(how.clone());
@@ -201,6 +204,7 @@ async fn code(context: &Arc<RunContext>, case: &Case, arm: &Arm, state: Arc<Stat
 async fn measure(
     session: &mut Session<'_>,
     guard_cycle: Option<f64>,
+    control: Option<&IndexMap<String, Bound>>,
     outcome: &mut Outcome,
 ) -> Result<Measured, String> {
     let start = Instant::now();
@@ -213,7 +217,7 @@ async fn measure(
         return Err(tried.map_or_else(|| why.clone(), |tried| format!("{why}; {tried}")));
     }
     let start = Instant::now();
-    let measured = deadline::answer("look at what was measured", measure::probe(session, guard_cycle)).await;
+    let measured = deadline::answer("look at what was measured", measure::probe(session, guard_cycle, control)).await;
     outcome.timings.probes = seconds(start.elapsed());
     measured
 }

@@ -8,10 +8,14 @@ use serde_json::Value;
 
 use super::arm::Outcome;
 use super::event::{ArmReport, CaseReport, EditReport, FixReport, GrowthReport, InvariantReport, Timings, seconds};
-use crate::case::{Case, Fix, Invariant, Quantity};
+use crate::case::unit::Dimension;
+use crate::case::{Bound, Case, Fix, Invariant, Quantity};
 use crate::judge::{self, Evidence, Finding, Side, Verdict, growth, twins};
 use crate::plan::{self, Arm, State, States};
-use crate::probe::registry::tolerance;
+use crate::probe::registry::{growth_tolerance, tolerance};
+
+/// By what share of the greater one two measurements of the same bytes may differ.
+const BYTES: f64 = 0.01;
 
 /// An arm of a case with what came of it.
 pub struct Played {
@@ -23,6 +27,8 @@ pub struct Played {
     pub log: PathBuf,
     /// Its invariants, with this state's bounds.
     invariants: IndexMap<String, Invariant>,
+    /// Guards that do not hold in the points of its state's growth.
+    elsewhere: Vec<String>,
     /// The arm that was played instead: its state is the same.
     twin: Option<Arm>,
 }
@@ -31,11 +37,11 @@ impl Played {
     /// Adds this state's bounds, which depend on its variables.
     pub fn new(arm: Arm, outcome: Outcome, log: PathBuf) -> Self {
         let mut invariants = arm.resolved.invariants.clone();
-        if arm.growth.is_some() || arm.state.is_ablation() {
+        if arm.growth.is_some() {
             // One arm alone does not tell how a value grows.
             invariants.retain(|_, invariant| !matches!(invariant.of, Quantity::Growth { .. }));
         }
-        Self { arm, outcome, log, invariants, twin: None }
+        Self { arm, outcome, log, invariants, elsewhere: Vec::new(), twin: None }
     }
 
     /// What would have come of an arm whose state is the same.
@@ -45,7 +51,14 @@ impl Played {
     }
 
     fn evidence(&self) -> Evidence<'_> {
-        Evidence { invariants: &self.invariants, measured: self.values() }
+        Evidence { invariants: &self.invariants, measured: self.values(), elsewhere: &self.elsewhere }
+    }
+
+    /// What it does not meet as the control of its case; or why it was not measured.
+    fn unmet_by_control(&self, bounds: &IndexMap<String, Bound>) -> Result<Vec<String>, &str> {
+        let mut unmet = judge::unmet_by_control(&self.invariants, bounds, self.values()?);
+        unmet.extend(self.elsewhere.iter().filter(|name| !bounds.contains_key(*name)).cloned());
+        Ok(unmet)
     }
 
     /// How another repetition of the same state differs.
@@ -73,6 +86,15 @@ pub fn case((index, case): (usize, &Case), mut played: Vec<Played>, states: Stat
             played.push(twin);
         }
     }
+    for index in 0..played.len() {
+        let arm = &played[index].arm;
+        let grows =
+            played.iter().any(|one| one.arm.growth.is_some() && one.arm.fix == arm.fix && one.arm.state == arm.state);
+        if !grows {
+            played[index].invariants.retain(|_, invariant| !matches!(invariant.of, Quantity::Growth { .. }));
+        }
+    }
+    guards_elsewhere(&mut played);
     let judged: Vec<&Played> = played.iter().filter(|one| one.arm.growth.is_none()).collect();
     let mut fixes: Vec<FixReport> = if case.fixes.is_empty() {
         vec![bug_report(case, &judged)]
@@ -93,6 +115,7 @@ pub fn case((index, case): (usize, &Case), mut played: Vec<Played>, states: Stat
         reason,
         wall: wall(&played),
         fixes,
+        notes: case.notes.clone(),
         arms: played.into_iter().map(|played| arm_report(case, played)).collect(),
     }
 }
@@ -133,7 +156,15 @@ fn growths(case: &Case, played: &mut [Played]) -> Vec<(Option<String>, GrowthRep
                     Ok((x, value.ok_or_else(|| format!("`{of}` is no number at {x}"))?))
                 })
                 .collect();
-            let fit = points.as_ref().map_err(Clone::clone).and_then(|points| growth::fit(points));
+            let room = played.iter().find(is_own).and_then(|one| {
+                let growing = case.states.state.invariants.get(of)?;
+                // A reading of bytes, which its bound tells, repeats as bytes do.
+                let is_bytes = growing.sides().any(|(_, bound)| bound.dimension() == Some(Dimension::Bytes));
+                let least = if is_bytes { BYTES } else { 0.0 };
+                Some(growth_tolerance(growing, one.arm.resolved.has_real_clusters())?.max(least))
+            });
+            let fit = points.as_ref().map_err(Clone::clone);
+            let fit = fit.and_then(|points| growth::fit(points, room.unwrap_or_default()));
             for one in played.iter_mut().filter(|one| one.arm.growth.is_none() && is_own(&&**one)) {
                 match (&fit, &mut one.outcome.measured) {
                     (Ok(fit), Ok(measured)) => {
@@ -152,6 +183,24 @@ fn growths(case: &Case, played: &mut [Played]) -> Vec<(Option<String>, GrowthRep
     reports
 }
 
+/// Tells the arms of each state which guards its points of growth do not meet.
+fn guards_elsewhere(played: &mut [Played]) {
+    let unmet: Vec<(Option<String>, State, Vec<String>)> = played
+        .iter()
+        .filter(|one| one.arm.growth.is_some())
+        .filter_map(|one| {
+            let unmet = judge::unmet_guards(&one.invariants, one.values().ok()?);
+            Some((one.arm.fix.clone(), one.arm.state.clone(), unmet))
+        })
+        .collect();
+    for one in played.iter_mut().filter(|one| one.arm.growth.is_none()) {
+        let own = unmet.iter().filter(|(fix, state, _)| *fix == one.arm.fix && *state == one.arm.state);
+        one.elsewhere = own.flat_map(|(_, _, unmet)| unmet.clone()).collect();
+        one.elsewhere.sort_unstable();
+        one.elsewhere.dedup();
+    }
+}
+
 /// The report of a case whose needs are not met here.
 pub fn skipped(case: &Case, reason: String) -> CaseReport {
     CaseReport {
@@ -162,6 +211,7 @@ pub fn skipped(case: &Case, reason: String) -> CaseReport {
         reason: Some(reason),
         wall: 0.0,
         fixes: Vec::new(),
+        notes: case.notes.clone(),
         arms: Vec::new(),
     }
 }
@@ -175,28 +225,33 @@ fn fix_report(case: &Case, name: &str, fix: &Fix, played: &[&Played]) -> FixRepo
     let findings = pairs.enumerate().map(|(repetition, (applied, reverted))| {
         let finding = judge::on_fix(applied.evidence(), reverted.evidence());
         match controls.get(repetition).zip(bounds) {
-            Some((control, bounds)) => judge::with_control(finding, control.values(), bounds),
+            Some((control, bounds)) => {
+                let unmet = control.unmet_by_control(bounds);
+                judge::with_control(finding, unmet.as_deref().map_err(|why| *why))
+            }
             None => finding,
         }
     });
     let finding = judge::over_repetitions(findings.collect());
     // Where the fix does not hold whole, what its parts do says nothing.
     let holds = finding.as_ref().is_none_or(|(finding, _)| finding.verdict == Verdict::Proven);
-    let grows = case.growth.is_some();
     let edits = fix.change.edits.iter().filter(|_| holds).filter_map(|(edit, declared)| {
-        let without = *of(State::Without(edit.clone())).first()?;
-        let only = of(State::Only(edit.clone())).first().copied();
-        let found = judge::on_edit(&without.invariants, without.values(), only.map(Played::values));
+        let (without, only) = (of(State::Without(edit.clone())), of(State::Only(edit.clone())));
+        let known = without.first()?;
+        let found = judge::on_edit(&evidence(&without), &evidence(&only));
         let (pinned_by, inconclusive) =
             found.pinned_by.map_or_else(|why| (Vec::new(), Some(why)), |names| (names, None));
-        // How a value grows is not measured with one edit alone: what else holds does not make it enough.
-        let sufficient_alone = found.sufficient_alone.filter(|suffices| !suffices || !grows);
+        // How a value grows is not measured in one arm: what else holds does not make it enough.
+        let is_told = |suffices: &bool| !suffices || case.growth.is_none() || fix.change.edits.len() == 2;
+        let is_guard = |name: &String| known.invariants.get(name).is_some_and(Invariant::is_guard);
         Some(EditReport {
             edit: edit.clone(),
+            by_guards_alone: !pinned_by.is_empty() && pinned_by.iter().all(is_guard),
             pinned_by,
             inconclusive,
-            sufficient_alone,
+            sufficient_alone: found.sufficient_alone.filter(is_told),
             unpinned: declared.unpinned.clone(),
+            breaks: declared.breaks.clone(),
         })
     });
     let edits: Vec<EditReport> = edits.collect();
@@ -211,6 +266,11 @@ fn fix_report(case: &Case, name: &str, fix: &Fix, played: &[&Played]) -> FixRepo
         report.reason = unlike.map(|how| format!("two runs of the same state differ: {how}")).or(report.reason);
     }
     report.as_declared &= edits.iter().all(EditReport::is_as_declared);
+    if report.verdict == Some(Verdict::Proven) && !report.as_declared {
+        // A fix is not proven whose parts are not.
+        let is_unpinned = edits.iter().any(|edit| edit.inconclusive.is_none() && !edit.is_as_declared());
+        report.verdict = Some(if is_unpinned { Verdict::NotPinned } else { Verdict::Inconclusive });
+    }
     if report.reason.is_none() {
         report.reason = edits.iter().find(|edit| !edit.is_as_declared()).map(|edit| {
             let why = edit.inconclusive.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -225,7 +285,10 @@ fn bug_report(case: &Case, played: &[&Played]) -> FixReport {
     let (base, control) = (find(played, None, &State::Reverted), find(played, None, &State::Control));
     let bounds = case.control.iter().flat_map(|declared| control.iter().map(|control| (control, &declared.bounds)));
     let pairs = base.iter().zip(bounds);
-    let findings = pairs.map(|(base, (control, bounds))| judge::on_bug(base.evidence(), control.values(), bounds));
+    let findings = pairs.map(|(base, (control, bounds))| {
+        let unmet = control.unmet_by_control(bounds);
+        judge::on_bug(base.evidence(), unmet.as_deref().map_err(|why| *why))
+    });
     let findings = findings.collect();
     report(None, case.verdict, judge::over_repetitions(findings), &[(base, Side::Reverted)])
 }
@@ -273,6 +336,10 @@ fn report(
     report
 }
 
+fn evidence<'p>(played: &[&'p Played]) -> Vec<Evidence<'p>> {
+    played.iter().map(|one| one.evidence()).collect()
+}
+
 /// The repetitions of a state, in their order.
 fn find<'p>(played: &[&'p Played], fix: Option<&str>, state: &State) -> Vec<&'p Played> {
     let is_it = |one: &&&Played| one.arm.fix.as_deref() == fix && &one.arm.state == state;
@@ -295,7 +362,7 @@ fn arm_report(case: &Case, played: Played) -> ArmReport {
     };
     let reports = invariants.iter().filter_map(|(name, invariant)| {
         let bound = match control_bounds {
-            Some(bounds) => bounds.get(name),
+            Some(bounds) => bounds.get(name).or(invariant.both.as_ref()),
             None => judge::bound(invariant, side),
         };
         let value = measured.values.get(name)?.clone();

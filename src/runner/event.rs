@@ -111,6 +111,9 @@ pub struct CaseReport {
     pub wall: f64,
     /// Per fix; one entry without a name for a case that has none.
     pub fixes: Vec<FixReport>,
+    /// What a reader of the case should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Its arms.
     pub arms: Vec<ArmReport>,
 }
@@ -148,7 +151,7 @@ pub struct GrowthReport {
     pub state: State,
     /// (value of the var, value of the invariant).
     pub points: Vec<(f64, f64)>,
-    /// `constant`, `linear` or `quadratic`; or why none.
+    /// `constant`, `linear`, `quadratic` or `falling`; or why none.
     pub class: String,
     /// R², where there is a class.
     pub goodness: Option<f64>,
@@ -158,8 +161,10 @@ impl FixReport {
     /// Whether what is not as declared only says nothing.
     pub fn is_undecided(&self) -> bool {
         match self.verdict {
-            Some(verdict) if verdict != self.declared => verdict.is_undecided(),
-            Some(_) => self.edits.iter().all(|edit| edit.is_as_declared() || edit.inconclusive.is_some()),
+            Some(verdict) => {
+                (verdict == self.declared || verdict.is_undecided())
+                    && self.edits.iter().all(|edit| edit.is_as_declared() || edit.is_undecided())
+            }
             None => false,
         }
     }
@@ -172,24 +177,38 @@ pub struct EditReport {
     pub edit: String,
     /// The invariants that notice when it is taken back.
     pub pinned_by: Vec<String>,
+    /// Whether nothing but guards notices.
+    pub by_guards_alone: bool,
     /// Why taking it back says nothing.
     pub inconclusive: Option<String>,
     /// Whether it is all that the applied bounds need; absent for a fix of one edit.
     pub sufficient_alone: Option<bool>,
     /// Why no invariant needs it, if the case says so.
     pub unpinned: Option<String>,
+    /// Why nothing runs without it, if the case says so.
+    pub breaks: Option<String>,
 }
 
 impl EditReport {
-    /// Pinned, or unpinned as the case says. An excuse for an edit that is pinned is out of date.
+    /// Pinned, unpinned or broken as the case says. An excuse for an edit that does not need it is out of date.
     pub fn is_as_declared(&self) -> bool {
-        self.inconclusive.is_none() && self.pinned_by.is_empty() == self.unpinned.is_some()
+        match &self.inconclusive {
+            Some(_) => self.breaks.is_some(),
+            None => self.breaks.is_none() && self.pinned_by.is_empty() == self.unpinned.is_some(),
+        }
+    }
+
+    /// Whether it says nothing, without an excuse.
+    pub fn is_undecided(&self) -> bool {
+        self.inconclusive.is_some() && self.breaks.is_none()
     }
 
     /// In a word or two.
     pub fn word(&self) -> &'static str {
         match self {
+            Self { inconclusive: Some(_), breaks: Some(_), .. } => "broken, as declared",
             Self { inconclusive: Some(_), .. } => "inconclusive",
+            Self { breaks: Some(_), .. } => "no part of what breaks, though declared to be",
             Self { pinned_by, .. } if pinned_by.is_empty() => "UNPINNED",
             Self { unpinned: Some(_), .. } => "pinned, though declared unpinned",
             _ => "pinned",

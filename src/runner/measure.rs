@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::alone::looked_at_others;
 use super::instead::instead;
 use super::session::Session;
-use crate::case::{Per, Quantity, StatementUnit, WRITES, word};
+use crate::case::{Bound, Per, Quantity, StatementUnit, WRITES, word};
+use crate::judge::{self, MeasuredInvariant, Trouble, TroubleKind};
+use crate::probe::journal::Journal;
 use crate::probe::ledger::{Ledger, PROBE};
 use crate::probe::measurement::Left;
 use crate::probe::reconcile::Wire;
@@ -33,7 +35,11 @@ pub struct Measured {
 }
 
 /// Looks at what every invariant wants, once all that was seen in different ways adds up.
-pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Result<Measured, String> {
+pub async fn probe(
+    session: &mut Session<'_>,
+    guard_cycle: Option<f64>,
+    control: Option<&IndexMap<String, Bound>>,
+) -> Result<Measured, String> {
     let journal = session.journal()?;
     // A guard of its own, unless the case bounds it.
     let is_bounded = session.state.invariants.values().any(|one| matches!(one.of, Quantity::Outbound { .. }));
@@ -110,12 +116,46 @@ pub async fn probe(session: &mut Session<'_>, guard_cycle: Option<f64>) -> Resul
         measured.values.insert(name.clone(), value);
         measured.writers.insert(name.clone(), found.writers);
     }
+    if let Some(why) = broken(session, &journal, &measured.values, control) {
+        return Err(why);
+    }
     if let Some(table) = &session.context.writes_of {
         let verbs = WRITES.map(str::to_owned);
         let writes = writes.get(table).map_or(&[][..], Vec::as_slice);
         measured.writes = writers::of(&evidence.statements, writes, table, &verbs, &session.record.windows.whole);
     }
     Ok(measured)
+}
+
+/// What broke in the app though no bound says that it does. `control`: what the case bounds under its control.
+fn broken(
+    session: &Session<'_>,
+    journal: &Journal,
+    values: &IndexMap<String, Value>,
+    control: Option<&IndexMap<String, Bound>>,
+) -> Option<String> {
+    let answers = session.web.exchanges.iter().filter(|exchange| exchange.is_broken()).filter_map(|exchange| {
+        let (status, _) = exchange.outcome.as_ref().ok()?;
+        let said = format!("{}: {status}", exchange.request);
+        Some(Trouble { kind: TroubleKind::Answer, at: exchange.begun, said })
+    });
+    // The exception says more than the answer that was made of it.
+    let troubles: Vec<Trouble> = journal.raised().chain(answers).collect();
+    let measured = session.state.invariants.iter().filter_map(|(name, invariant)| {
+        let bounds = invariant.sides().map(|(_, bound)| bound).chain(control.and_then(|control| control.get(name)));
+        let during = match &invariant.of {
+            Quantity::Reading(reading) => reading.rsplit_once('.').map(|(step, _)| step),
+            of => of.during(),
+        };
+        let window = session.record.windows.get(during);
+        Some(MeasuredInvariant {
+            of: &invariant.of,
+            value: values.get(name)?,
+            bounds: bounds.collect(),
+            window: (window.begin, window.end),
+        })
+    });
+    judge::undescribed(&troubles, &measured.collect::<Vec<_>>())
 }
 
 /// The rows of the FETCHes of an actor by their number; of none, none.

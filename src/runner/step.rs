@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use super::log::explain;
 use super::session::{Readings, Session};
 use crate::actor::StepError;
-use crate::case::{Action, Actor, Fault, Http, Role, Step};
+use crate::case::{Action, Actor, Fault, Http, Quantity, Role, Step};
 use crate::deadline;
 use crate::probe::ledger::PROBE;
 use crate::probe::window::{Snapshot, Window};
@@ -245,7 +245,7 @@ impl Session<'_> {
                 self.stepped(PROBE, &Request::Read(readings)).await
             }
             Action::Sql { actor, statement } => {
-                let value = self.servers.sql(self.state, actor.as_deref(), statement).await?;
+                let value = self.servers.sql(self.state, actor.as_deref(), statement, self.is_read(step)).await?;
                 let values = step.name.iter().map(|name| (name.clone(), value.clone())).collect();
                 Ok(Stepped { values, ..Stepped::default() })
             }
@@ -302,6 +302,12 @@ impl Session<'_> {
             whole.restarts += stepped.restarts;
         }
         Ok(whole)
+    }
+
+    /// Whether an invariant looks at the reading that a step gives under its own name.
+    fn is_read(&self, step: &Step) -> bool {
+        let is_it = |of: &Quantity| matches!(of, Quantity::Reading(name) if Some(name) == step.name.as_ref());
+        self.state.invariants.values().any(|invariant| is_it(&invariant.of))
     }
 
     async fn stepped(&mut self, actor: &str, request: &Request) -> Result<Stepped, StepError> {

@@ -230,7 +230,7 @@ impl Peer {
     }
 
     pub fn read(&mut self, expression: &str) -> Value {
-        let expressions = BTreeMap::from([("value".to_owned(), expression.to_owned())]);
+        let expressions = vec![("value".to_owned(), expression.to_owned())];
         self.step(&Request::Read(expressions)).values["value"].clone()
     }
 }

@@ -60,6 +60,9 @@ pub enum Entry {
     Executed {
         /// The task's id.
         id: String,
+        /// Whether its function raised an exception.
+        #[serde(default)]
+        failed: bool,
         /// Process.
         pid: u32,
         /// When.
@@ -104,6 +107,23 @@ pub enum Entry {
         /// When.
         at: u64,
     },
+    /// An exception came out of the app's code, and somebody else caught it: the queue, Django, a thread, or the case's own step.
+    Raised {
+        /// What it came out of.
+        during: During,
+        /// Its class, e.g. `NameError`.
+        exception: String,
+        /// What it said, cut.
+        message: String,
+        /// Where in the code: `file:line:function`.
+        site: String,
+        /// Process.
+        pid: u32,
+        /// The actor's name in the case.
+        actor: String,
+        /// When.
+        at: u64,
+    },
     /// The app tried to reach a server that is not the arm's. It was kept from it.
     Outbound {
         /// Whom, e.g. `10.0.0.1:5432` or the path of a socket.
@@ -127,4 +147,18 @@ pub enum Entry {
         /// When.
         at: u64,
     },
+}
+
+/// What an exception came out of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum During {
+    /// A task: it is on record as failed.
+    Task,
+    /// A request: it is answered with 500.
+    Request,
+    /// A step of the case, which caught it.
+    Step,
+    /// A thread, which ended with it.
+    Thread,
 }

@@ -15,7 +15,7 @@ mod slot;
 
 pub use hold::{HOLD_BYTES, HOLD_CALLS, Hold, HoldState, Holder, NAMED_MOMENTS};
 pub use job::{Due, Enqueue, Schedule, Tasks};
-pub use journal::Entry;
+pub use journal::{During, Entry};
 pub use ledger::Record;
 pub use lines::{line, record, records};
 pub use message::{

@@ -85,7 +85,7 @@ pub enum Request {
     /// Any actor: which of its threads still have something to do. Answered by `Lives`.
     Lives,
     /// Evaluate Python expressions in the actor's namespace; the values come back by name.
-    Read(BTreeMap<String, String>),
+    Read(Vec<(String, String)>),
 }
 
 /// One state's code and settings.

@@ -5,7 +5,7 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use dj_regress_protocol::Entry;
+use dj_regress_protocol::{During, Entry};
 use pyo3::prelude::*;
 
 use crate::append::{Records, monotonic};
@@ -13,6 +13,9 @@ use crate::clock;
 
 /// What the process that enters an arm is to a real cluster.
 const PARENT: &str = "parent";
+
+/// So many characters of what an exception said are kept.
+const SAID: usize = 300;
 
 /// Writes records of an actor, in whatever process or thread of it. It keeps no record: a forked child just goes on.
 #[pyclass(frozen, module = "dj_regress.worker")]
@@ -67,8 +70,21 @@ impl Journal {
     }
 
     /// A task is done with.
-    fn executed(&self, task: String) -> PyResult<()> {
-        self.write(&Entry::Executed { id: task, pid: process::id(), at: monotonic() })
+    fn executed(&self, task: String, failed: bool) -> PyResult<()> {
+        self.write(&Entry::Executed { id: task, failed, pid: process::id(), at: monotonic() })
+    }
+
+    /// An exception came out of the app's code, and somebody else caught it. `during`: task, request, step or thread.
+    fn raised(&self, during: &str, exception: String, message: &str, site: String) -> PyResult<()> {
+        let during = match during {
+            "task" => During::Task,
+            "request" => During::Request,
+            "step" => During::Step,
+            _ => During::Thread,
+        };
+        let message = message.chars().take(SAID).collect();
+        let actor = self.actor.clone();
+        self.write(&Entry::Raised { during, exception, message, site, pid: process::id(), actor, at: monotonic() })
     }
 
     /// The app tried to reach a server that is not the arm's.

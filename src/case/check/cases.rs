@@ -102,10 +102,19 @@ impl<'a> Cases<'a> {
                 let message = format!("the edit `{name}` has no applied text");
                 self.error(Diagnostic::new(message).at(place.get("applied").span()).help(help));
             }
-            if edit.unpinned.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
-                let help = "say why no invariant needs the edit";
-                let wrong = Diagnostic::new("`unpinned` without a reason").at(place.get("unpinned").key_span());
-                self.error(wrong.help(help));
+            let excuses = [
+                ("unpinned", &edit.unpinned, "say why no invariant needs the edit"),
+                ("breaks", &edit.breaks, "say what cannot be imported without the edit"),
+            ];
+            for (key, reason, help) in excuses {
+                if reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+                    let wrong = Diagnostic::new(format!("`{key}` without a reason")).at(place.get(key).key_span());
+                    self.error(wrong.help(help));
+                }
+            }
+            if edit.unpinned.is_some() && edit.breaks.is_some() {
+                let wrong = Diagnostic::new("an edit has one excuse").at(place.get("breaks").key_span());
+                self.error(wrong.help("`breaks`: nothing runs without it; `unpinned`: no invariant needs it"));
             }
         }
     }

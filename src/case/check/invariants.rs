@@ -49,6 +49,7 @@ impl Checker<'_> {
             if matches!(invariant.of, Quantity::Http { count: HttpCount::Latency, .. }) {
                 self.guard(invariant, place);
             }
+            self.kinds(invariant, place);
             self.window(invariant.of.during(), place);
             self.rate(invariant, place);
         }
@@ -290,7 +291,7 @@ impl Checker<'_> {
     }
 
     /// What is timed decides nothing.
-    fn guard(&mut self, invariant: &Invariant, place: Place<'_>) {
+    pub(super) fn guard(&mut self, invariant: &Invariant, place: Place<'_>) {
         if !invariant.is_guard() {
             let help = "what decides is counted, not timed: `per: beat`, `per: day`, or no `per`";
             let message = "wall-clock rates are guards, give `both`";

@@ -3,8 +3,10 @@
 mod actors;
 mod cases;
 mod checker;
+mod hollow;
 mod http;
 mod invariants;
+mod kinds;
 mod limits;
 mod states;
 mod steps;
@@ -16,12 +18,14 @@ use super::yaml::node::Node;
 use super::yaml::place::Place;
 
 pub use self::checker::Laid;
+pub use self::hollow::notes;
 pub use self::limits::sizes;
 
 /// Everything that is wrong with a case.
 pub fn check(case: &Case, file: &Node, laid: &[Laid]) -> Vec<Diagnostic> {
     let mut errors = limits::names(case, Place::top(file));
     errors.extend(cases::errors(case, Place::top(file)));
+    errors.extend(hollow::errors(case, file));
     for laid in laid {
         let mut checker = Checker::of(case, file, laid);
         checker.actors();
@@ -36,6 +40,7 @@ pub fn check(case: &Case, file: &Node, laid: &[Laid]) -> Vec<Diagnostic> {
             let mut checker = Checker::of(case, file, one);
             checker.names = Names::of(case, file, one);
             checker.bounds(&laid[0].state);
+            checker.acts(&laid[0].state);
             checker.end(&mut errors);
         }
     }

@@ -1,6 +1,5 @@
 //! Background jobs: put into the queue, waited for, counted.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use dj_regress_protocol::{self as protocol, Reply, Request, Tasks};
@@ -114,7 +113,7 @@ impl Session<'_> {
             WaitFor::Held(actor) => self.held(actor, within).await?.is_some(),
             WaitFor::Quiet(actor) => self.quiet(actor, within).await?,
             WaitFor::Until(expression) => loop {
-                let request = Request::Read(BTreeMap::from([("reached".to_owned(), format!("bool({expression})"))]));
+                let request = Request::Read(vec![("reached".to_owned(), format!("bool({expression})"))]);
                 let is_true = match self.ask(PROBE, &request).await? {
                     Reply::Stepped(stepped) => stepped.values.get("reached") == Some(&Value::Bool(true)),
                     _ => false,

@@ -122,11 +122,12 @@ impl Session<'_> {
         });
         let answers = exchanges().filter(|exchange| exchange.outcome.is_ok()).count();
         let requests = exchanges().count();
+        let errors = exchanges().filter(|exchange| exchange.is_error()).count();
         let last = told.iter().rev().find_map(|(_, told)| told.last.as_ref());
         let mut readings = vec![
             ("status", last.map_or(Value::Null, |answer| answer.status.as_u16().into())),
             ("answers", Value::from(answers)),
-            ("errors", Value::from(requests - answers)),
+            ("errors", Value::from(errors)),
         ];
         if !http.until.is_empty() {
             readings.push(("reached", Value::from(told.iter().all(|(_, told)| told.reached))));

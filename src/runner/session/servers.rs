@@ -17,7 +17,7 @@ use crate::case::{Actor, State};
 use crate::clock::{ArmBackends, Clock};
 use crate::deadline;
 use crate::error::Result;
-use crate::probe::{server, sql};
+use crate::probe::{reading, server, sql};
 use crate::proxy::{RedisClock, ServerClock, TimeAsked, asks_for_time};
 use crate::runner::template_server::TemplateServer;
 use crate::service::nginx::Nginx;
@@ -122,16 +122,28 @@ impl Servers {
         self.client.as_ref().ok_or_else(|| "the arm's connection is gone".to_owned())
     }
 
-    /// Runs a statement as the harness, whose role no measurement counts, or as an outside client. The single value that it
-    /// returns, or else the number of rows that it touched.
-    pub async fn sql(&mut self, state: &State, actor: Option<&str>, statement: &str) -> Result<Value, StepError> {
-        let run = self.run_sql(state, actor, statement);
+    /// Runs a statement as the harness, whose role no measurement counts, or as an outside client. `is_read`: the single value
+    /// that it returns, as the type of its column says, or else the number of rows that it touched.
+    pub async fn sql(
+        &mut self,
+        state: &State,
+        actor: Option<&str>,
+        statement: &str,
+        is_read: bool,
+    ) -> Result<Value, StepError> {
+        let run = self.run_sql(state, actor, statement, is_read);
         timeout(deadline::step(), run)
             .await
             .unwrap_or_else(|_| Err(deadline::passed(deadline::step(), statement).into()))
     }
 
-    async fn run_sql(&mut self, state: &State, actor: Option<&str>, statement: &str) -> Result<Value, StepError> {
+    async fn run_sql(
+        &mut self,
+        state: &State,
+        actor: Option<&str>,
+        statement: &str,
+        is_read: bool,
+    ) -> Result<Value, StepError> {
         let refused = |error: tokio_postgres::Error| StepError::Refused(sql::message(&error));
         if self.backends.is_none() && asks_for_time(statement) {
             self.asked_postgres.ask(statement);
@@ -150,18 +162,32 @@ impl Servers {
             None => self.client.as_ref(),
         };
         let client = client.ok_or_else(|| StepError::Died("the connection for sql".to_owned()))?;
-        let mut value = Value::Null;
-        for message in client.simple_query(statement).await.map_err(refused)? {
-            match message {
-                SimpleQueryMessage::Row(row) if row.len() == 1 => {
-                    let text = row.get(0).unwrap_or_default();
-                    return Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)));
-                }
-                SimpleQueryMessage::CommandComplete(rows) => value = Value::from(rows),
-                _ => {}
-            }
+        if !is_read {
+            client.simple_query(statement).await.map_err(refused)?;
+            return Ok(Value::Null);
         }
-        Ok(value)
+        // The types of columns are known of one statement only.
+        let prepared = client.prepare(statement).await.map_err(refused)?;
+        let messages = client.simple_query(statement).await.map_err(refused)?;
+        let rows: Vec<_> = messages
+            .iter()
+            .filter_map(|message| if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None })
+            .collect();
+        match (prepared.columns(), rows.as_slice()) {
+            ([], _) => {
+                let touched = messages.iter().find_map(|message| match message {
+                    SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
+                    _ => None,
+                });
+                Ok(touched.map_or(Value::Null, Value::from))
+            }
+            ([column], [row]) => Ok(reading::of_column(column.type_(), row.get(0))),
+            (columns, rows) => Err(StepError::Refused(format!(
+                "a reading is one value, and this gives {} rows of {} columns",
+                rows.len(),
+                columns.len()
+            ))),
+        }
     }
 
     /// What the server says that the app executed in this arm's database, so far.

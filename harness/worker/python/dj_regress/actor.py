@@ -18,6 +18,7 @@ from dj_regress.holds import Hold, hang
 from dj_regress.journal import Processes, record_enqueuing, record_executions
 from dj_regress.namespace import Namespace
 from dj_regress.process import State, show
+from dj_regress.raised import Swallowed, tell_of_threads
 from dj_regress.statements import record
 from dj_regress.worker import Holds, Journal, Ledger
 from dj_regress.world import WATCH, World, inhabit
@@ -31,7 +32,7 @@ class Actor:
         self._journal = journal
         self._processes: Processes | None = None
         self._cluster = SimulatedCluster() if module is None else None
-        self._namespace = Namespace(module or "")
+        self._namespace = Namespace(module or "", Swallowed(journal))
         self._serves = False
 
     @property
@@ -123,7 +124,7 @@ class Actor:
         """Execute source of the case."""
         self._namespace.execute(source, times)
 
-    def read(self, expressions: dict[str, str]) -> dict[str, Any]:
+    def read(self, expressions: list[tuple[str, str]]) -> dict[str, Any]:
         """Evaluate expressions of the case."""
         return self._namespace.read(expressions)
 
@@ -159,6 +160,7 @@ def enter(
     record(Ledger(ledger, name))
     entries = Journal(journal, name)
     WATCH.tell(entries)
+    tell_of_threads(entries)
     if holds:
         hang(holds, Holds(holds_file, entries))
     if apps.is_installed("django_q"):

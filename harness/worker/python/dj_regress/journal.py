@@ -7,6 +7,7 @@ from multiprocessing import process, util
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from dj_regress import raised
 from dj_regress.worker import Journal
 
 ROLES = {"Sentinel": "sentinel", "pusher": "pusher", "monitor": "monitor", "worker": "worker"}
@@ -54,7 +55,10 @@ def record_executions(journal: Journal) -> None:
     def tell_end(task: dict[str, Any], **_: Any) -> None:
         # The monitor sends it when it has saved and acknowledged the result. The last part of an iter
         # then has the id of its group.
-        journal.executed(str(task["id"]))
+        failed = not task.get("success", True)
+        journal.executed(str(task["id"]), failed)
+        if failed:
+            raised.tell_formatted(journal, "task", str(task.get("result")))
 
     pre_execute.connect(tell, weak=False, dispatch_uid="dj_regress.journal")
     post_execute.connect(tell_end, weak=False, dispatch_uid="dj_regress.journal")

@@ -1,20 +1,25 @@
 """The names that a case's Python steps and readings can use."""
 
+import ast
 import importlib
 import linecache
 from types import CodeType
-from typing import Any
+from typing import Any, Literal
+
+from dj_regress.raised import Handlers, Swallowed
+from dj_regress.readings import nothing_written, plain
 
 
 class Namespace:
     """One actor's globals: they live from step to step."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, swallowed: Swallowed) -> None:
         """Take a copy of the module's globals, and add the standard names it does not have."""
         self._globals = standard_names()
         self._globals["__name__"] = "__case__"
         if module:
             self._globals.update(vars(importlib.import_module(module)))
+        self._globals[Swallowed.NAME] = swallowed
 
     def execute(self, source: str, times: int) -> None:
         """Execute source so many times; the loop's index is `i`."""
@@ -23,19 +28,21 @@ class Namespace:
             self._globals["i"] = index
             exec(code, self._globals)
 
-    def read(self, expressions: dict[str, str]) -> dict[str, Any]:
-        """Evaluate expressions, in the order of their names."""
+    def read(self, expressions: list[tuple[str, str]]) -> dict[str, Any]:
+        """Evaluate expressions, as they are written one after the other. None of them may write."""
         values = {}
-        for name, expression in sorted(expressions.items()):
+        for name, expression in expressions:
             code = compiled(expression.strip(), f"<read {name}>", "eval")
-            values[name] = eval(code, self._globals)
+            with nothing_written():
+                values[name] = plain(eval(code, self._globals))
         return values
 
 
-def compiled(source: str, filename: str, mode: str) -> CodeType:
+def compiled(source: str, filename: str, mode: Literal["exec", "eval"]) -> CodeType:
     """Compile; tracebacks show the source's lines."""
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    return compile(source, filename, mode, dont_inherit=True)
+    tree = ast.fix_missing_locations(Handlers().visit(ast.parse(source, filename, mode)))
+    return compile(tree, filename, mode, dont_inherit=True)
 
 
 def standard_names() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from django.core.wsgi import get_wsgi_application
 from django.utils.module_loading import import_string
 from waitress import create_server
 
+from dj_regress.raised import tell
 from dj_regress.worker import Journal
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Any]
@@ -37,6 +38,11 @@ def serve(path: str, threads: int, journal: Journal) -> None:
     """Listen at a socket; when this returns, whoever connects is answered."""
     application = Recorded(load(), journal)
     tell_exceptions()
+    got_request_exception.connect(
+        lambda **_: tell_handled(journal),
+        weak=False,
+        dispatch_uid="dj_regress.raised",
+    )
     calm()
     server = create_server(
         application,
@@ -79,11 +85,18 @@ def tell_exceptions() -> None:
         # It is on the log already, or the project says where it belongs.
         return
 
-    def tell(**_: Any) -> None:
+    def log(**_: Any) -> None:
         # In one piece: others write, too.
         sys.stderr.write(traceback.format_exc())
 
-    got_request_exception.connect(tell, weak=False, dispatch_uid="dj_regress.web")
+    got_request_exception.connect(log, weak=False, dispatch_uid="dj_regress.web")
+
+
+def tell_handled(journal: Journal) -> None:
+    """Tell of the exception that is being handled: it came out of a request."""
+    error = sys.exc_info()[1]
+    if error is not None:
+        tell(journal, "request", error)
 
 
 def calm() -> None:
@@ -118,6 +131,7 @@ class Recorded:
         try:
             answer.body = self._application(environ, answer.start)
         except BaseException:
+            tell_handled(self._journal)
             answer.fail()
             raise
         return answer
@@ -158,6 +172,7 @@ class Answer:
                     self._tell()
                 yield chunk
         except Exception:
+            tell_handled(self._journal)
             self.fail()
             raise
         self._tell()
