@@ -2,7 +2,6 @@
 
 mod worker;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dj_regress_protocol::{ActorKind, Record, Request};
