@@ -151,7 +151,7 @@ fn an_answer_of_500_says_what_the_view_has_raised_and_how_to_bound_it() {
                 steps: [{http: GET /boom/1, to: web}, {read: {x: '1'}}]\ninvariants: {x: {applied: 1, reverted: 2}}\n";
     fs::write(context.path("cases/boom.yaml"), case).unwrap();
     let said = context.run("run");
-    let expected = "GET /boom/1 to web: answered 500 (ValueError: no such thing as 1); a step with a name (`as: page`)";
+    let expected = "line 6: `http: GET /boom/1, to: web`: answered 500 (ValueError: no such thing as 1); a step with a name (`as: page`)";
     assert!(said.stdout.contains(expected), "{said}");
 }
 

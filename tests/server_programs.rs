@@ -18,7 +18,10 @@ fn the_report_names_everything_that_a_run_uses() {
     let room = Room::new();
     let findings = report(&room.cache, &|_| None);
     let subjects: Vec<&str> = findings.iter().map(|finding| finding.subject.as_str()).collect();
-    assert_eq!(subjects, ["PostgreSQL", "Redis", "run directories", "servers run as", "cache", "docker", "nginx"]);
+    assert_eq!(
+        subjects,
+        ["PostgreSQL", "Redis", "run directories", "servers run as", "cache", "docker", "nginx", "a run takes"]
+    );
     assert!(findings.iter().all(|finding| finding.is_good || finding.hint.is_some()));
 }
 

@@ -43,9 +43,9 @@ class Actor:
         return self._cluster
 
     def migrate(self) -> None:
-        """Run all migrations on this arm's database; the log tells how far they are."""
+        """Run all migrations on this arm's database; the log tells how far those of a project are."""
         with one_database():
-            call_command("migrate", verbosity=1, interactive=False)
+            call_command("migrate", verbosity=0 if State.tree is None else 1, interactive=False)
         connections.close_all()
 
     def seed(self, words: list[str]) -> None:
