@@ -66,6 +66,7 @@ fn a_state_that_says_something_of_a_server_needs_one_of_its_own() {
         if said { text } else { text + line + "\n" }
     });
     let without = without.replace(", services: {redis: {policy: allkeys-lru}, postgres: {settings: {fsync: on}}}", "");
+    let without = without.replace(" delay: 10s,", "");
     let plain = load(&without).unwrap_or_else(|error| panic!("error: {error}")).states.state;
     assert!(plain.uses_redis() && !plain.own_postgres() && !plain.server_faults());
     let plain = without.replace("redis: $redis, ", "");
@@ -166,7 +167,7 @@ fn a_hold_may_be_for_one_role_only() {
 #[test]
 fn a_cluster_may_have_so_long_to_end_by_itself() {
     let text = GOOD.replace("    expect: exit\n", "    expect: exit\n    within: $delay\n");
-    let text = text.replace("of: boot.exit", "of: boot.reached");
+    let text = text.replace("of: boot.exit, both: 1", "of: boot.reached, both: true");
     let case = load(&text).unwrap_or_else(|error| panic!("error: {error}"));
     let action = &case.states.state.steps[2].action;
     let within = Some(Duration::from_secs(10));
@@ -299,7 +300,7 @@ fn steps_are_told_as_they_are_written() {
 #[case("{resume: q, role: sentinel}", "resume: app", &["`app` is a python actor and cannot do `resume`", "only a real cluster"])]
 #[case("  - start: q\n  - {restart", "  - {restart", &["`q` is used before it is started", "`- start: q`"])]
 #[case("  - kill: q\n", "  - {kill: q, role: parent}\n", &["`q` is started already", ":35:12"])]
-#[case("  - {kill: q, role: $role}\n", "  - start: next\n", &[])]
+#[case("  - {kill: q, role: $role}\n", "  - {kill: q, role: $role}\n  - start: next\n", &[])]
 // Holds.
 #[case("hold: q, at: $moment,", "hold: sim, at: $moment,", &["`sim` is a simulated cluster and cannot do `hold`", "no step before holds a process of `q`"])]
 #[case("{hold: q, at: $moment, call: 2}", "hold: q", &["`hold` without a moment", ":16:11"])]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// A setting with this text, or all that is wrong.
 fn put(text: &str) -> Result<Value, String> {
     let text = format!(
-        "title: t\npackages: {{django: 5.2.*}}\nvars: {{n: 3, list: [1], parts: [{{a: 1}}]}}\nsettings: {{X: '{text}'}}\n\
+        "title: t\npackages: {{django: 5.2.*}}\nvars: {{n: 3, list: [1], parts: [{{a: 1}}]}}\nsettings: {{X: '{text}', Y: [$n, $list, $parts]}}\n\
          fixes: {{f: {{env: {{A: 1}}}}}}\nsteps: [{{read: {{x: y}}}}]\ninvariants: {{x: {{applied: 1, reverted: 2}}}}\n"
     );
     let case = load_str(&text, Path::new("cases/x.yaml"), Path::new("cases")).map_err(|error| error.message)?;

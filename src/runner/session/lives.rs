@@ -67,6 +67,6 @@ impl Session<'_> {
 fn command(pid: u32) -> Option<String> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let line = String::from_utf8_lossy(&line).replace('\0', " ");
-    let line: String = line.trim().chars().take(100).collect();
-    (!line.is_empty() && !HELPERS.iter().any(|helper| line.contains(helper))).then_some(line)
+    let is_helper = HELPERS.iter().any(|helper| line.contains(helper));
+    (!line.is_empty() && !is_helper).then(|| line.trim().chars().take(100).collect())
 }
