@@ -64,6 +64,12 @@ impl Clocks {
     /// What the processes of a server will be known by.
     pub fn server(&self, name: &str) -> Result<ServerClocks> {
         let path = self.folder.join(name);
+        // A server that has ended may have had this name.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+        .cannot_run(|| format!("make the clocks {}", path.display()))?;
         let backends = Shared::<Backends>::zeroed(&path)?;
         backends.initialise();
         Ok(ServerClocks { path, backends })
@@ -295,6 +301,15 @@ mod tests {
             clock.link(&name).expect("its name");
             let [file, named] = [clock.path(), &name].map(|path| fs::metadata(path).expect("it is there").ino());
             assert_eq!(file, named);
+        }
+    }
+
+    #[test]
+    fn a_server_may_have_the_name_of_one_that_has_ended() {
+        let folder = tempfile::tempdir().expect("a temp folder");
+        let clocks = Clocks::create(&folder.path().join("clocks")).expect("clocks");
+        for _ in 0..2 {
+            clocks.server("backends").expect("a server's clocks");
         }
     }
 

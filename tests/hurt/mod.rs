@@ -19,7 +19,7 @@ pub const AT_ONCE: Duration = Duration::from_secs(10);
 /// A case that is over soon: judged before the other is in the middle.
 const QUICK: &str = "actors: {app: {python: }}
 fixes: {hope: {env: {PLEASE: end}}}
-steps: [{read: {x: \"1 if __import__('os').environ.get('PLEASE') else 2\"}}]
+steps: [{read: {x: \"1 if __import__('os').environ.get('PLE' 'ASE') else 2\"}}]
 invariants: {x: {applied: 1, reverted: 2}}
 ";
 
@@ -56,7 +56,7 @@ pub fn cases(head: &str, before: &str) -> Context {
     let step = step.lines().map(|line| format!("      {line}\n")).collect::<String>();
     let case = format!(
         "actors: {{app: {{python: }}}}\nfixes: {{hope: {{env: {{PLEASE: end}}}}}}\n{head}steps:\n  - python: app\n    run: |\n{}  - \
-         read: {{x: \"1 if __import__('os').environ.get('PLEASE') else 2\"}}\ninvariants: {{x: {{applied: 1, reverted: 2}}}}\n",
+         read: {{x: \"1 if __import__('os').environ.get('PLE' 'ASE') else 2\"}}\ninvariants: {{x: {{applied: 1, reverted: 2}}}}\n",
         step.lines().map(|line| format!("  {line}\n")).collect::<String>()
     );
     context.case("waiting", &case)
