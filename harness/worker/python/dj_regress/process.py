@@ -98,16 +98,19 @@ def prepare(
     if project is not None:
         places.check_connections()
     import_early()
+    # Projects ask before their tables exist, too, and heed it: what they asked is told in the log.
+    tried = refuse_connections()
+    if tried and project is None:
+        raise RuntimeError(tried)
     prepared = Prepared(
         code=fingerprints(watch),
         template=hash_of_template([*template, *made_of]),
         guard_cycle=guard_cycle(),
         versions=versions(),
-        changed=changed,
+        changed=[*changed, tried] if tried else changed,
         redis=redis,
         extensions=[] if project is None else extensions(),
     )
-    refuse_connections()
     # What is here stays: a collection in a copy would otherwise touch, and so copy, every page of it.
     gc.collect()
     gc.freeze()
@@ -275,8 +278,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def refuse_connections() -> None:
-    """A connection opened here would be shared by every forked actor."""
+def refuse_connections() -> str:
+    """Refuse what every forked actor would share; returns what was tried in vain, in words."""
     from django.db import connections
 
     opened = [
@@ -291,13 +294,14 @@ def refuse_connections() -> None:
         if connection.connection is None and connection.errors_occurred
     ]
     connections.close_all()
-    if tried:
-        raise RuntimeError(
-            f"the app tried to ask {', '.join(tried)} while it was set up (on import or in "
-            "AppConfig.ready()): there is no server yet, and it went on without an answer"
-        )
     if opened:
         raise RuntimeError(
             f"the app opened a connection to {', '.join(opened)} while it was set up "
             "(on import or in AppConfig.ready()); actors would share it"
         )
+    if not tried:
+        return ""
+    return (
+        f"the app tried to ask {', '.join(tried)} while it was set up (on import or in AppConfig.ready()): "
+        "there is no server yet, and it went on without an answer"
+    )
