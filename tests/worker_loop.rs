@@ -109,7 +109,7 @@ fn a_case_s_settings_are_merged_over_the_app_s() {
     let (_arm, mut actor) = controller.actor(&mut zygote, worker::python(""));
     assert_eq!(
         actor.read("settings.Q_CLUSTER"),
-        json!({"name": "shop", "orm": "default", "workers": 1, "timeout": 30, "retry": 90, "guard_cycle": 2}),
+        json!({"mapping": {"name": "shop", "orm": "default", "workers": 1, "timeout": 30, "retry": 90, "guard_cycle": 2}}),
     );
     assert_eq!(actor.read("settings.INVENTED, settings.ALLOWED_HOSTS"), json!([[1, null], ["here"]]));
     assert_eq!(actor.read("Conf.RETRY"), json!(90));
