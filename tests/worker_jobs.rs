@@ -83,7 +83,7 @@ fn an_index_alone_is_a_number_wherever_it_stands() {
     assert_eq!(drain(&mut cluster), 3);
     let results: Vec<Value> =
         arm.accepted().iter().map(|id| client.read(&format!("result('{id}', cached=True)"))).collect();
-    assert_eq!(results, [json!(0), json!(2), json!([{"n": 0}, "<0>"])]);
+    assert_eq!(results, [json!(0), json!(2), json!([{"mapping": {"n": 0}}, "<0>"])]);
     assert_eq!(client.tasks().succeeded.len(), 0, "a cached result has no row");
 }
 
